@@ -1,0 +1,1 @@
+"""Labelled persons: reading annotation files, cutting crops once, augmenting them in batches."""

@@ -1,0 +1,110 @@
+"""Augmentation of a whole batch on the training device: one affine resample per crop, as in Section 4.1 of the paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lightpose.errors import ConfigError
+from lightpose.geometry import crop_span, invert, region_matrices, transform_points
+from lightpose.types import FloatArray, GeometryName
+
+__all__ = ["AugmentConfig", "Views", "draw_views", "recolor", "resample"]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How crops are varied. The defaults are the paper's, as its authors' code has them; `NONE` in all is `AugmentConfig(0, 0, 0, 0)`.
+
+    scale: standard deviation and limit of the crop's enlargement around 1. rotation_deg: standard deviation, cut off at
+    twice that. rotation_probability, flip_probability: in [0, 1]. color: standard deviation of contrast and brightness
+    per channel, 0 in the paper.
+    """
+
+    scale: float = 0.3
+    rotation_deg: float = 40.0
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    color: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scale < 1:
+            raise ConfigError(f"augment.scale must be in [0, 1), not {self.scale}")
+        for name in ("rotation_probability", "flip_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augment.{name} must be in [0, 1], not {getattr(self, name)}")
+        if self.rotation_deg < 0 or self.color < 0:
+            raise ConfigError("augment.rotation_deg and augment.color must not be below 0")
+
+
+@dataclass(frozen=True)
+class Views:
+    """Where each crop of a batch looks: matrices (N, 2, 3) from stored crop to network crop, mirrored (N,) bool."""
+
+    matrices: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+
+    def points(self, points: FloatArray, visibility: NDArray[np.int8], flip_order: tuple[int, ...]) -> tuple[FloatArray, NDArray[np.int8]]:
+        """Labels (N, K, 2) and (N, K) of the stored crops, as they are in the network crops."""
+        moved = transform_points(points, self.matrices)
+        flip = list(flip_order)
+        return (
+            np.where(self.mirrored[:, None, None], moved[:, flip], moved),
+            np.where(self.mirrored[:, None], visibility[:, flip], visibility),
+        )
+
+
+def draw_views(
+    count: int,
+    side: int,
+    region: tuple[float, float],
+    input_hw: tuple[int, int],
+    geometry: GeometryName,
+    config: AugmentConfig,
+    generator: np.random.Generator,
+) -> Views:
+    """Random views of stored crops of that side, around the region that is the unaugmented crop."""
+    scale = np.clip(generator.normal(1, config.scale, count), 1 - config.scale, 1 + config.scale)
+    angle = np.clip(generator.normal(0, config.rotation_deg, count), -2 * config.rotation_deg, 2 * config.rotation_deg)
+    angle = np.where(generator.random(count) < config.rotation_probability, angle, 0)
+    mirrored = generator.random(count) < config.flip_probability
+    centers = np.full((count, 2), side / 2)
+    matrices = region_matrices(centers, np.array(region) * scale[:, None], input_hw, geometry, angle)
+    width = crop_span(input_hw, geometry)[0]
+    matrices[mirrored, 0] = np.array([0, 0, width]) - matrices[mirrored, 0]
+    return Views(matrices, mirrored)
+
+
+def resample(crops: Tensor, matrices: NDArray[np.float64], input_hw: tuple[int, int]) -> Tensor:
+    """Cut network crops out of stored ones, bilinear, black outside.
+
+    crops: (N, S, S, 3) uint8. matrices: (N, 2, 3) stored → network crop. Returns (N, 3, H, W) float32 in [0, 255].
+    """
+    height, width = input_hw
+    side_h, side_w = crops.shape[1:3]
+    to_pixels = np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])
+    to_grid = np.array([[2 / side_w, 0, 1 / side_w - 1], [0, 2 / side_h, 1 / side_h - 1]])
+    bottom = np.broadcast_to(np.array([[[0.0, 0.0, 1.0]]]), (len(matrices), 1, 3))
+    theta = to_grid @ np.concatenate([invert(matrices), bottom], axis=1) @ to_pixels
+    pixels = crops.permute(0, 3, 1, 2).float()
+    grid = functional.affine_grid(
+        torch.from_numpy(theta).float().to(crops.device), [len(crops), 3, height, width], align_corners=False
+    )
+    return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def recolor(images: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
+    """Contrast and brightness changed for each picture and channel; images (N, 3, H, W) in [0, 255]."""
+    if config.color == 0:
+        return images
+    shape = (len(images), 1, 1, 1)
+    channels = (len(images), 3, 1, 1)
+    gain = np.exp(generator.normal(0, config.color, shape) + generator.normal(0, config.color / 2, channels))
+    lift = generator.normal(0, 100 * config.color, shape)
+    gain_t, lift_t = (torch.from_numpy(value).float().to(images.device) for value in (gain, lift))
+    return ((images - 128) * gain_t + 128 + lift_t).clamp(0, 255)

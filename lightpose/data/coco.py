@@ -1,0 +1,139 @@
+"""COCO keypoint files: reading them, checking their shape, and the persons in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightpose.errors import DataError
+from lightpose.geometry import clip_boxes
+from lightpose.skeletons import Skeleton, from_category
+from lightpose.types import Person
+
+__all__ = ["CocoFile", "read_coco"]
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO keypoint file whose ids and shapes have been checked.
+
+    document: the json as it is. skeleton: the joints of its person category. images: the folder of its pictures.
+    """
+
+    path: Path
+    images: Path
+    document: dict[str, Any]
+    skeleton: Skeleton
+
+    def persons(self) -> list[Person]:
+        """Everybody with a labelled joint and a box of some area; crowds are left out. Boxes are clipped as in COCO's protocol."""
+        pictures = {image["id"]: image for image in self.document["images"]}
+        rows = [
+            row
+            for row in self.document["annotations"]
+            if not row.get("iscrowd", 0) and any(row["keypoints"][2::3]) and row["category_id"] == self.category_id
+        ]
+        found = [self._person(row, pictures[row["image_id"]]) for row in rows]
+        return [person for person in found if (person.box_xywh[2:] > 0).all()]
+
+    @property
+    def category_id(self) -> int:
+        return int(_keypoint_category(self.path, self.document)["id"])
+
+    def _person(self, row: dict[str, Any], picture: dict[str, Any]) -> Person:
+        triples = np.asarray(row["keypoints"], dtype=np.float32).reshape(-1, 3)
+        size = (int(picture["height"]), int(picture["width"]))
+        box = clip_boxes(row["bbox"], size)[0]
+        return Person(
+            image_path=self.images / picture["file_name"],
+            image_id=int(picture["id"]),
+            annotation_id=int(row["id"]),
+            image_hw=size,
+            box_xywh=box,
+            keypoints=triples[:, :2],
+            visibility=triples[:, 2].astype(np.int8),
+            area=float(row.get("area", box[2] * box[3])),
+        )
+
+
+def read_json(path: Path) -> Any:
+    """A json file's content. Raises DataError if it is missing or is no json."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a json file ({error})") from error
+
+
+def read_coco(path: str | Path, images: str | Path) -> CocoFile:
+    """Read a COCO keypoint file and check it.
+
+    images: the folder that its `file_name`s are in. Raises DataError if a key is missing, an id dangles or repeats,
+    or a row has the wrong number of keypoints.
+    """
+    path = Path(path)
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise DataError(f"{path} is not a COCO annotation file: its top level is not an object")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise DataError(f"{path} is not a COCO annotation file: it has no list called {key!r}")
+    _require(path, "image", document["images"], ("id", "file_name", "height", "width"))
+    _require(path, "annotation", document["annotations"], ("id", "image_id", "category_id", "bbox", "keypoints"))
+    _unique(path, "image", document["images"])
+    _unique(path, "annotation", document["annotations"])
+    skeleton = from_category(_keypoint_category(path, document))
+    _check_annotations(path, document, len(skeleton))
+    return CocoFile(path, Path(images), document, skeleton)
+
+
+def _keypoint_category(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """The first category that names keypoints."""
+    for category in document["categories"]:
+        if isinstance(category, dict) and category.get("keypoints") and "id" in category:
+            return category
+    raise DataError(f"{path} has no category with a list of `keypoints` names, so its joints have no names")
+
+
+def _require(path: Path, kind: str, rows: Sequence[Any], keys: tuple[str, ...]) -> None:
+    for number, row in enumerate(rows):
+        missing = [key for key in keys if key not in row] if isinstance(row, dict) else list(keys)
+        if missing:
+            raise DataError(f"{path}: {kind} number {number} has no {missing[0]!r}")
+
+
+def _unique(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+    ids = [row["id"] for row in rows]
+    if len(set(ids)) < len(ids):
+        repeated = next(value for number, value in enumerate(ids) if value in ids[:number])
+        raise DataError(f"{path}: two {kind}s have the id {repeated}")
+
+
+def _check_annotations(path: Path, document: dict[str, Any], joints: int) -> None:
+    pictures = {image["id"] for image in document["images"]}
+    categories = {category.get("id") for category in document["categories"]}
+    for row in document["annotations"]:
+        where = f"{path}: annotation {row['id']}"
+        if row["image_id"] not in pictures:
+            raise DataError(f"{where} belongs to image {row['image_id']}, which is not in the file")
+        if row["category_id"] not in categories:
+            raise DataError(f"{where} has category {row['category_id']}, which is not in the file")
+        if not _numbers(row["keypoints"], 3 * joints):
+            raise DataError(f"{where} must have {joints} keypoints of three finite numbers (x, y, visibility)")
+        if not _numbers(row["bbox"], 4):
+            raise DataError(f"{where} must have a bbox of four finite numbers (left, top, width, height)")
+
+
+def _numbers(values: Any, count: int) -> bool:
+    """Whether values is a list of that many finite numbers."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return array.shape == (count,) and bool(np.isfinite(array).all())

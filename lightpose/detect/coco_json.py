@@ -1,0 +1,94 @@
+"""Person boxes from a json file: COCO detection results, or a COCO annotation file."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from lightpose.errors import BoxesError
+from lightpose.types import Boxes
+
+__all__ = ["BoxFile", "read_boxes"]
+
+PERSON = 1
+"""The category of people in COCO; rows of others are passed over."""
+
+
+class BoxFile:
+    """Boxes of many pictures, found by a picture's file name.
+
+    A row belongs to a picture if its `file_name` is the picture's, or if its `image_id` is the picture's name without
+    the suffix, as text or as a number (397133 for 000000397133.jpg).
+    """
+
+    def __init__(self, rows: dict[str | int, list[dict[str, Any]]], ids: dict[str, int]) -> None:
+        self._rows, self._ids = rows, ids
+
+    def image_id(self, picture: str) -> int | None:
+        """The number that the file gives a picture, or the number that the picture's name is, or None."""
+        name = PurePath(picture)
+        if name.name in self._ids:
+            return self._ids[name.name]
+        return int(name.stem) if name.stem.isascii() and name.stem.isdigit() else None
+
+    def boxes(self, picture: str) -> Boxes:
+        """Boxes of a picture in the file's order; none if the file does not name it."""
+        name = PurePath(picture)
+        keys: list[str | int | None] = [name.name, name.stem, self.image_id(picture)]
+        rows = next((self._rows[key] for key in keys if key in self._rows), [])
+        return Boxes(
+            np.array([row["bbox"] for row in rows], np.float32), np.array([row.get("score", 1) for row in rows], np.float32)
+        )
+
+
+def read_boxes(path: str | Path) -> BoxFile:
+    """Read a json file of boxes: a list of rows with `bbox` [left, top, width, height], `image_id` or `file_name`, and
+    if they like `score` and `category_id`; or a COCO annotation file.
+
+    Raises BoxesError if the file is missing, is no json, or a row is malformed or not finite.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BoxesError(f"cannot read the boxes {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise BoxesError(f"{path} is not a json file ({error})") from error
+    names: dict[Any, str] = {}
+    if isinstance(document, dict) and isinstance(document.get("annotations"), list):
+        pictures = document.get("images") or []
+        if not all(isinstance(picture, dict) and {"id", "file_name"} <= set(picture) for picture in pictures):
+            raise BoxesError(f"{path}: every image must have an id and a file_name")
+        names = {picture["id"]: PurePath(str(picture["file_name"])).name for picture in pictures}
+        document = document["annotations"]
+    if not isinstance(document, list):
+        raise BoxesError(f"{path} must hold a list of detections, or a COCO object with `annotations`")
+    rows: dict[str | int, list[dict[str, Any]]] = defaultdict(list)
+    for number, row in enumerate(document):
+        _check_row(path, number, row)
+        if row.get("category_id", PERSON) == PERSON and not row.get("iscrowd"):
+            rows[_key(row, names)].append(row)
+    return BoxFile(dict(rows), {name: number for number, name in names.items() if isinstance(number, int)})
+
+
+def _key(row: dict[str, Any], names: dict[Any, str]) -> str | int:
+    if "file_name" in row:
+        return PurePath(str(row["file_name"])).name
+    value: str | int = names.get(row["image_id"], row["image_id"])
+    return value
+
+
+def _check_row(path: str | Path, number: int, row: Any) -> None:
+    where = f"{path}: row {number}"
+    if not isinstance(row, dict) or "bbox" not in row or not ("image_id" in row or "file_name" in row):
+        raise BoxesError(f"{where} must be an object with a bbox and an image_id or file_name")
+    if not isinstance(row.get("image_id", 0), int | str):
+        raise BoxesError(f"{where}: image_id must be a number or a name")
+    values = [*row["bbox"], row.get("score", 1)] if isinstance(row["bbox"], list) else []
+    if len(values) != 5 or not all(type(value) in (int, float) for value in values):
+        raise BoxesError(f"{where}: bbox must be [left, top, width, height] and score a number")
+    if not np.isfinite(values).all():
+        raise BoxesError(f"{where}: bbox or score is NaN or infinite; leave such boxes out")

@@ -1,0 +1,14 @@
+"""The whole picture as one person: for pictures that are crops already."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lightpose.types import Boxes, ImageArray
+
+__all__ = ["whole_image"]
+
+
+def whole_image(image: ImageArray) -> Boxes:
+    """One box that covers the picture."""
+    return Boxes(np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32))

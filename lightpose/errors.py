@@ -1,0 +1,52 @@
+"""Every error lightpose raises on purpose, as one tree: catch `LightposeError` to catch them all."""
+
+__all__ = [
+    "BoxesError",
+    "ConfigError",
+    "DataError",
+    "ImageError",
+    "LightposeError",
+    "MissingPackageError",
+    "ShapeError",
+    "SkeletonError",
+    "WeightsError",
+]
+
+
+class LightposeError(Exception):
+    """Base of all errors below; its text is one sentence that says what to do."""
+
+
+class ImageError(LightposeError):
+    """A picture is missing, empty, broken or of a kind that cannot be read."""
+
+
+class BoxesError(LightposeError):
+    """Person boxes are malformed: wrong shape, NaN, zero size or outside the picture."""
+
+
+class ShapeError(LightposeError):
+    """An array has the wrong shape or type for the call."""
+
+
+class SkeletonError(LightposeError):
+    """A skeleton is malformed, unknown, or does not fit the joints it is used with."""
+
+
+class WeightsError(LightposeError):
+    """A weights file is missing, broken, carries no `ModelSpec`, or does not fit its network."""
+
+
+class DataError(LightposeError):
+    """An annotation file is missing, is not what it should be, or contradicts itself."""
+
+
+class ConfigError(LightposeError):
+    """A setting has a value it cannot take."""
+
+
+class MissingPackageError(LightposeError):
+    """An optional package is needed; the text names the extra that installs it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package {package}; install it with: pip install 'lightpose[{extra}]'")

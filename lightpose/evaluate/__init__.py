@@ -1,0 +1,1 @@
+"""Accuracy: COCO's OKS AP, and the share of correct keypoints."""

@@ -1,0 +1,61 @@
+"""The Lightweight Pose Network: lightweight bottlenecks down to stride 16, two upsamplings back to stride 4 (Figure 1)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lightpose.models.blocks import LightweightBottleneck, conv_bn, upsample
+
+__all__ = ["LPN", "lpn50", "lpn101", "lpn152"]
+
+WIDTHS = (64, 128, 256, 512)
+STRIDES = (1, 2, 2, 1)
+UPSAMPLED_WIDTH = 256
+
+
+class LPN(nn.Module):
+    """(N, 3, H, W) normalised crops, H and W divisible by 16 → heatmaps (N, joints, H/4, W/4).
+
+    depths: bottlenecks in each of the four layers. gc: a global-context block in every bottleneck.
+    """
+
+    def __init__(self, depths: tuple[int, int, int, int], joints: int = 17, gc: bool = True) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*conv_bn(3, 64, kernel=7, stride=2), nn.MaxPool2d(3, stride=2, padding=1))
+        layers, inputs = [], 64
+        for depth, width, stride in zip(depths, WIDTHS, STRIDES, strict=True):
+            blocks = [LightweightBottleneck(inputs, width, stride, gc)]
+            blocks += [LightweightBottleneck(width, width, 1, gc) for _ in range(depth - 1)]
+            layers.append(nn.Sequential(*blocks))
+            inputs = width
+        self.layers = nn.Sequential(*layers)
+        self.upsample = nn.Sequential(upsample(inputs, UPSAMPLED_WIDTH), upsample(UPSAMPLED_WIDTH, UPSAMPLED_WIDTH))
+        self.head = nn.Conv2d(UPSAMPLED_WIDTH, joints, 1)
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.upsample(self.layers(self.stem(x))))
+        return out
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.001), as Section 4.1 of the paper says; batch norm is 1 and 0 already."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, std=0.001)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def lpn50(joints: int = 17, gc: bool = True) -> LPN:
+    """LPN-50: 2.9 M parameters, the paper's default."""
+    return LPN((3, 4, 6, 3), joints, gc)
+
+
+def lpn101(joints: int = 17, gc: bool = True) -> LPN:
+    """LPN-101: 5.4 M parameters."""
+    return LPN((3, 4, 23, 3), joints, gc)
+
+
+def lpn152(joints: int = 17, gc: bool = True) -> LPN:
+    """LPN-152: 7.4 M parameters."""
+    return LPN((3, 8, 36, 3), joints, gc)

@@ -1,0 +1,71 @@
+"""The PyTorch engine, and the network as it is exported: uint8 RGB in, heatmaps and keypoints out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightpose.codec import soft_argmax
+from lightpose.geometry import heatmap_scale
+from lightpose.types import FloatArray, ImageArray, ModelSpec
+
+__all__ = ["CropNetwork", "Normalise", "TorchRuntime"]
+
+
+class Normalise(nn.Module):
+    """RGB pixels (N, 3, H, W) in [0, 255] → the network's input: channel order, mean and spread of the spec."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.register_buffer("shift", 255 * torch.tensor(spec.mean)[:, None, None], persistent=False)
+        self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std)[:, None, None]), persistent=False)
+        self.reverse = spec.color_order == "bgr"
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        ordered = pixels.flip(1) if self.reverse else pixels
+        return (ordered - self.shift) * self.scale
+
+
+class CropNetwork(nn.Module):
+    """(N, H, W, 3) uint8 RGB crops → heatmaps (N, K, h, w), keypoints (N, K, 3): x, y in crop pixels, score.
+
+    Keypoints are decoded with β-soft-argmax whatever the spec's decoder is.
+    """
+
+    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+        super().__init__()
+        self.normalise = Normalise(spec)
+        self.network = network
+        self.beta = spec.beta
+        scale = heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
+        self.register_buffer("to_crop", torch.tensor([*scale, 1.0]), persistent=False)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        heatmaps = self.network(self.normalise(crops.permute(0, 3, 1, 2).float()))
+        return heatmaps, soft_argmax(heatmaps, self.beta) * self.to_crop
+
+
+class TorchRuntime:
+    """Runs a network with PyTorch, on the device that its weights are on, in evaluation mode."""
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._network = network
+        self._device = next(network.parameters()).device
+        self._normalise = Normalise(spec).to(self._device)
+
+    @torch.inference_mode()
+    def heatmaps(self, crops: ImageArray) -> FloatArray:
+        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device).permute(0, 3, 1, 2).float()
+        was_training = self._network.training
+        self._network.eval()
+        heatmaps = self._network(self._normalise(pixels.contiguous(memory_format=torch.channels_last)))
+        self._network.train(was_training)
+        result: FloatArray = heatmaps.float().cpu().numpy()
+        return result

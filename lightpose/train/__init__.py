@@ -1,0 +1,1 @@
+"""Training: configuration, loss, the loop, checkpoints."""

@@ -1,0 +1,178 @@
+"""The values that travel between the parts: boxes, poses, labelled persons, and what a weights file says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import BoxesError, ConfigError, SkeletonError, WeightsError
+from lightpose.skeletons import Skeleton
+
+__all__ = [
+    "SPEC_KEY",
+    "Boxes",
+    "ColorOrder",
+    "DecoderName",
+    "FloatArray",
+    "GeometryName",
+    "ImageArray",
+    "ModelSpec",
+    "Person",
+    "Poses",
+]
+
+SPEC_KEY = "lightpose"
+"""Name under which a weights file's metadata holds its `ModelSpec`, in safetensors and ONNX files alike."""
+
+FloatArray = NDArray[np.float32]
+ImageArray = NDArray[np.uint8]
+"""A picture: (H, W, 3), RGB."""
+
+ColorOrder = Literal["rgb", "bgr"]
+GeometryName = Literal["msra", "udp"]
+DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Persons found in one picture.
+
+    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given.
+    Raises BoxesError if the shapes differ or a number is not finite.
+    """
+
+    xywh: FloatArray
+    scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def __post_init__(self) -> None:
+        try:
+            xywh = np.array(self.xywh, dtype=np.float32)
+            scores = np.array(self.scores, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise BoxesError(f"boxes must be numbers, four for each person ({error})") from error
+        if xywh.size == 0:
+            xywh = xywh.reshape(0, 4)
+        if xywh.ndim != 2 or xywh.shape[1] != 4:
+            raise BoxesError(f"boxes must have shape (N, 4) for left, top, width, height; got {xywh.shape}")
+        if scores.size == 0:
+            scores = np.ones(len(xywh), np.float32)
+        if scores.shape != (len(xywh),):
+            raise BoxesError(f"{len(xywh)} boxes need {len(xywh)} scores; got shape {scores.shape}")
+        if not (np.isfinite(xywh).all() and np.isfinite(scores).all()):
+            raise BoxesError("a box or score is NaN or infinite; leave such boxes out")
+        object.__setattr__(self, "xywh", xywh)
+        object.__setattr__(self, "scores", scores)
+
+    def __len__(self) -> int:
+        return len(self.xywh)
+
+    def check_inside(self, height: int, width: int) -> None:
+        """Raise BoxesError if a box has no area or lies wholly outside a picture of that size."""
+        x, y, w, h = self.xywh.T
+        for wrong, reason in (
+            ((w <= 0) | (h <= 0), "has no area"),
+            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} picture"),
+        ):
+            if wrong.any():
+                number = int(wrong.argmax())
+                raise BoxesError(f"box {number} {self.xywh[number].tolist()} (left, top, width, height) {reason}")
+
+
+@dataclass(frozen=True)
+class Poses:
+    """People of one picture, in the order of their boxes.
+
+    keypoints: (N, K, 3) float32: x, y in pixels of the picture, score in about [0, 1].
+    scores: (N,) float32: how sure the model is of the whole person (box score times mean keypoint score).
+    skeleton: names the K joints.
+    """
+
+    keypoints: FloatArray
+    scores: FloatArray
+    boxes: Boxes
+    skeleton: Skeleton
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One labelled person of a data set.
+
+    image_path: the picture. box_xywh: (4,) float32. keypoints: (K, 2) float32 in the data set's joint order.
+    visibility: (K,) int8: 0 unlabelled, 1 labelled but hidden, 2 visible.
+    """
+
+    image_path: Path
+    image_id: int
+    annotation_id: int
+    image_hw: tuple[int, int]
+    box_xywh: FloatArray
+    keypoints: FloatArray
+    visibility: NDArray[np.int8]
+    area: float
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that is needed to use a weights file rightly; it travels inside the file.
+
+    model, options: the row of the MODELS table and its arguments. input_hw: crop size in pixels, divisible by 16.
+    color_order, mean, std: how a crop is normalised, (pixel / 255 - mean) / std, channels in that order.
+    geometry: how a box becomes a crop. sigma, stride: the Gaussian it was trained on, in heatmap pixels.
+    decoder, beta: how heatmaps become points.
+    """
+
+    model: str
+    skeleton: Skeleton
+    input_hw: tuple[int, int] = (256, 192)
+    options: dict[str, bool | int] = field(default_factory=dict)
+    color_order: ColorOrder = "rgb"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    geometry: GeometryName = "msra"
+    decoder: DecoderName = "softargmax"
+    beta: float = 160.0
+    sigma: float = 2.0
+    stride: int = 4
+
+    def __post_init__(self) -> None:
+        if len(self.input_hw) != 2 or any(side < 16 or side % 16 for side in self.input_hw):
+            raise ConfigError(f"input_hw {self.input_hw} must be two multiples of 16, such as (256, 192)")
+        for name, known in (("color_order", ColorOrder), ("geometry", GeometryName), ("decoder", DecoderName)):
+            if getattr(self, name) not in get_args(known):
+                raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; use {', '.join(get_args(known))}")
+        for name in ("beta", "sigma", "stride"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+
+    @property
+    def heatmap_hw(self) -> tuple[int, int]:
+        """Height and width of the network's heatmaps."""
+        return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """The spec written by `to_json`. Raises WeightsError if it is not one."""
+        try:
+            table = json.loads(text)
+            skeleton = table.pop("skeleton")
+            limbs = tuple((a, b) for a, b in skeleton["limbs"])
+            table["skeleton"] = Skeleton(skeleton["name"], tuple(skeleton["joints"]), limbs, tuple(skeleton["sigmas"]))
+            for name in ("input_hw", "mean", "std"):
+                table[name] = tuple(table[name])
+            return cls(**table)
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError, SkeletonError) as error:
+            raise WeightsError(f"the model's description is damaged or from another version ({error})") from error

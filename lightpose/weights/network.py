@@ -1,0 +1,70 @@
+"""Networks as safetensors files that carry their `ModelSpec`. Needs torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.images import write_aside
+from lightpose.models import build
+from lightpose.types import SPEC_KEY, ModelSpec
+
+try:
+    import safetensors
+    from safetensors.torch import load as load_tensors
+    from safetensors.torch import save as save_tensors
+except ImportError as error:
+    raise MissingPackageError("safetensors", "train") from error
+
+__all__ = ["load_into", "load_network", "save_network"]
+
+
+def save_network(path: str | Path, network: nn.Module, spec: ModelSpec, half: bool = False) -> None:
+    """Write a network's tensors and spec, whole or not at all. half: store as float16, half the size."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    write_aside(path, save_tensors(state, metadata={SPEC_KEY: spec.to_json()}))
+
+
+def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
+    """The network of a file, float32, in evaluation mode, and its spec. Raises WeightsError if it does not fit."""
+    spec, state = _read(Path(path))
+    network = build(spec)
+    _fill(network, state, Path(path))
+    return network.eval(), spec
+
+
+def load_into(path: str | Path, network: nn.Module, spec: ModelSpec) -> None:
+    """Start a network from a file of the same architecture and joints. Raises WeightsError if they differ."""
+    found, state = _read(Path(path))
+    if found.skeleton.joints != spec.skeleton.joints:
+        raise WeightsError(
+            f"{path} has the {len(found.skeleton)} joints of {found.skeleton.name!r}, the network has "
+            f"the {len(spec.skeleton)} of {spec.skeleton.name!r}"
+        )
+    _fill(network, state, Path(path))
+
+
+def _read(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(os.fspath(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+        state = load_tensors(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
+    if SPEC_KEY not in metadata:
+        raise WeightsError(f"{path} does not say which model, joints and input it is for; it was not written by lightpose")
+    return ModelSpec.from_json(metadata[SPEC_KEY]), state
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit its network: {str(error).splitlines()[-1].strip()}") from error
