@@ -123,9 +123,10 @@ def _argmax(heatmaps: FloatArray) -> FloatArray:
 
 
 def _neighbours(maps: FloatArray, keypoints: FloatArray, margin: int, reach: int) -> tuple[Array, Array]:
-    """Square patches of side 2·reach+1 around the rounded points: (M, side, side), for M points, and which (N, K) those are.
+    """Square patches around the rounded points, where there is room for them.
 
-    Only points with margin < x < w - margin and likewise y have one (margin as in the originals' code).
+    Returns (M, side, side), side = 2·reach + 1, for the M points with 1 < x < w - margin and 1 < y < h - margin (bounds
+    as in the originals' code), and which of the (N, K) those are.
     """
     height, width = maps.shape[2:]
     x, y = (np.floor(keypoints[..., axis] + 0.5).astype(np.intp) for axis in (0, 1))

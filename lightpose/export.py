@@ -20,7 +20,10 @@ from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.runtime.torch import CropNetwork, TorchRuntime
 from lightpose.types import SPEC_KEY, ImageArray, ModelSpec
 
-__all__ = ["Parity", "check_parity", "export_onnx", "fold_batch_norm"]
+__all__ = ["Parity", "check_parity", "export_checked", "export_onnx", "fold_batch_norm"]
+
+
+HEATMAP_BOUND, KEYPOINT_BOUND_PX = 1e-4, 0.05
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 
 def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
-    """Give a convolution the weight and bias that make the batch norm after it needless (torch's own cannot, if grouped)."""
+    """Take the batch norm after a convolution into its weight and bias (torch's own fails on grouped transposed)."""
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise WeightsError("a batch norm without running statistics cannot be folded")
@@ -65,8 +68,8 @@ def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> 
 def export_onnx(network: nn.Module, spec: ModelSpec, path: str | Path) -> None:
     """Write a network as an ONNX graph with any batch size and the spec in its metadata, whole or not at all.
 
-    Input `crops` (N, H, W, 3) uint8 RGB. Outputs `heatmaps` (N, K, h, w) and `keypoints` (N, K, 3): x, y in crop pixels,
-    score, by β-soft-argmax.
+    Input `crops` (N, H, W, 3) uint8 RGB. Outputs `heatmaps` (N, K, h, w) and `keypoints` (N, K, 3): x, y in crop
+    pixels, score, by β-soft-argmax.
     """
     try:
         import onnx
@@ -96,6 +99,27 @@ def export_onnx(network: nn.Module, spec: ModelSpec, path: str | Path) -> None:
     onnx.helper.set_model_props(model, {SPEC_KEY: spec.to_json()})
     onnx.checker.check_model(model)
     write_aside(path, model.SerializeToString())
+
+
+def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path) -> Parity:
+    """`export_onnx`, compared with PyTorch on random crops before the file is kept.
+
+    Raises WeightsError, and leaves no file, if heatmaps differ by more than 1e-4 or keypoints by 0.05 px.
+    """
+    aside = Path(path).with_name(f".{Path(path).name}.unchecked")
+    crops = np.random.default_rng(0).integers(0, 256, (4, *spec.input_hw, 3), dtype=np.uint8)
+    try:
+        export_onnx(network, spec, aside)
+        parity = check_parity(aside, network, spec, crops)
+        if parity.heatmaps > HEATMAP_BOUND or parity.keypoints_px > KEYPOINT_BOUND_PX:
+            raise WeightsError(
+                f"the exported graph differs from PyTorch by {parity.heatmaps:.1e} in heatmaps and "
+                f"{parity.keypoints_px:.1e} px in keypoints, so it was not kept"
+            )
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return parity
 
 
 def check_parity(path: str | Path, network: nn.Module, spec: ModelSpec, crops: ImageArray) -> Parity:

@@ -109,7 +109,9 @@ def transform_points(points: ArrayLike, matrices: ArrayLike) -> FloatArray:
     return (xy @ full[:, :, :2].transpose(0, 2, 1) + full[:, None, :, 2]).astype(np.float32)
 
 
-def heatmap_scale(input_hw: tuple[int, int], heatmap_hw: tuple[int, int], geometry: GeometryName) -> tuple[float, float]:
+def heatmap_scale(
+    input_hw: tuple[int, int], heatmap_hw: tuple[int, int], geometry: GeometryName
+) -> tuple[float, float]:
     """How many crop pixels one heatmap pixel is, along x and y: W/w under MSRA, (W-1)/(w-1) under UDP."""
     (crop_w, crop_h), (map_w, map_h) = crop_span(input_hw, geometry), crop_span(heatmap_hw, geometry)
     return crop_w / map_w, crop_h / map_h

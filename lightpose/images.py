@@ -20,7 +20,9 @@ _END_MARKS = {b"\x89PNG\r\n\x1a\n": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
 def read_image(path: str | Path, exif: bool = True) -> ImageArray:
-    """Read a picture file of any usual kind as (H, W, 3) RGB uint8; grey, palette, 16-bit and CMYK become RGB, alpha is dropped.
+    """Read a picture file of any usual kind as (H, W, 3) RGB uint8.
+
+    Grey, palette, 16-bit and CMYK pictures become RGB; alpha is dropped.
 
     exif: turn the picture upright as its EXIF orientation says; data sets such as COCO are labelled without.
     Raises ImageError if the file is missing, empty, cut short, or no picture.
@@ -50,7 +52,7 @@ def decode_image(content: bytes, name: str = "the picture", exif: bool = True) -
 
 
 def _image_data(content: bytes) -> int:
-    """Where a JPEG's compressed data starts, past its headers (whose thumbnail may hold an end mark); 0 for other formats."""
+    """Where a JPEG's compressed data starts, past headers whose thumbnail may hold an end mark; 0 for other formats."""
     if not content.startswith(b"\xff\xd8"):
         return 0
     place = 2

@@ -10,7 +10,9 @@ from lightpose.types import FloatArray
 __all__ = ["oks", "oks_nms", "person_scores"]
 
 
-def oks(points: ArrayLike, others: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, counted: ArrayLike) -> NDArray[np.float64]:
+def oks(
+    points: ArrayLike, others: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, counted: ArrayLike
+) -> NDArray[np.float64]:
     """Object keypoint similarity of every pose with every other (COCO's definition, cocodataset.org, keypoints-eval).
 
     points: (N, K, 2); others: (M, K, 2), pixels. areas: (M,) in square pixels. sigmas: (K,).
@@ -31,8 +33,8 @@ def oks_nms(
 ) -> NDArray[np.intp]:
     """Keep the best of each group of near-equal poses: greedy, by falling score, as in SimpleBaseline's evaluation.
 
-    keypoints: (N, K, 3). scores, areas: (N,). A pose goes if its OKS with a kept one is above the threshold; the area is
-    the mean of the two. Returns the numbers of those kept, best first.
+    keypoints: (N, K, 3). scores, areas: (N,). A pose goes if its OKS with a kept one is above the threshold, under
+    the mean of the two areas. Returns the numbers of those kept, best first.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     points, size = np.asarray(keypoints, np.float64)[..., :2], np.asarray(areas, np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +47,12 @@ class PoseEstimator:
     def __init__(
         self,
         model: str | Path = DEFAULT,
-        detector: Detector | Callable[[ImageArray], Boxes] = whole_image,
+        detector: Detector = whole_image,
         *,
         flip: bool = False,
         decoder: DecoderName | None = None,
         beta: float | None = None,
-        batch: int = 32,
+        batch: int = 8,
         threads: int = 0,
     ) -> None:
         self.options = PredictOptions(flip, decoder, beta, batch)

@@ -23,12 +23,16 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """flip: average with the mirrored crop, twice the work. decoder, beta: None for the weights' own. batch: crops at once."""
+    """How to predict.
+
+    flip: average with the mirrored crop, twice the work. decoder, beta: None for the weights' own. batch: crops at a
+    time.
+    """
 
     flip: bool = False
     decoder: DecoderName | None = None
     beta: float | None = None
-    batch: int = 32
+    batch: int = 8
 
     def __post_init__(self) -> None:
         if self.batch < 1:

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch on the training device: one affine resample per crop, as in Section 4.1 of the paper."""
+"""Augmentation of a whole batch on the training device, one affine resample per crop (Section 4.1 of the paper)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AugmentConfig", "Views", "draw_views", "recolor", "resample"]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How crops are varied. The defaults are the paper's, as its authors' code has them; `NONE` in all is `AugmentConfig(0, 0, 0, 0)`.
+    """How crops are varied. The defaults are the paper's, as its authors' code has them.
 
     scale: standard deviation and limit of the crop's enlargement around 1. rotation_deg: standard deviation, cut off at
     twice that. rotation_probability, flip_probability: in [0, 1]. color: standard deviation of contrast and brightness
@@ -49,7 +49,9 @@ class Views:
     matrices: NDArray[np.float64]
     mirrored: NDArray[np.bool_]
 
-    def points(self, points: FloatArray, visibility: NDArray[np.int8], flip_order: tuple[int, ...]) -> tuple[FloatArray, NDArray[np.int8]]:
+    def points(
+        self, points: FloatArray, visibility: NDArray[np.int8], flip_order: tuple[int, ...]
+    ) -> tuple[FloatArray, NDArray[np.int8]]:
         """Labels (N, K, 2) and (N, K) of the stored crops, as they are in the network crops."""
         moved = transform_points(points, self.matrices)
         flip = list(flip_order)

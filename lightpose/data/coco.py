@@ -31,7 +31,7 @@ class CocoFile:
     skeleton: Skeleton
 
     def persons(self) -> list[Person]:
-        """Everybody with a labelled joint and a box of some area; crowds are left out. Boxes are clipped as in COCO's protocol."""
+        """Everybody with a labelled joint and a box of some area; no crowds; boxes clipped as in COCO's protocol."""
         pictures = {image["id"]: image for image in self.document["images"]}
         rows = [
             row

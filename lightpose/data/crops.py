@@ -1,7 +1,7 @@
 """The crop store: every person of the training data cut out once, kept as one memory-mapped array.
 
-A stored crop is square and shows `STORE_MARGIN` times the height of the network's crop at the network's resolution, so
-that scaling and rotating in training find real pixels around the person. Joints are those of the model, matched by name.
+A stored crop is square and shows `STORE_MARGIN` times the height of the network's crop, at its resolution, so that
+scaling and rotating in training find real pixels around the person. Joints are the model's, matched by name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CropStore:
     """Stored crops and their labels.
 
     crops: (N, S, S, 3) uint8 RGB. points: (N, K, 2) xy in stored-crop pixels. visibility: (N, K) int8.
-    region: (2,) width and height, in stored-crop pixels, of the part that is the unaugmented network crop; it is centred.
+    region: width and height, in stored-crop pixels, of the part that is the unaugmented network crop; it is centred.
     """
 
     crops: ImageArray
@@ -55,7 +55,7 @@ def open_store(
     input_hw: tuple[int, int],
     geometry: GeometryName,
     folder: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> CropStore:
     """The store of a data set, built under `folder` if it is not there yet.
 
@@ -111,7 +111,9 @@ def _build(
         raise
 
 
-def _store_matrices(persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName) -> NDArray[np.float64]:
+def _store_matrices(
+    persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName
+) -> NDArray[np.float64]:
     """Picture → stored crop: the network's crop, enlarged to a square of STORE_MARGIN times its height."""
     centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, geometry)
     side = round(input_hw[0] * STORE_MARGIN)
@@ -120,7 +122,11 @@ def _store_matrices(persons: Sequence[Person], input_hw: tuple[int, int], geomet
 
 
 def _write_crops(
-    path: Path, persons: Sequence[Person], matrices: NDArray[np.float64], side: int, progress: Callable[[int, int], None]
+    path: Path,
+    persons: Sequence[Person],
+    matrices: NDArray[np.float64],
+    side: int,
+    progress: Callable[[int, int], None],
 ) -> None:
     """Fill the memory-mapped array, one picture read once for all its persons, in threads."""
     crops = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(persons), side, side, 3))

@@ -12,7 +12,7 @@ import numpy as np
 from lightpose.errors import BoxesError
 from lightpose.types import Boxes
 
-__all__ = ["BoxFile", "read_boxes"]
+__all__ = ["BoxFile", "number_in_name", "read_boxes"]
 
 PERSON = 1
 """The category of people in COCO; rows of others are passed over."""
@@ -31,9 +31,7 @@ class BoxFile:
     def image_id(self, picture: str) -> int | None:
         """The number that the file gives a picture, or the number that the picture's name is, or None."""
         name = PurePath(picture)
-        if name.name in self._ids:
-            return self._ids[name.name]
-        return int(name.stem) if name.stem.isascii() and name.stem.isdigit() else None
+        return self._ids[name.name] if name.name in self._ids else number_in_name(name)
 
     def boxes(self, picture: str) -> Boxes:
         """Boxes of a picture in the file's order; none if the file does not name it."""
@@ -41,8 +39,14 @@ class BoxFile:
         keys: list[str | int | None] = [name.name, name.stem, self.image_id(picture)]
         rows = next((self._rows[key] for key in keys if key in self._rows), [])
         return Boxes(
-            np.array([row["bbox"] for row in rows], np.float32), np.array([row.get("score", 1) for row in rows], np.float32)
+            np.array([row["bbox"] for row in rows], np.float32),
+            np.array([row.get("score", 1) for row in rows], np.float32),
         )
+
+
+def number_in_name(picture: PurePath) -> int | None:
+    """The number that a picture is named by, as COCO's are (000000397133.jpg), or None."""
+    return int(picture.stem) if picture.stem.isascii() and picture.stem.isdigit() else None
 
 
 def read_boxes(path: str | Path) -> BoxFile:

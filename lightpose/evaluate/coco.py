@@ -41,7 +41,10 @@ class CocoScores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy in given boxes. errors: (N, K) distances as shares of the person's size, NaN where unlabelled; see pck.py."""
+    """Accuracy in given boxes.
+
+    errors: (N, K) distances from the labels as shares of the person's size, NaN where unlabelled; see pck.py.
+    """
 
     scores: CocoScores
     errors: NDArray[np.float64]
@@ -52,7 +55,7 @@ class Evaluation:
 
 
 def evaluate_given_boxes(
-    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda done: None
+    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda _: None
 ) -> Evaluation:
     """OKS AP and joint errors of a network on the labelled persons of a file, each cropped by its given box."""
     skeleton = runtime.spec.skeleton
@@ -65,11 +68,11 @@ def evaluate_given_boxes(
 
 
 def predict_persons(
-    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda done: None
+    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[tuple[list[Person], Poses]]:
-    """Poses of all labelled persons of a file, in their given boxes; a picture at a time, its persons beside their poses.
+    """Poses of all labelled persons of a file in their given boxes, a picture at a time, beside its persons.
 
-    progress: called with the number of persons done since the last call.
+    progress: called with the number of persons done.
     """
     persons = sorted(source.persons(), key=lambda person: person.image_id)
 
@@ -78,8 +81,10 @@ def predict_persons(
             people = list(group)
             yield people, read_image(people[0].image_path, exif=False), Boxes(np.stack([p.box_xywh for p in people]))
 
+    done = 0
     for people, poses in predict_many(pictures(), runtime, options):
-        progress(len(people))
+        done += len(people)
+        progress(done)
         yield people, poses
 
 
@@ -89,7 +94,9 @@ def suppress(poses: Poses, threshold: float = 0.9) -> NDArray[np.intp]:
     return oks_nms(poses.keypoints, poses.scores, areas, poses.skeleton.sigmas, threshold)
 
 
-def coco_rows(image_id: int, poses: Poses, kept: Sequence[int] | NDArray[np.intp] | None = None) -> list[dict[str, Any]]:
+def coco_rows(
+    image_id: int, poses: Poses, kept: Sequence[int] | NDArray[np.intp] | None = None
+) -> list[dict[str, Any]]:
     """COCO keypoint results of one picture, one row a person, in the order of `kept` (all, if not given)."""
     order = range(len(poses)) if kept is None else kept
     return [

@@ -18,7 +18,7 @@ def person_errors(
 ) -> NDArray[np.float64]:
     """Distance of each predicted joint from its label, as a share of the person's size; NaN where there is no label.
 
-    people: N labelled persons, joints named by `named`. keypoints: (N, K, 3) in the joints of `skeleton`, same pictures.
+    people: N labelled persons, their joints named by `named`. keypoints: (N, K, 3) in the joints of `skeleton`.
     A person's size is the longer side of its box. Returns (N, K).
     """
     errors = np.full(keypoints.shape[:2], np.nan)

@@ -1,4 +1,4 @@
-"""Building blocks of the Lightweight Pose Network: bottleneck, global-context block, upsampling (Sections 3.1 and 3.2)."""
+"""Building blocks of the Lightweight Pose Network: bottleneck, global context, upsampling (Sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 __all__ = ["GlobalContext", "LightweightBottleneck", "conv_bn", "initialise_kaiming", "upsample"]
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Sequential:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True
+) -> nn.Sequential:
     """Convolution without bias that keeps the size (at stride 1), batch norm, and a ReLU if wanted."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
@@ -80,12 +82,15 @@ class LightweightBottleneck(nn.Module):
 def initialise_kaiming(network: nn.Module) -> None:
     """Start a network from He et al.'s weights instead of the paper's N(0, 0.001), which Adam's first steps drown.
 
-    The output convolution (the only plain one with a bias that ends the network) stays small, and global-context blocks
-    start as identities.
+    Convolutions with a bias (the output, and those of global context) keep their small start, save the first of each
+    global-context transform; the blocks begin as identities.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, GlobalContext):
-            nn.init.kaiming_normal_(module.transform[0].weight, nonlinearity="relu")
-            nn.init.zeros_(module.transform[-1].weight)
+            for name, weight in module.transform.named_parameters():
+                if name == "0.weight":
+                    nn.init.kaiming_normal_(weight, nonlinearity="relu")
+                elif name == "3.weight":
+                    nn.init.zeros_(weight)

@@ -1,4 +1,4 @@
-"""The Lightweight Pose Network: lightweight bottlenecks down to stride 16, two upsamplings back to stride 4 (Figure 1)."""
+"""The Lightweight Pose Network: lightweight bottlenecks to stride 16, two upsamplings back to stride 4 (Figure 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches for training: which persons, seen how, with which targets. Everything random follows from (seed, epoch, step)."""
+"""Batches for training: which persons, seen how, with which targets; all chance follows from (seed, epoch, step)."""
 
 from __future__ import annotations
 

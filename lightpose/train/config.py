@@ -103,7 +103,11 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole training run. amp: bfloat16 autocast. evaluate_every: epochs between validations. device: `auto` takes a GPU if there is one."""
+    """A whole training run.
+
+    out: folder for checkpoints and weights. device: `auto` takes a GPU if there is one. amp: bfloat16 autocast.
+    evaluate_every: epochs between validations. checkpoint_every_s: seconds between checkpoints within an epoch.
+    """
 
     data: DataConfig
     out: str
@@ -123,7 +127,10 @@ class TrainConfig:
 
 
 def read_config(path: str | Path) -> TrainConfig:
-    """The configuration in a TOML file. Raises ConfigError naming the key that is unknown, missing or of the wrong kind."""
+    """The configuration in a TOML file.
+
+    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
+    """
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -142,7 +149,9 @@ def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
     if origin is tuple and isinstance(value, list):
         kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
         if len(kinds) == len(value):
-            return tuple(_fill(each, item, path, f"{key}[{n}]") for n, (each, item) in enumerate(zip(kinds, value, strict=True)))
+            return tuple(
+                _fill(each, item, path, f"{key}[{n}]") for n, (each, item) in enumerate(zip(kinds, value, strict=True))
+            )
     elif origin is Literal and value in inner:
         return value
     elif kind is float and type(value) in (int, float):

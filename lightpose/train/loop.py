@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lightpose.data.coco import CocoFile, read_coco
 from lightpose.data.crops import CropStore, open_store
@@ -26,6 +27,8 @@ from lightpose.types import ModelSpec
 from lightpose.weights.network import load_into, save_network
 
 __all__ = ["Report", "Trainer"]
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Report(Protocol):
@@ -104,8 +107,10 @@ class Trainer:
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._normalise = Normalise(self.spec).to(self._device)
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        self._optimizer = kinds[optim.optimizer](self._network.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
-        average = get_ema_multi_avg_fn(optim.ema)  # type: ignore[no-untyped-call]
+        self._optimizer = kinds[optim.optimizer](
+            self._network.parameters(), lr=optim.lr, weight_decay=optim.weight_decay
+        )
+        average = _running_average(optim.ema)
         self._ema = AveragedModel(self._network, multi_avg_fn=average, use_buffers=True) if optim.ema else None
 
     def _parts(self) -> dict[str, Any]:
@@ -165,6 +170,20 @@ class Trainer:
 
     def _save(self) -> None:
         save_checkpoint(self.out / "last.pt", self.progress, self._fingerprint(), self._parts())
+
+
+def _running_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An update of averaged tensors for AveragedModel; young averages follow faster, so that they forget the start."""
+
+    @torch.no_grad()
+    def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, share)
+        else:  # batch norm's counters
+            torch._foreach_copy_(averages, values)
+
+    return update
 
 
 def _choose_device(name: str) -> torch.device:

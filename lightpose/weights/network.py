@@ -59,7 +59,9 @@ def _read(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
     except safetensors.SafetensorError as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
     if SPEC_KEY not in metadata:
-        raise WeightsError(f"{path} does not say which model, joints and input it is for; it was not written by lightpose")
+        raise WeightsError(
+            f"{path} does not say which model, joints and input it is for; it was not written by lightpose"
+        )
     return ModelSpec.from_json(metadata[SPEC_KEY]), state
 
 

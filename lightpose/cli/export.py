@@ -1,0 +1,42 @@
+"""`lightpose export`: weights as an ONNX graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write trained weights as an ONNX graph that runs without torch.
+
+    The graph takes uint8 RGB crops (N, H, W, 3) and gives `heatmaps` and `keypoints`. It is compared with PyTorch
+    before it is kept. Example: lightpose export runs/mine/best.safetensors --out mine.onnx
+    """
+
+    weights: Positional[Path]
+    """A .safetensors file that training wrote."""
+    out: Path
+    """The .onnx file to write."""
+
+    def run(self) -> int:
+        """0 if the graph was written and agrees with PyTorch."""
+        from lightpose.errors import MissingPackageError, WeightsError
+
+        try:
+            from lightpose.export import export_checked
+            from lightpose.weights.network import load_network
+        except ImportError as error:
+            raise MissingPackageError("torch", "train") from error
+        if self.out.suffix != ".onnx":
+            raise WeightsError(f"{self.out} must end in .onnx")
+        network, spec = load_network(self.weights)
+        parity = export_checked(network, spec, self.out)
+        size = self.out.stat().st_size / 1e6
+        height, width = spec.input_hw
+        print(f"{self.out}: {size:.1f} MB, {spec.model} {height}×{width}, {len(spec.skeleton)} joints")
+        gap = f"heatmaps {parity.heatmaps:.1e}, keypoints {parity.keypoints_px:.1e} px"
+        print(f"largest difference from PyTorch: {gap}")
+        return 0

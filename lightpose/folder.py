@@ -1,0 +1,199 @@
+"""Many picture files in, result files out: what the command `lightpose predict` does."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightpose.detect import Detector
+from lightpose.detect.coco_json import BoxFile, number_in_name
+from lightpose.draw import draw_poses
+from lightpose.errors import ImageError, LightposeError
+from lightpose.evaluate.coco import coco_rows
+from lightpose.images import IMAGE_SUFFIXES, decode_image, encode_image, read_image, write_aside
+from lightpose.pipeline import PoseEstimator
+from lightpose.predict import predict_many
+from lightpose.types import Boxes, ImageArray, Poses
+
+__all__ = ["Picture", "Results", "find_pictures", "predict_pictures", "stdin_picture"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to read. name: its path below the output folder. content: its bytes, if it is not a file."""
+
+    path: Path
+    name: Path
+    content: bytes | None = None
+
+    def read(self) -> ImageArray:
+        """The picture, upright. Raises ImageError if it cannot be read."""
+        return read_image(self.path) if self.content is None else decode_image(self.content, str(self.path))
+
+
+@dataclass
+class Results:
+    """What a run found, ready to be written. rows: COCO keypoint results. pictures: the same for people to read."""
+
+    about: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def people(self) -> int:
+        """How many people were found in all."""
+        return len(self.rows)
+
+    def write(self, out: Path) -> None:
+        """Write keypoints.json and poses.json, each whole or not at all."""
+        out.mkdir(parents=True, exist_ok=True)
+        failed = [{"picture": str(path), "reason": reason} for path, reason in self.failed]
+        readable = {**self.about, "pictures": self.pictures, "failed": failed}
+        write_aside(out / "keypoints.json", json.dumps(self.rows).encode())
+        write_aside(out / "poses.json", json.dumps(readable, indent=1, ensure_ascii=False).encode())
+
+
+def find_pictures(sources: Iterable[str]) -> list[Picture]:
+    """The pictures that files, folders (with all below them) and glob patterns name, in order, each once.
+
+    Raises ImageError if a folder or pattern holds no picture. A named file that is missing is left to fail when read.
+    """
+    found: dict[Path, Path] = {}
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            inside = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+            )
+            pairs = [(file, file.relative_to(path)) for file in inside]
+        elif not path.exists() and glob.has_magic(source):
+            pairs = [(Path(file), Path(Path(file).name)) for file in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
+            pairs = [(file, name) for file, name in pairs if file.is_file()]
+        else:
+            pairs = [(path, Path(path.name))]
+        if not pairs:
+            raise ImageError(f"there is no picture in {source}; known kinds are {' '.join(sorted(IMAGE_SUFFIXES))}")
+        for file, name in pairs:
+            found.setdefault(file, name)
+    return [Picture(path, name) for path, name in zip(found, _distinct(list(found.values())), strict=True)]
+
+
+def stdin_picture(content: bytes) -> Picture:
+    """A picture whose bytes came from standard input; it is written as stdin.png or stdin.jpg."""
+    return Picture(
+        Path("standard input"), Path("stdin.png" if content.startswith(b"\x89PNG") else "stdin.jpg"), content
+    )
+
+
+def predict_pictures(
+    pictures: Sequence[Picture],
+    estimator: PoseEstimator,
+    boxes: BoxFile | None,
+    out: Path,
+    draw: bool = True,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Results:
+    """Find the poses in pictures and write what was found: keypoints.json, poses.json and the drawn pictures.
+
+    boxes: people's boxes by picture; the estimator's detector finds them if not given. progress: called with the number
+    of pictures done. A picture that cannot be used is listed in the results; the others are written all the same. If
+    none could be used, nothing is written. Raises ImageError if `out` would overwrite a source picture.
+    """
+    targets = {picture.name: out / picture.name for picture in pictures}
+    for picture in pictures if draw else ():
+        if targets[picture.name].resolve() == picture.path.resolve():
+            raise ImageError(f"the drawn picture would overwrite {picture.path}; name another folder with --out")
+    results = Results(_describe(estimator, boxes))
+    numbers = _image_ids(pictures, boxes)
+    usable = _usable(pictures, estimator.detector, boxes, results)
+    found = predict_many(usable, estimator.runtime, estimator.options)
+    for done, ((picture, image), poses) in enumerate(found, start=1):
+        _add(results, picture, image, poses, numbers[picture.name])
+        if draw:
+            _write_drawn(targets[picture.name], draw_poses(image, poses))
+        progress(done + len(results.failed))
+    if results.pictures:
+        results.write(out)
+    return results
+
+
+def _usable(
+    pictures: Iterable[Picture], detector: Detector, boxes: BoxFile | None, results: Results
+) -> Iterator[tuple[tuple[Picture, ImageArray], ImageArray, Boxes]]:
+    """Pictures that can be read, with boxes that fit them; the others are noted as failed."""
+    for picture in pictures:
+        try:
+            image = picture.read()
+            found = detector(image) if boxes is None else boxes.boxes(picture.name.name)
+            found.check_inside(*image.shape[:2])
+        except LightposeError as error:
+            results.failed.append((picture.path, str(error)))
+        else:
+            yield (picture, image), image, found
+
+
+def _describe(estimator: PoseEstimator, boxes: BoxFile | None) -> dict[str, Any]:
+    """What a reader of poses.json must know to judge its figures."""
+    spec, options = estimator.runtime.spec, estimator.options
+    return {
+        "model": spec.model,
+        "engine": estimator.runtime.name,
+        "boxes": "given" if boxes else getattr(estimator.detector, "__name__", type(estimator.detector).__name__),
+        "decoder": options.decoder or spec.decoder,
+        "flip": options.flip,
+        "joints": list(spec.skeleton.joints),
+    }
+
+
+def _add(results: Results, picture: Picture, image: ImageArray, poses: Poses, image_id: int) -> None:
+    """Add a picture's people to both result files."""
+    results.rows += [{**row, "file_name": str(picture.name)} for row in coco_rows(image_id, poses)]
+    joints = poses.skeleton.joints
+    people = [
+        {
+            "box": [round(float(value), 2) for value in box],
+            "box_score": round(float(box_score), 4),
+            "score": round(float(score), 4),
+            "keypoints": {
+                joint: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(sure), 4)}
+                for joint, (x, y, sure) in zip(joints, points, strict=True)
+            },
+        }
+        for box, box_score, score, points in zip(
+            poses.boxes.xywh, poses.boxes.scores, poses.scores, poses.keypoints, strict=True
+        )
+    ]
+    height, width = image.shape[:2]
+    about = {"picture": str(picture.name), "image_id": image_id, "width": width, "height": height, "people": people}
+    results.pictures.append(about)
+
+
+def _write_drawn(path: Path, drawn: ImageArray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, encode_image(drawn, path.suffix))
+
+
+def _image_ids(pictures: Sequence[Picture], boxes: BoxFile | None) -> dict[Path, int]:
+    """A number for each picture: the box file's or the one it is named by, if all have different ones, else 1, 2…"""
+    named = [boxes.image_id(picture.name.name) if boxes else number_in_name(picture.name) for picture in pictures]
+    numbers = [number for number in named if number is not None]
+    if len(set(numbers)) < len(pictures):
+        numbers = list(range(1, len(pictures) + 1))
+    return {picture.name: number for picture, number in zip(pictures, numbers, strict=True)}
+
+
+def _distinct(names: Sequence[Path]) -> list[Path]:
+    """The names in their order, with a number added to those that were taken before."""
+    taken: dict[Path, None] = {}
+    for name in names:
+        number, free = 1, name
+        while free in taken:
+            number += 1
+            free = name.with_name(f"{name.stem}_{number}{name.suffix}")
+        taken[free] = None
+    return list(taken)
