@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lightpose.detect import Detector
 from lightpose.detect.whole_image import whole_image
-from lightpose.errors import BoxesError, ShapeError
+from lightpose.errors import ShapeError
 from lightpose.images import read_image
 from lightpose.predict import PredictOptions, predict_poses
 from lightpose.runtime import Runtime
-from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, Poses
+from lightpose.types import Boxes, DecoderName, ImageArray, Poses
 from lightpose.weights import DEFAULT, find_weights
 
 __all__ = ["PoseEstimator", "open_runtime"]
@@ -59,7 +60,7 @@ class PoseEstimator:
         self.detector = detector
         self.runtime = open_runtime(model, threads)
 
-    def predict(self, image: str | Path | ImageArray, boxes: Boxes | FloatArray | None = None) -> Poses:
+    def predict(self, image: str | Path | ImageArray, boxes: Boxes | ArrayLike | None = None) -> Poses:
         """Poses of one picture, in the order of the boxes.
 
         image: a file, read upright, or an RGB array (H, W, 3) uint8. boxes: (N, 4) left, top, width, height in pixels.
@@ -69,8 +70,5 @@ class PoseEstimator:
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
             raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
         found = self.detector(pixels) if boxes is None else boxes
-        if not isinstance(found, Boxes):
-            if boxes is None:
-                raise BoxesError(f"the detector must return Boxes, not {type(found).__name__}")
-            found = Boxes(found)
-        return predict_poses(pixels, found, self.runtime, self.options)
+        people = found if isinstance(found, Boxes) else Boxes(np.asarray(found))
+        return predict_poses(pixels, people, self.runtime, self.options)

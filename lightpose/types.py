@@ -40,7 +40,7 @@ GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Persons found in one picture.
 
@@ -85,7 +85,7 @@ class Boxes:
                 raise BoxesError(f"box {number} {self.xywh[number].tolist()} (left, top, width, height) {reason}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Poses:
     """People of one picture, in the order of their boxes.
 
@@ -103,7 +103,7 @@ class Poses:
         return len(self.keypoints)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Person:
     """One labelled person of a data set.
 

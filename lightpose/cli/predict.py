@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from lightpose.weights import DEFAULT
 
@@ -20,7 +20,7 @@ class Predict:
     on them. Example: lightpose predict photo.jpg --out poses
     """
 
-    sources: Positional[tuple[str, ...]]
+    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
     """Picture files, folders, glob patterns in quotes, or - for a picture on standard input."""
     out: Path = Path("poses")
     """Folder for the results; made if need be."""
@@ -52,16 +52,18 @@ class Predict:
         if "-" in self.sources:
             pictures.append(stdin_picture(sys.stdin.buffer.read()))
         estimator = PoseEstimator(self.model, flip=self.flip, decoder=self.decoder, threads=self.threads)
-        if boxes is None:
-            print("No --boxes given: each picture is taken whole, as one person.")
         with counting("pictures", len(pictures)) as advance:
             results = predict_pictures(pictures, estimator, boxes, self.out, self.draw, advance)
         for path, reason in results.failed:
             print(f"lightpose: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
         if not results.pictures:
             return 2
-        print(
-            f"{len(results.pictures)} pictures, {results.people} people → {self.out}/keypoints.json, poses.json", end=""
-        )
-        print(" and the drawn pictures" if self.draw else "")
+        if boxes is None:
+            print("No --boxes given: each picture was taken whole, as one person.")
+        for picture in results.pictures:
+            if not picture["people"]:
+                print(f"{picture['picture']}: no person boxed")
+        print(f"pictures: {len(results.pictures)}, people: {results.people}, failed: {len(results.failed)}")
+        written = "keypoints.json, poses.json" + (", drawn pictures" if self.draw else "")
+        print(f"written to {self.out}: {written}")
         return 1 if results.failed else 0

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
 from lightpose.errors import DataError
-from lightpose.geometry import crop_regions, region_matrices, transform_points, warp
+from lightpose.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
 from lightpose.images import read_image
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, GeometryName, ImageArray, Person
@@ -66,6 +66,7 @@ def open_store(
         raise DataError(f"{source.path} has no person with a labelled keypoint and a box")
     store = folder / _store_name(source, skeleton, input_hw, geometry)
     side = round(input_hw[0] * STORE_MARGIN)
+    span_w, span_h = crop_span(input_hw, geometry)
     if not (store / "labels.npz").exists():
         _build(store, persons, source.skeleton, skeleton, input_hw, geometry, progress)
     labels = np.load(store / "labels.npz")
@@ -73,7 +74,7 @@ def open_store(
         crops=np.load(store / "crops.npy", mmap_mode="r"),
         points=labels["points"],
         visibility=labels["visibility"],
-        region=(side / STORE_MARGIN * input_hw[1] / input_hw[0], side / STORE_MARGIN),
+        region=(side / STORE_MARGIN * span_w / span_h, side / STORE_MARGIN),
     )
 
 

@@ -63,11 +63,7 @@ def read_boxes(path: str | Path) -> BoxFile:
         raise BoxesError(f"{path} is not a json file ({error})") from error
     names: dict[Any, str] = {}
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
-        pictures = document.get("images") or []
-        if not all(isinstance(picture, dict) and {"id", "file_name"} <= set(picture) for picture in pictures):
-            raise BoxesError(f"{path}: every image must have an id and a file_name")
-        names = {picture["id"]: PurePath(str(picture["file_name"])).name for picture in pictures}
-        document = document["annotations"]
+        names, document = _picture_names(path, document), document["annotations"]
     if not isinstance(document, list):
         raise BoxesError(f"{path} must hold a list of detections, or a COCO object with `annotations`")
     rows: dict[str | int, list[dict[str, Any]]] = defaultdict(list)
@@ -75,7 +71,19 @@ def read_boxes(path: str | Path) -> BoxFile:
         _check_row(path, number, row)
         if row.get("category_id", PERSON) == PERSON and not row.get("iscrowd"):
             rows[_key(row, names)].append(row)
+    if names and (dangling := set(rows) - set(names.values())):
+        raise BoxesError(f"{path}: annotations belong to image {min(dangling, key=str)}, which is not in the file")
     return BoxFile(dict(rows), {name: number for number, name in names.items() if isinstance(number, int)})
+
+
+def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[Any, str]:
+    """File names of a COCO annotation file's pictures, by id."""
+    pictures = document.get("images")
+    if not isinstance(pictures, list) or not all(
+        isinstance(p, dict) and {"id", "file_name"} <= set(p) for p in pictures
+    ):
+        raise BoxesError(f"{path}: every image must have an id and a file_name")
+    return {picture["id"]: PurePath(str(picture["file_name"])).name for picture in pictures}
 
 
 def _key(row: dict[str, Any], names: dict[Any, str]) -> str | int:

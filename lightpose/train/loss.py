@@ -18,7 +18,7 @@ class LossConfig:
     """Sum of two terms. The defaults are the paper's loss: half the weighted mean squared error, and nothing else.
 
     mse: factor of that error. cross_entropy: factor of the cross-entropy between softmax(temperature · heatmap) over
-    the map and the target as a distribution; it learns from the first step, where the squared error alone lingers at zero.
+    the map and the target as a distribution; it learns from the first step, where squared error alone lingers at zero.
     """
 
     mse: float = 1.0

@@ -1,0 +1,194 @@
+"""`lightpose predict` as a user runs it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightpose import Boxes, PoseEstimator, read_image
+from lightpose.errors import ShapeError
+from lightpose.images import encode_image
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+ASTRONAUT = PHOTOS / "astronaut.jpg"
+
+
+def lightpose(*arguments: object, cwd: Path, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command."""
+    command = [sys.executable, "-m", "lightpose", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def picture(path: Path, seed: int = 0) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 40, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_image(pixels, path.suffix))
+    return path
+
+
+def test_photos_with_boxes_give_keypoints_poses_and_pictures(tmp_path: Path):
+    code, output, errors = lightpose("predict", PHOTOS, "--boxes", PHOTOS / "boxes.json", "--out", "out", cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "pictures: 3, people: 3, failed: 0" in output
+    rows = json.loads((tmp_path / "out/keypoints.json").read_text())
+    assert [(row["image_id"], row["category_id"], len(row["keypoints"])) for row in rows] == [
+        (n, 1, 51) for n in (1, 2, 3)
+    ]
+    readable = json.loads((tmp_path / "out/poses.json").read_text())
+    first = readable["pictures"][0]
+    assert first["picture"] == "astronaut.jpg"
+    nose = first["people"][0]["keypoints"]["nose"]
+    assert [nose["x"], nose["y"]] == pytest.approx(rows[0]["keypoints"][:2], abs=0.01)
+    for name in ("astronaut.jpg", "grace_hopper.jpg", "photographer.png"):
+        drawn, source = read_image(tmp_path / "out" / name), read_image(PHOTOS / name)
+        assert drawn.shape == source.shape
+        assert (np.abs(drawn.astype(int) - source) > 100).any(axis=-1).sum() > 200  # the skeleton's pixels
+
+
+def test_the_command_and_the_python_interface_agree(tmp_path: Path):
+    lightpose("predict", ASTRONAUT, "--out", "out", "--flip", "--decoder", "dark", "--no-draw", cwd=tmp_path)
+    row = json.loads((tmp_path / "out/keypoints.json").read_text())[0]
+    poses = PoseEstimator(flip=True, decoder="dark").predict(ASTRONAUT)
+    assert row["keypoints"] == pytest.approx(poses.keypoints[0].ravel().tolist(), abs=1e-3)
+    assert row["score"] == pytest.approx(float(poses.scores[0]), abs=1e-5)
+    assert not (tmp_path / "out/astronaut.jpg").exists()
+
+
+def test_people_come_in_the_order_of_the_given_boxes(tmp_path: Path):
+    boxes = [[200, 200, 90, 200], [20, 12, 350, 500], [100, 50, 100, 100]]
+    (tmp_path / "b.json").write_text(
+        json.dumps([{"image_id": "astronaut", "bbox": box, "score": 0.5} for box in boxes])
+    )
+    lightpose("predict", ASTRONAUT, "--boxes", "b.json", "--out", "out", cwd=tmp_path)
+    people = json.loads((tmp_path / "out/poses.json").read_text())["pictures"][0]["people"]
+    assert [person["box"] for person in people] == boxes
+    found = PoseEstimator().predict(ASTRONAUT, Boxes(np.array(boxes), np.full(3, 0.5)))
+    assert [person["score"] for person in people] == pytest.approx(found.scores.tolist(), abs=1e-3)
+
+
+def test_without_boxes_the_output_says_that_the_picture_is_taken_whole(tmp_path: Path):
+    _, output, _ = lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
+    assert "taken whole, as one person" in output
+    assert json.loads((tmp_path / "out/poses.json").read_text())["boxes"] == "whole_image"
+
+
+def test_a_picture_without_a_box_has_nobody_in_it(tmp_path: Path):
+    (tmp_path / "b.json").write_text("[]")
+    code, output, _ = lightpose("predict", ASTRONAUT, "--boxes", "b.json", "--out", "out", cwd=tmp_path)
+    assert code == 0
+    assert "astronaut.jpg: no person boxed" in output
+    assert json.loads((tmp_path / "out/keypoints.json").read_text()) == []
+
+
+def test_a_picture_can_come_from_standard_input(tmp_path: Path):
+    code, _, _ = lightpose("predict", "-", "--out", "out", cwd=tmp_path, stdin=ASTRONAUT.read_bytes())
+    assert code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"keypoints.json", "poses.json", "stdin.jpg"}
+
+
+def test_folders_and_patterns_keep_every_picture_under_a_name_of_its_own(tmp_path: Path):
+    for number, name in enumerate(["in/a.png", "in/deep/a.png", "other/a.png", "in/notes.txt"]):
+        picture(tmp_path / name.replace(".txt", ".png"), number)
+    (tmp_path / "in/notes.png").rename(tmp_path / "in/notes.txt")
+    code, _, _ = lightpose("predict", "in", "oth*/*.png", "--out", "out", cwd=tmp_path)
+    assert code == 0
+    drawn = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
+    assert drawn == ["a.png", "a_2.png", "deep/a.png"]
+    rows = json.loads((tmp_path / "out/keypoints.json").read_text())
+    assert [(row["image_id"], row["file_name"]) for row in rows] == [(1, "a.png"), (2, "deep/a.png"), (3, "a_2.png")]
+
+
+def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
+    for number in range(60):
+        picture(tmp_path / f"in/{number:03}.png", number)
+    (tmp_path / "in/010.png").write_bytes(b"")
+    (tmp_path / "in/020.png").write_text("no picture")
+    whole = (tmp_path / "in/030.png").read_bytes()
+    (tmp_path / "in/030.png").write_bytes(whole[: len(whole) // 2])
+    code, output, errors = lightpose("predict", "in", "--out", "out", cwd=tmp_path)
+    assert code == 1
+    assert "pictures: 57, people: 57, failed: 3" in output
+    assert [line.split(".png")[0][-3:] for line in errors.splitlines()] == ["010", "020", "030"]
+    assert len(list((tmp_path / "out").glob("*.png"))) == 57
+    failed = json.loads((tmp_path / "out/poses.json").read_text())["failed"]
+    assert [Path(entry["picture"]).name for entry in failed] == ["010.png", "020.png", "030.png"]
+    rows = json.loads((tmp_path / "out/keypoints.json").read_text())
+    assert [row["image_id"] for row in rows] == [n for n in range(60) if n not in (10, 20, 30)]
+
+
+def box_file(box: str) -> str:
+    return f'[{{"file_name": "astronaut.jpg", "bbox": {box}}}]'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "complaint"),
+    [
+        (["missing.jpg"], {}, "cannot read missing.jpg: No such file"),
+        (["empty.jpg"], {"empty.jpg": b""}, "empty.jpg is empty"),
+        (["text.jpg"], {"text.jpg": b"hello"}, "text.jpg is not a picture"),
+        (["cut.jpg"], {"cut.jpg": ASTRONAUT.read_bytes()[:30000]}, "cut.jpg is cut short"),
+        (["*.gif"], {}, "there is no picture in *.gif"),
+        (["."], {}, "there is no picture in ."),
+        ([], {}, "name at least one picture"),
+        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[1, 2, 0, 4]").encode()}, "has no area"),
+        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[900, 2, 3, 4]").encode()}, "outside the 512x512"),
+        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[NaN, 2, 3, 4]").encode()}, "NaN or infinite"),
+        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": b"{}"}, "must hold a list"),
+        ([ASTRONAUT, "--boxes", "none.json"], {}, "cannot read the boxes none.json"),
+        ([ASTRONAUT, "--model", "none.onnx"], {}, "no weights at none.onnx"),
+        ([ASTRONAUT, "--model", "bad.onnx"], {"bad.onnx": b"rubbish"}, "bad.onnx is not a whole ONNX file"),
+        ([ASTRONAUT, "--decoder", "best"], {}, "best"),
+        ([ASTRONAUT, "--threads", "many"], {}, "many"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_a_sentence_exit_code_2_and_no_file(
+    tmp_path: Path, arguments: list[object], files: dict[str, bytes], complaint: str
+):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    code, _, errors = lightpose("predict", *arguments, "--out", "out", cwd=tmp_path)
+    assert code == 2
+    assert complaint in " ".join(errors.split())
+    assert "Traceback" not in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_picture_is_never_overwritten(tmp_path: Path):
+    source = picture(tmp_path / "a.png")
+    before = source.read_bytes()
+    code, _, errors = lightpose("predict", "a.png", "--out", ".", cwd=tmp_path)
+    assert code == 2
+    assert "would overwrite a.png" in errors
+    assert source.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+def test_a_failed_run_leaves_earlier_results_as_they_were(tmp_path: Path):
+    lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    code, _, _ = lightpose("predict", "missing.jpg", "--out", "out", cwd=tmp_path)
+    assert code == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_predict_takes_arrays_and_refuses_what_is_no_picture():
+    estimator = PoseEstimator()
+    pixels = read_image(ASTRONAUT)
+    from_file, from_array = estimator.predict(ASTRONAUT), estimator.predict(pixels)
+    assert np.array_equal(from_file.keypoints, from_array.keypoints)
+    assert from_file.keypoints.shape == (1, 17, 3)
+    for wrong in (pixels[..., 0], pixels.astype(np.float32), pixels[:0]):
+        with pytest.raises(ShapeError, match="a picture must be RGB uint8"):
+            estimator.predict(wrong)
+
+
+def test_help_of_every_command_is_there(tmp_path: Path):
+    for command in ("predict", "train", "evaluate", "export"):
+        code, output, _ = lightpose(command, "--help", cwd=tmp_path)
+        assert code == 0
+        assert "Example:" in output
+    assert lightpose("--help", cwd=tmp_path)[1].count("•") == 4
