@@ -7,13 +7,13 @@ Everything here is in heatmap pixels. `encode`, `soft_argmax` and `merge_flip` t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import array_api_compat
 import cv2
 import numpy as np
 
-from lightpose.errors import ShapeError
+from lightpose.errors import ConfigError, ShapeError
 from lightpose.types import DecoderName, FloatArray, GeometryName
 
 __all__ = ["decode", "encode", "flip_shift", "merge_flip", "soft_argmax"]
@@ -36,7 +36,8 @@ def encode(
     """
     xp = array_api_compat.array_namespace(points, weights)
     height, width = heatmap_hw
-    centers = points if exact else xp.floor(points + 0.5)
+    here = xp.where((weights > 0)[..., None], points, xp.zeros_like(points))  # what is unlabelled may be NaN
+    centers = here if exact else xp.floor(here + 0.5)
     falls = []
     for axis, length in ((1, height), (0, width)):
         grid = xp.arange(length, dtype=points.dtype, device=array_api_compat.device(points))
@@ -65,7 +66,8 @@ def soft_argmax(heatmaps: Array, beta: float = 160.0) -> Array:
     rows = xp.arange(height, dtype=heatmaps.dtype, device=device)
     x = xp.sum(xp.sum(share, axis=-2) * columns, axis=-1)
     y = xp.sum(xp.sum(share, axis=-1) * rows, axis=-1)
-    pixel = xp.astype(xp.floor(y + 0.5) * width + xp.floor(x + 0.5), xp.int64)
+    row, column = (xp.astype(xp.floor(axis + 0.5), xp.int64) for axis in (y, x))
+    pixel = row * width + column
     start = xp.arange(count * joints, dtype=xp.int64, device=device) * (height * width)  # of each map in all pixels
     scores = xp.take(xp.reshape(heatmaps, (-1,)), start + xp.reshape(pixel, (-1,)), axis=0)
     scores = xp.reshape(scores, (count, joints))
@@ -82,6 +84,8 @@ def decode(heatmaps: FloatArray, decoder: DecoderName = "softargmax", beta: floa
     """
     if heatmaps.ndim != 4 or 0 in heatmaps.shape[1:]:
         raise ShapeError(f"heatmaps must have shape (N, K, h, w) with K, h, w above 0; got {heatmaps.shape}")
+    if decoder not in get_args(DecoderName):
+        raise ConfigError(f"decoder {decoder!r} is unknown; use {', '.join(get_args(DecoderName))}")
     found = soft_argmax(heatmaps, beta) if decoder.startswith("softargmax") else _argmax(heatmaps)
     keypoints: FloatArray = found.astype(np.float32)
     if decoder == "dark":
@@ -114,8 +118,8 @@ def flip_shift(geometry: GeometryName) -> int:
 
 def _argmax(heatmaps: FloatArray) -> FloatArray:
     """Highest pixel of each map, (N, K, 3); (0, 0) where nothing is above 0."""
-    width = heatmaps.shape[3]
-    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    count, joints, height, width = heatmaps.shape
+    flat = heatmaps.reshape(count, joints, height * width)
     best = flat.argmax(-1)
     scores = np.take_along_axis(flat, best[..., None], -1)[..., 0]
     points = np.stack([best % width, best // width], -1) * (scores > 0)[..., None]
@@ -148,7 +152,10 @@ def _quarter_offset(heatmaps: FloatArray, keypoints: FloatArray) -> FloatArray:
 
 
 def _dark_offset(heatmaps: FloatArray, keypoints: FloatArray) -> FloatArray:
-    """Newton step to the maximum of log(blurred map), where 1 < x < w-2 and 1 < y < h-2; (N, K, 2)."""
+    """Newton step to the maximum of log(blurred map), where 1 < x < w-2 and 1 < y < h-2; (N, K, 2).
+
+    A step of over 2 pixels is left out: it would leave the neighbourhood that the derivatives were taken in.
+    """
     patch, inside = _neighbours(_blur(heatmaps), keypoints, margin=2, reach=2)
     p = np.log(np.maximum(patch, 1e-10)).astype(np.float64)
     dx, dy = (p[:, 2, 3] - p[:, 2, 1]) / 2, (p[:, 3, 2] - p[:, 1, 2]) / 2
@@ -159,7 +166,8 @@ def _dark_offset(heatmaps: FloatArray, keypoints: FloatArray) -> FloatArray:
     safe = np.where(determinant == 0, 1, determinant)
     step = np.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], -1)
     offset = np.zeros((*keypoints.shape[:2], 2), np.float32)
-    offset[inside] = np.where((determinant == 0)[:, None], 0, step)
+    wild = (determinant == 0) | (np.abs(step) > 2).any(-1)
+    offset[inside] = np.where(wild[:, None], 0, step)
     return offset
 
 

@@ -30,7 +30,7 @@ def draw_poses(image: ImageArray, poses: Poses, threshold: float = 0.2) -> Image
         shown = (keypoints[:, 2] >= threshold) & np.isfinite(keypoints).all(-1)
         if not shown.any():
             continue
-        points = np.clip(keypoints[:, :2], -1e6, 1e6)
+        points = np.clip(np.nan_to_num(keypoints[:, :2]), -1e6, 1e6)
         extent = np.ptp(points[shown], axis=0).max()
         width = int(np.clip(round(extent / 90), 1, 12))
         fixed = np.round(points * 2**_SHIFT).astype(np.int32)

@@ -113,9 +113,12 @@ def predict_pictures(
     usable = _usable(pictures, estimator.detector, boxes, results)
     found = predict_many(usable, estimator.runtime, estimator.options)
     for done, ((picture, image), poses) in enumerate(found, start=1):
-        _add(results, picture, image, poses, numbers[picture.name])
-        if draw:
-            _write_drawn(targets[picture.name], draw_poses(image, poses))
+        try:
+            if draw:
+                _write_drawn(targets[picture.name], draw_poses(image, poses))
+            _add(results, picture, image, poses, numbers[picture.name])
+        except ImageError as error:
+            results.failed.append((picture.path, str(error)))
         progress(done + len(results.failed))
     if results.pictures:
         results.write(out)

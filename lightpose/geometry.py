@@ -34,12 +34,12 @@ PADDING = 1.25
 def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
     """Clip boxes to [0, w-1] × [0, h-1], as the COCO protocol of SimpleBaseline does before cropping.
 
-    boxes_xywh: (N, 4). Returns (N, 4) float32; a box that was outside ends with zero width or height.
+    boxes_xywh: (N, 4). Returns (N, 4) float32; a box right of or below the picture ends with no width or height.
     """
     boxes = np.array(boxes_xywh, dtype=np.float32).reshape(-1, 4)
     limit = np.array([image_hw[1] - 1, image_hw[0] - 1], dtype=np.float32)
     first = np.clip(boxes[:, :2], 0, limit)
-    last = np.clip(boxes[:, :2] + np.maximum(boxes[:, 2:] - 1, 0), first, limit)
+    last = np.clip(np.maximum(boxes[:, :2], 0) + np.maximum(boxes[:, 2:] - 1, 0), first, limit)
     return np.concatenate([first, last - first], axis=1)
 
 
@@ -104,7 +104,7 @@ def invert(matrices: ArrayLike) -> NDArray[np.float64]:
 def transform_points(points: ArrayLike, matrices: ArrayLike) -> FloatArray:
     """Map points (N, K, 2) xy through affine maps (N, 2, 3). Returns (N, K, 2) float32."""
     xy, full = np.asarray(points, dtype=np.float64), np.asarray(matrices, dtype=np.float64)
-    if xy.ndim != 3 or full.shape != (len(xy), 2, 3):
+    if xy.ndim != 3 or xy.shape[2] != 2 or full.shape != (len(xy), 2, 3):
         raise ShapeError(f"points (N, K, 2) need matrices (N, 2, 3); got {xy.shape} and {full.shape}")
     return (xy @ full[:, :, :2].transpose(0, 2, 1) + full[:, None, :, 2]).astype(np.float32)
 

@@ -57,16 +57,19 @@ def _image_data(content: bytes) -> int:
         return 0
     place = 2
     while place + 4 <= len(content) and content[place] == 0xFF and content[place + 1] != 0xDA:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        fill = content[place + 1] == 0xFF  # any number of them may stand before a marker
+        place += 1 if fill else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return place
 
 
 def encode_image(image: ImageArray, suffix: str = ".jpg") -> bytes:
     """A picture file's bytes, in the format that the suffix names. Raises ImageError if it cannot be written so."""
     try:
-        _, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        written, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
         raise ImageError(f"cannot write pictures of the kind {suffix!r}; use .jpg or .png") from error
+    if not written:
+        raise ImageError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels does not fit {suffix!r}; use .png")
     return content.tobytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +14,7 @@ from lightpose.errors import ShapeError
 from lightpose.images import read_image
 from lightpose.predict import PredictOptions, predict_poses
 from lightpose.runtime import Runtime
-from lightpose.types import Boxes, DecoderName, ImageArray, Poses
+from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, Poses
 from lightpose.weights import DEFAULT, find_weights
 
 __all__ = ["PoseEstimator", "open_runtime"]
@@ -70,5 +71,5 @@ class PoseEstimator:
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
             raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
         found = self.detector(pixels) if boxes is None else boxes
-        people = found if isinstance(found, Boxes) else Boxes(np.asarray(found))
+        people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
         return predict_poses(pixels, people, self.runtime, self.options)

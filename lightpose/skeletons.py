@@ -98,7 +98,9 @@ def from_category(category: Mapping[str, object]) -> Skeleton:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SkeletonError(f"category {category.get('name')!r} has no list of `keypoints` names")
     try:
-        limbs = tuple((names[int(a) - 1], names[int(b) - 1]) for a, b in pairs if min(int(a), int(b)) > 0)  # type: ignore[attr-defined]
+        limbs = tuple((names[int(a) - 1], names[int(b) - 1]) for a, b in pairs)  # type: ignore[attr-defined]
+        if any(int(end) < 1 for pair in pairs for end in pair):
+            raise ValueError
     except (IndexError, TypeError, ValueError) as error:
         raise SkeletonError(
             f"category {category.get('name')!r} has a `skeleton` that is not pairs of numbers from 1 to {len(names)}"
@@ -121,6 +123,8 @@ def from_toml(path: str | Path) -> Skeleton:
     unknown = sorted(set(table) - {"name", "joints", "limbs", "sigmas"})
     if unknown:
         raise SkeletonError(f"{path}: unknown key {unknown[0]!r}; known are name, joints, limbs, sigmas")
+    if not isinstance(table.get("joints", []), list):
+        raise SkeletonError(f"{path}: joints must be a list of names")
     try:
         return Skeleton(
             str(table.get("name", Path(path).stem)),

@@ -150,6 +150,10 @@ class ModelSpec:
         for name, known in (("color_order", ColorOrder), ("geometry", GeometryName), ("decoder", DecoderName)):
             if getattr(self, name) not in get_args(known):
                 raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; use {', '.join(get_args(known))}")
+        for name, least in (("mean", -math.inf), ("std", 0)):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(math.isfinite(v) and v > least for v in values):
+                raise ConfigError(f"{name} {values} must be three finite numbers" + (", above 0" if least == 0 else ""))
         for name in ("beta", "sigma", "stride"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
