@@ -9,6 +9,7 @@ __all__ = [
     "MissingPackageError",
     "ShapeError",
     "SkeletonError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -43,6 +44,10 @@ class DataError(LightposeError):
 
 class ConfigError(LightposeError):
     """A setting has a value it cannot take."""
+
+
+class TrainingError(LightposeError):
+    """Training went wrong on its way: the loss is no number any more."""
 
 
 class MissingPackageError(LightposeError):

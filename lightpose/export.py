@@ -111,7 +111,7 @@ def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path) -> Par
     try:
         export_onnx(network, spec, aside)
         parity = check_parity(aside, network, spec, crops)
-        if parity.heatmaps > HEATMAP_BOUND or parity.keypoints_px > KEYPOINT_BOUND_PX:
+        if not (parity.heatmaps <= HEATMAP_BOUND and parity.keypoints_px <= KEYPOINT_BOUND_PX):  # NaN included
             raise WeightsError(
                 f"the exported graph differs from PyTorch by {parity.heatmaps:.1e} in heatmaps and "
                 f"{parity.keypoints_px:.1e} px in keypoints, so it was not kept"
@@ -126,6 +126,10 @@ def check_parity(path: str | Path, network: nn.Module, spec: ModelSpec, crops: I
     """Compare an exported graph with PyTorch on crops (N, H, W, 3) uint8."""
     engine = OnnxRuntime(path)
     expected = TorchRuntime(network, spec).heatmaps(crops)
+    if not np.isfinite(expected).all():
+        raise WeightsError(
+            "the network gives heatmaps that are no numbers; its weights are damaged or training diverged"
+        )
     points = soft_argmax(expected, spec.beta)[..., :2] * heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
     return Parity(
         heatmaps=float(np.abs(engine.heatmaps(crops) - expected).max()),

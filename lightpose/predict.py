@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.codec import decode, flip_shift, merge_flip
-from lightpose.errors import ConfigError
+from lightpose.errors import ConfigError, WeightsError
 from lightpose.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
 from lightpose.oks import person_scores
 from lightpose.runtime import Runtime
@@ -37,6 +37,8 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}")
+        if self.decoder is not None and self.decoder not in get_args(DecoderName):
+            raise ConfigError(f"decoder {self.decoder!r} is unknown; use {', '.join(get_args(DecoderName))}")
         if self.beta is not None and not self.beta > 0:
             raise ConfigError(f"beta must be above 0, not {self.beta}")
 
@@ -45,12 +47,17 @@ def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) 
     """Keypoints of crops that are already cut.
 
     crops: (N, H, W, 3) uint8 RGB of the spec's size. Returns (N, K, 3): x, y in crop pixels, score.
+    Raises WeightsError if the network gives no finite numbers.
     """
     spec = runtime.spec
     heatmaps = runtime.heatmaps(crops)
     if options.flip:
         mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
         heatmaps = merge_flip(heatmaps, mirrored, spec.skeleton.flip_order, flip_shift(spec.geometry))
+    if not np.isfinite(heatmaps).all():
+        raise WeightsError(
+            "the network's heatmaps are not finite numbers: its weights are damaged or training diverged"
+        )
     keypoints = decode(heatmaps, options.decoder or spec.decoder, options.beta or spec.beta)
     keypoints[..., :2] *= heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
     return keypoints

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ def mirror_name(joint: str) -> str:
     return joint
 
 
-def from_category(category: Mapping[str, object]) -> Skeleton:
+def from_category(category: Mapping[str, Any]) -> Skeleton:
     """Skeleton of a COCO json's category: its `keypoints` names and its 1-based `skeleton` pairs.
 
     Raises SkeletonError if the names or pairs are missing or malformed.
@@ -98,7 +99,7 @@ def from_category(category: Mapping[str, object]) -> Skeleton:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SkeletonError(f"category {category.get('name')!r} has no list of `keypoints` names")
     try:
-        limbs = tuple((names[int(a) - 1], names[int(b) - 1]) for a, b in pairs)  # type: ignore[attr-defined]
+        limbs = tuple((names[int(a) - 1], names[int(b) - 1]) for a, b in pairs)
         if any(int(end) < 1 for pair in pairs for end in pair):
             raise ValueError
     except (IndexError, TypeError, ValueError) as error:

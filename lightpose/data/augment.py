@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +39,8 @@ class AugmentConfig:
         for name in ("rotation_probability", "flip_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} must be in [0, 1], not {getattr(self, name)}")
-        if self.rotation_deg < 0 or self.color < 0:
-            raise ConfigError("augment.rotation_deg and augment.color must not be below 0")
+        if not (0 <= self.rotation_deg < math.inf and 0 <= self.color < math.inf):
+            raise ConfigError("augment.rotation_deg and augment.color must be finite and not below 0")
 
 
 @dataclass(frozen=True)

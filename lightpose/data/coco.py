@@ -36,7 +36,7 @@ class CocoFile:
         rows = [
             row
             for row in self.document["annotations"]
-            if not row.get("iscrowd", 0) and any(row["keypoints"][2::3]) and row["category_id"] == self.category_id
+            if row["category_id"] == self.category_id and not row.get("iscrowd", 0) and any(row["keypoints"][2::3])
         ]
         found = [self._person(row, pictures[row["image_id"]]) for row in rows]
         return [person for person in found if (person.box_xywh[2:] > 0).all()]
@@ -85,49 +85,62 @@ def read_coco(path: str | Path, images: str | Path) -> CocoFile:
         if not isinstance(document.get(key), list):
             raise DataError(f"{path} is not a COCO annotation file: it has no list called {key!r}")
     _require(path, "image", document["images"], ("id", "file_name", "height", "width"))
-    _require(path, "annotation", document["annotations"], ("id", "image_id", "category_id", "bbox", "keypoints"))
-    _unique(path, "image", document["images"])
-    _unique(path, "annotation", document["annotations"])
-    skeleton = from_category(_keypoint_category(path, document))
-    _check_annotations(path, document, len(skeleton))
+    _require(path, "annotation", document["annotations"], ("id", "image_id", "category_id", "bbox"))
+    _require(path, "category", document["categories"], ("id",))
+    for kind in ("image", "annotation"):
+        _check_ids(path, kind, document[f"{kind}s"])
+    for image in document["images"]:
+        if not (_numbers([image["height"], image["width"]], 2) and min(image["height"], image["width"]) > 0):
+            raise DataError(f"{path}: image {image['id']} must have a height and width above 0")
+    category = _keypoint_category(path, document)
+    skeleton = from_category(category)
+    _check_annotations(path, document, category["id"], len(skeleton))
     return CocoFile(path, Path(images), document, skeleton)
 
 
 def _keypoint_category(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     """The first category that names keypoints."""
     for category in document["categories"]:
-        if isinstance(category, dict) and category.get("keypoints") and "id" in category:
-            return category
+        if category.get("keypoints"):
+            found: dict[str, Any] = category
+            return found
     raise DataError(f"{path} has no category with a list of `keypoints` names, so its joints have no names")
 
 
 def _require(path: Path, kind: str, rows: Sequence[Any], keys: tuple[str, ...]) -> None:
     for number, row in enumerate(rows):
-        missing = [key for key in keys if key not in row] if isinstance(row, dict) else list(keys)
-        if missing:
-            raise DataError(f"{path}: {kind} number {number} has no {missing[0]!r}")
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: {kind} number {number} is not an object")
+        for key in keys:
+            if key not in row:
+                raise DataError(f"{path}: {kind} number {number} has no {key!r}")
 
 
-def _unique(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
-    ids = [row["id"] for row in rows]
-    if len(set(ids)) < len(ids):
-        repeated = next(value for number, value in enumerate(ids) if value in ids[:number])
-        raise DataError(f"{path}: two {kind}s have the id {repeated}")
+def _check_ids(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+    seen = set()
+    for number, row in enumerate(rows):
+        if type(row["id"]) is not int:
+            raise DataError(f"{path}: {kind} number {number} has the id {row['id']!r}, which is not a whole number")
+        if row["id"] in seen:
+            raise DataError(f"{path}: two {kind}s have the id {row['id']}")
+        seen.add(row["id"])
 
 
-def _check_annotations(path: Path, document: dict[str, Any], joints: int) -> None:
+def _check_annotations(path: Path, document: dict[str, Any], keypoint_category: int, joints: int) -> None:
     pictures = {image["id"] for image in document["images"]}
-    categories = {category.get("id") for category in document["categories"]}
+    categories = [category["id"] for category in document["categories"]]
     for row in document["annotations"]:
         where = f"{path}: annotation {row['id']}"
         if row["image_id"] not in pictures:
             raise DataError(f"{where} belongs to image {row['image_id']}, which is not in the file")
         if row["category_id"] not in categories:
             raise DataError(f"{where} has category {row['category_id']}, which is not in the file")
-        if not _numbers(row["keypoints"], 3 * joints):
-            raise DataError(f"{where} must have {joints} keypoints of three finite numbers (x, y, visibility)")
         if not _numbers(row["bbox"], 4):
             raise DataError(f"{where} must have a bbox of four finite numbers (left, top, width, height)")
+        if not _numbers([row.get("area", 0)], 1):
+            raise DataError(f"{where} has an area that is not a finite number")
+        if row["category_id"] == keypoint_category and not _numbers(row.get("keypoints"), 3 * joints):
+            raise DataError(f"{where} must have {joints} keypoints of three finite numbers (x, y, visibility)")
 
 
 def _numbers(values: Any, count: int) -> bool:

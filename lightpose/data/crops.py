@@ -96,6 +96,7 @@ def _build(
 ) -> None:
     """Write the store beside its place, then rename it into place."""
     aside = store.with_name(f"{store.name}.{os.getpid()}.partial")
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed process with the same number
     aside.mkdir(parents=True)
     try:
         matrices = _store_matrices(persons, input_hw, geometry)
@@ -106,10 +107,18 @@ def _build(
         points[:, mine] = transform_points(np.stack([p.keypoints for p in persons]), matrices)[:, theirs]
         visibility[:, mine] = np.stack([p.visibility for p in persons])[:, theirs]
         np.savez(aside / "labels.npz", points=points, visibility=visibility)
-        aside.rename(store)
-    except BaseException:
+        _move_into_place(aside, store)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        raise
+
+
+def _move_into_place(aside: Path, store: Path) -> None:
+    """Rename a finished store, unless another run was faster; theirs is the same."""
+    try:
+        aside.rename(store)
+    except OSError:
+        if not (store / "labels.npz").exists():
+            raise
 
 
 def _store_matrices(

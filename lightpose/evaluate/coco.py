@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -51,7 +52,8 @@ class Evaluation:
 
     def pck(self, share: float = 0.1) -> float:
         """Share of labelled joints found within that share of the person's size; NaN if none is labelled."""
-        return float((self.errors <= share).sum() / max(1, np.isfinite(self.errors).sum()))
+        labelled = np.isfinite(self.errors).sum()
+        return float((self.errors <= share).sum() / labelled) if labelled else math.nan
 
 
 def evaluate_given_boxes(
@@ -138,6 +140,8 @@ def _restrict(source: CocoFile, joints: NDArray[np.intp]) -> dict[str, Any]:
     category = {"id": source.category_id, "name": "person", "keypoints": [source.skeleton.joints[n] for n in joints]}
     annotations = []
     for row in source.document["annotations"]:
+        if row["category_id"] != source.category_id:
+            continue
         triples = np.asarray(row["keypoints"], dtype=float).reshape(-1, 3)[joints]
         box = row["bbox"]
         annotations.append(

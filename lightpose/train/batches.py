@@ -13,6 +13,7 @@ from torch import Tensor
 from lightpose.codec import encode
 from lightpose.data.augment import AugmentConfig, draw_views, recolor, resample
 from lightpose.data.crops import CropStore
+from lightpose.errors import DataError
 from lightpose.geometry import heatmap_scale
 from lightpose.types import ModelSpec
 
@@ -32,6 +33,7 @@ class Batches:
     """Draws the batches of an epoch from one or more crop stores.
 
     repeats: how often each store's persons are shown in an epoch. A last, incomplete batch is left out.
+    Raises DataError if there is not one whole batch.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Batches:
                 for number, (store, repeat) in enumerate(zip(stores, repeats, strict=True))
             ]
         )
+        if len(self) == 0:
+            raise DataError(f"the training data hold {len(self._index)} persons, fewer than a batch of {batch}")
         self._points = [store.points for store in stores]
         self._visibility = [store.visibility for store in stores]
 

@@ -40,7 +40,7 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any], parts: dict[str, An
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["fingerprint"]
+        found, states = content["fingerprint"], content["states"]
     except Exception as error:  # torch raises a different kind for each way a file can be damaged
         raise WeightsError(f"{path} is not a whole checkpoint; delete it to start anew") from error
     changed = sorted(key for key in {*found, *fingerprint} if found.get(key) != fingerprint.get(key))
@@ -49,5 +49,5 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any], parts: dict[str, An
             f"{path.parent} holds a run with another {', '.join(changed)}; name another `out`, or delete that folder"
         )
     for name, part in parts.items():
-        part.load_state_dict(content["states"][name])
+        part.load_state_dict(states[name])
     return Progress(**content["progress"])

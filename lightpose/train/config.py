@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -93,12 +94,13 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "batch", "epochs"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"optim.{name} must be above 0, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"optim.{name} must be finite and above 0, not {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"optim.ema must be in [0, 1), not {self.ema}")
-        if min(self.weight_decay, self.warmup_epochs, self.clip_norm) < 0:
-            raise ConfigError("optim.weight_decay, warmup_epochs and clip_norm must not be below 0")
+        for name in ("weight_decay", "warmup_epochs", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"optim.{name} must be finite and not below 0, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.evaluate_every < 1:
             raise ConfigError(f"evaluate_every must be at least 1, not {self.evaluate_every}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be below 0, not {self.seed}")
 
 
 def read_config(path: str | Path) -> TrainConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from lightpose.data.coco import CocoFile, read_coco
 from lightpose.data.crops import CropStore, open_store
+from lightpose.errors import ConfigError, TrainingError
 from lightpose.evaluate.coco import Evaluation, evaluate_given_boxes
 from lightpose.models import build, initialise_kaiming
 from lightpose.predict import PredictOptions
@@ -77,6 +79,8 @@ class Trainer:
     def run(self) -> Progress:
         """Train to the last epoch. Returns the best validation AP and its epoch."""
         self.out.mkdir(parents=True, exist_ok=True)
+        for left in self.out.glob(".*.partial"):  # of a run that was killed while it wrote
+            left.unlink(missing_ok=True)
         if (self.out / "last.pt").exists():
             self.progress = load_checkpoint(self.out / "last.pt", self._fingerprint(), self._parts())
             self.report.resumed(self.progress.epoch, self.progress.step)
@@ -149,6 +153,10 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.config.amp):
             heatmaps = self._network(images)
         loss = heatmap_loss(heatmaps.float(), batch.targets, batch.weights, self.config.loss)
+        value = loss.item()
+        if not math.isfinite(value):
+            where = f"epoch {self.progress.epoch + 1}, step {step + 1}, learning rate {rate:.1e}"
+            raise TrainingError(f"the loss became {value} at {where}; lower optim.lr, or set optim.clip_norm")
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.optim.clip_norm:
@@ -156,13 +164,15 @@ class Trainer:
         self._optimizer.step()
         if self._ema is not None:
             self._ema.update_parameters(self._network)
-        return loss.item()
+        return value
 
     def _evaluate(self, epoch: int, loss: float) -> None:
         """Validate the weights (their running average, if there is one) and keep them if they are the best so far."""
         network: nn.Module = self._network if self._ema is None else self._ema.module
-        evaluation = evaluate_given_boxes(self._val, TorchRuntime(network, self.spec), PredictOptions(flip=True))
-        best = evaluation.scores.ap > self.progress.best_ap
+        evaluation = evaluate_given_boxes(
+            self._val, TorchRuntime(network, self.spec), PredictOptions(flip=True, batch=64)
+        )
+        best = self.progress.best_epoch < 0 or evaluation.scores.ap > self.progress.best_ap
         if best:
             self.progress.best_ap, self.progress.best_epoch = evaluation.scores.ap, epoch
             save_network(self.out / "best.safetensors", network, self.spec)
@@ -188,5 +198,9 @@ def _running_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
 
 def _choose_device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but PyTorch finds no such GPU; use auto or cpu")
     return torch.device(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,10 +27,11 @@ class LossConfig:
     temperature: float = 20.0
 
     def __post_init__(self) -> None:
-        if min(self.mse, self.cross_entropy) < 0 or self.mse + self.cross_entropy == 0:
-            raise ConfigError("loss.mse and loss.cross_entropy must not be below 0, and not both 0")
-        if self.temperature <= 0:
-            raise ConfigError(f"loss.temperature must be above 0, not {self.temperature}")
+        factors = (self.mse, self.cross_entropy)
+        if not all(0 <= factor < math.inf for factor in factors) or sum(factors) == 0:
+            raise ConfigError("loss.mse and loss.cross_entropy must be finite, not below 0, and not both 0")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"loss.temperature must be finite and above 0, not {self.temperature}")
 
 
 def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, config: LossConfig) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.images import write_aside
 from lightpose.models import build
 from lightpose.types import SPEC_KEY, ModelSpec
@@ -33,7 +33,10 @@ def save_network(path: str | Path, network: nn.Module, spec: ModelSpec, half: bo
 def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
     """The network of a file, float32, in evaluation mode, and its spec. Raises WeightsError if it does not fit."""
     spec, state = _read(Path(path))
-    network = build(spec)
+    try:
+        network = build(spec)
+    except ConfigError as error:
+        raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
     _fill(network, state, Path(path))
     return network.eval(), spec
 
