@@ -58,18 +58,18 @@ class Results:
         write_aside(out / "poses.json", json.dumps(readable, indent=1, ensure_ascii=False).encode())
 
 
-def find_pictures(sources: Iterable[str]) -> list[Picture]:
+def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Picture]:
     """The pictures that files, folders (with all below them) and glob patterns name, in order, each once.
 
+    out: a folder whose pictures are earlier results; those below it are passed over when a folder is searched.
     Raises ImageError if a folder or pattern holds no picture. A named file that is missing is left to fail when read.
     """
     found: dict[Path, Path] = {}
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            inside = sorted(
-                file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
-            )
+            kept = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+            inside = sorted(file for file in kept if not _is_below(file, out, path))
             pairs = [(file, file.relative_to(path)) for file in inside]
         elif not path.exists() and glob.has_magic(source):
             pairs = [(Path(file), Path(Path(file).name)) for file in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
@@ -81,6 +81,13 @@ def find_pictures(sources: Iterable[str]) -> list[Picture]:
         for file, name in pairs:
             found.setdefault(file, name)
     return [Picture(path, name) for path, name in zip(found, _distinct(list(found.values())), strict=True)]
+
+
+def _is_below(file: Path, out: Path | None, searched: Path) -> bool:
+    """Whether a file is in the output folder, unless that is what was to be searched."""
+    if out is None or searched.resolve().is_relative_to(out.resolve()):
+        return False
+    return file.resolve().is_relative_to(out.resolve())
 
 
 def stdin_picture(content: bytes) -> Picture:

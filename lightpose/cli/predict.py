@@ -48,7 +48,7 @@ class Predict:
         if not self.sources:
             raise ImageError("name at least one picture, folder or pattern; see lightpose predict --help")
         boxes = None if self.boxes is None else read_boxes(self.boxes)
-        pictures = find_pictures(source for source in self.sources if source != "-")
+        pictures = find_pictures((source for source in self.sources if source != "-"), self.out)
         if "-" in self.sources:
             pictures.append(stdin_picture(sys.stdin.buffer.read()))
         estimator = PoseEstimator(self.model, flip=self.flip, decoder=self.decoder, threads=self.threads)

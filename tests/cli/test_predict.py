@@ -102,6 +102,14 @@ def test_folders_and_patterns_keep_every_picture_under_a_name_of_its_own(tmp_pat
     assert [(row["image_id"], row["file_name"]) for row in rows] == [(1, "a.png"), (2, "deep/a.png"), (3, "a_2.png")]
 
 
+def test_earlier_results_below_a_searched_folder_are_not_taken_for_pictures(tmp_path: Path):
+    picture(tmp_path / "a.png")
+    for _ in range(2):
+        code, output, _ = lightpose("predict", ".", "--out", "poses", cwd=tmp_path)
+        assert code == 0
+        assert "pictures: 1," in output
+
+
 def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
     for number in range(60):
         picture(tmp_path / f"in/{number:03}.png", number)
