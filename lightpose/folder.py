@@ -119,14 +119,14 @@ def predict_pictures(
     numbers = _image_ids(pictures, boxes)
     usable = _usable(pictures, estimator.detector, boxes, results)
     found = predict_many(usable, estimator.runtime, estimator.options)
-    for done, ((picture, image), poses) in enumerate(found, start=1):
+    for (picture, image), poses in found:
         try:
             if draw:
                 _write_drawn(targets[picture.name], draw_poses(image, poses))
             _add(results, picture, image, poses, numbers[picture.name])
         except ImageError as error:
             results.failed.append((picture.path, str(error)))
-        progress(done + len(results.failed))
+        progress(len(results.pictures) + len(results.failed))
     if results.pictures:
         results.write(out)
     return results
@@ -139,7 +139,7 @@ def _usable(
     for picture in pictures:
         try:
             image = picture.read()
-            found = detector(image) if boxes is None else boxes.boxes(picture.name.name)
+            found = detector(image) if boxes is None else boxes.boxes(picture.path.name)
             found.check_inside(*image.shape[:2])
         except LightposeError as error:
             results.failed.append((picture.path, str(error)))
@@ -190,7 +190,7 @@ def _write_drawn(path: Path, drawn: ImageArray) -> None:
 
 def _image_ids(pictures: Sequence[Picture], boxes: BoxFile | None) -> dict[Path, int]:
     """A number for each picture: the box file's or the one it is named by, if all have different ones, else 1, 2…"""
-    named = [boxes.image_id(picture.name.name) if boxes else number_in_name(picture.name) for picture in pictures]
+    named = [boxes.image_id(picture.path.name) if boxes else number_in_name(picture.path) for picture in pictures]
     numbers = [number for number in named if number is not None]
     if len(set(numbers)) < len(pictures):
         numbers = list(range(1, len(pictures) + 1))

@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     except LightposeError as error:
         print(f"lightpose: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"lightpose: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("lightpose: interrupted", file=sys.stderr)
         sys.exit(130)

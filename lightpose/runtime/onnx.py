@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from lightpose.errors import ShapeError, WeightsError
+from lightpose.errors import ConfigError, ShapeError, WeightsError
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
 __all__ = ["OnnxRuntime"]
@@ -22,6 +22,8 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
+        if threads < 0:
+            raise ConfigError(f"threads must not be below 0, not {threads}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3

@@ -91,10 +91,11 @@ def test_a_picture_can_come_from_standard_input(tmp_path: Path):
 
 
 def test_folders_and_patterns_keep_every_picture_under_a_name_of_its_own(tmp_path: Path):
+    (tmp_path / "b.json").write_text('[{"file_name": "a.png", "bbox": [1, 2, 20, 30]}]')
     for number, name in enumerate(["in/a.png", "in/deep/a.png", "other/a.png", "in/notes.txt"]):
         picture(tmp_path / name.replace(".txt", ".png"), number)
     (tmp_path / "in/notes.png").rename(tmp_path / "in/notes.txt")
-    code, _, _ = lightpose("predict", "in", "oth*/*.png", "--out", "out", cwd=tmp_path)
+    code, _, _ = lightpose("predict", "in", "oth*/*.png", "--boxes", "b.json", "--out", "out", cwd=tmp_path)
     assert code == 0
     drawn = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
     assert drawn == ["a.png", "a_2.png", "deep/a.png"]
@@ -151,6 +152,7 @@ def box_file(box: str) -> str:
         ([ASTRONAUT, "--model", "bad.onnx"], {"bad.onnx": b"rubbish"}, "bad.onnx is not a whole ONNX file"),
         ([ASTRONAUT, "--decoder", "best"], {}, "best"),
         ([ASTRONAUT, "--threads", "many"], {}, "many"),
+        ([ASTRONAUT, "--threads", "-1"], {}, "threads must not be below 0"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_a_sentence_exit_code_2_and_no_file(
@@ -163,6 +165,15 @@ def test_bad_input_gets_a_sentence_exit_code_2_and_no_file(
     assert complaint in " ".join(errors.split())
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_left_alone(tmp_path: Path):
+    (tmp_path / "out").write_text("precious")
+    code, _, errors = lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
+    assert code == 2
+    assert "out" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "out").read_text() == "precious"
 
 
 def test_a_source_picture_is_never_overwritten(tmp_path: Path):
