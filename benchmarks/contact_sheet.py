@@ -29,16 +29,16 @@ class Options:
     model: str = DEFAULT
     count: int = 12
     every: int = 1
-    side: int = 360
+    tile_hw: tuple[int, int] = (270, 360)
 
 
-def tile(image: ImageArray, side: int) -> ImageArray:
-    """The picture fitted into a grey square."""
-    scale = side / max(image.shape[:2])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    square = np.full((side, side, 3), 40, np.uint8)
-    square[: small.shape[0], : small.shape[1]] = small[:side, :side]
-    return square
+def tile(image: ImageArray, tile_hw: tuple[int, int]) -> ImageArray:
+    """The picture fitted into a grey rectangle."""
+    scale = min(tile_hw[0] / image.shape[0], tile_hw[1] / image.shape[1])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[: tile_hw[0], : tile_hw[1]]
+    ground = np.full((*tile_hw, 3), 40, np.uint8)
+    ground[: small.shape[0], : small.shape[1]] = small
+    return ground
 
 
 def main(options: Options) -> None:
@@ -50,7 +50,7 @@ def main(options: Options) -> None:
     for group in groups[:: options.every][: options.count]:
         image = read_image(group[0].image_path, exif=False)
         poses = estimator.predict(image, Boxes(np.stack([person.box_xywh for person in group])))
-        tiles.append(tile(draw_poses(image, poses), options.side))
+        tiles.append(tile(draw_poses(image, poses), options.tile_hw))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
     rows = [np.hstack(tiles[start : start + 4]) for start in range(0, len(tiles), 4)]
     write_aside(options.out, encode_image(np.vstack(rows), options.out.suffix))

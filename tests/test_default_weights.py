@@ -19,7 +19,7 @@ PHOTOS = ROOT / "examples" / "photos"
 SOURCE = ROOT / "weights" / "lpn50.safetensors"
 
 BY_EYE = {
-    "astronaut.jpg": {"nose": (224, 119), "left_eye": (240, 104), "right_eye": (209, 104), "left_shoulder": (314, 256)},
+    "astronaut.jpg": {"nose": (224, 119), "left_eye": (240, 104), "right_eye": (209, 104), "left_shoulder": (302, 232)},
     "grace_hopper.jpg": {"nose": (261, 230), "left_eye": (288, 188), "right_eye": (228, 190)},
     "photographer.png": {"nose": (257, 152), "right_ear": (208, 124), "right_shoulder": (110, 165)},
 }
