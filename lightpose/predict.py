@@ -78,15 +78,16 @@ def predict_many(
 ) -> Iterator[tuple[Key, Poses]]:
     """Poses of many pictures, in their order, with the crops of all of them run in full batches.
 
-    pictures: (key, picture, boxes); the key comes back with the poses. At most one batch of crops and one picture's own
-    are held at a time. Raises BoxesError if a box has no area or lies outside its picture.
+    pictures: (key, picture, boxes); the key comes back with the poses. At most a batch of pictures, and a batch of
+    crops beside one picture's own, are held at a time. Raises BoxesError if a box has no area or lies outside its
+    picture.
     """
     waiting: list[_Pending[Key]] = []
     count = 0
     for key, image, boxes in pictures:
         waiting.append(_cut(key, image, boxes, runtime))
         count += len(boxes)
-        if count >= options.batch:
+        if max(count, len(waiting)) >= options.batch:  # a picture with nobody in it is no crop, but is held too
             yield from _run(waiting, runtime, options)
             waiting, count = [], 0
     yield from _run(waiting, runtime, options)

@@ -122,6 +122,19 @@ def test_pictures_with_any_number_of_people_come_back_in_order_from_full_batches
         np.testing.assert_allclose(poses.scores, expected.scores, atol=1e-6)
 
 
+def test_pictures_with_nobody_in_them_do_not_pile_up():
+    taken = []
+
+    def empty_pictures():
+        for number in range(50):
+            taken.append(number)
+            yield number, np.zeros((20, 30, 3), np.uint8), Boxes(np.zeros((0, 4)))
+
+    for number, _ in predict_many(empty_pictures(), runtime_for(), PredictOptions(batch=4)):
+        assert len(taken) - number <= 4
+    assert taken == list(range(50))
+
+
 def test_pictures_are_read_only_as_far_as_they_are_needed():
     """The first poses come before the third picture is asked for, when two of them fill a batch."""
     asked = []

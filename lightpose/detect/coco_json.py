@@ -61,7 +61,7 @@ def read_boxes(path: str | Path) -> BoxFile:
         raise BoxesError(f"cannot read the boxes {path}: {error.strerror}") from error
     except ValueError as error:
         raise BoxesError(f"{path} is not a json file ({error})") from error
-    names: dict[Any, str] = {}
+    names: dict[str | int, str] | None = None
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
         names, document = _picture_names(path, document), document["annotations"]
     if not isinstance(document, list):
@@ -71,26 +71,28 @@ def read_boxes(path: str | Path) -> BoxFile:
         _check_row(path, number, row)
         if row.get("category_id", PERSON) == PERSON and not row.get("iscrowd"):
             rows[_key(row, names)].append(row)
-    if names and (dangling := set(rows) - set(names.values())):
+    if names is None:
+        return BoxFile(dict(rows), {})
+    if dangling := set(rows) - set(names.values()):
         raise BoxesError(f"{path}: annotations belong to image {min(dangling, key=str)}, which is not in the file")
     return BoxFile(dict(rows), {name: number for number, name in names.items() if isinstance(number, int)})
 
 
-def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[Any, str]:
+def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[str | int, str]:
     """File names of a COCO annotation file's pictures, by id."""
     pictures = document.get("images")
     if not isinstance(pictures, list) or not all(
-        isinstance(p, dict) and {"id", "file_name"} <= set(p) for p in pictures
+        isinstance(p, dict) and "file_name" in p and isinstance(p.get("id"), int | str) for p in pictures
     ):
         raise BoxesError(f"{path}: every image must have an id and a file_name")
     return {picture["id"]: PurePath(str(picture["file_name"])).name for picture in pictures}
 
 
-def _key(row: dict[str, Any], names: dict[Any, str]) -> str | int:
+def _key(row: dict[str, Any], names: dict[str | int, str] | None) -> str | int:
     if "file_name" in row:
         return PurePath(str(row["file_name"])).name
-    value: str | int = names.get(row["image_id"], row["image_id"])
-    return value
+    number: str | int = row["image_id"]
+    return number if names is None else names.get(number, number)
 
 
 def _check_row(path: str | Path, number: int, row: Any) -> None:

@@ -82,6 +82,8 @@ def test_a_picture_the_file_does_not_name_has_no_boxes(tmp_path: Path):
             {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]},
             "belong to image 2, which is not in the file",
         ),
+        ({"images": [], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]}, "belong to image 2, which is not in"),
+        ({"images": [{"id": [1], "file_name": "a.jpg"}], "annotations": []}, "every image must have an id"),
         ({"images": [{"id": 1}], "annotations": []}, "every image must have an id and a file_name"),
     ],
 )
