@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tyro
 
@@ -15,7 +14,8 @@ from lightpose.data.coco import read_coco
 from lightpose.draw import draw_poses
 from lightpose.images import encode_image, read_image, write_aside
 from lightpose.pipeline import PoseEstimator
-from lightpose.types import Boxes, ImageArray
+from lightpose.sheet import contact_sheet, fit
+from lightpose.types import Boxes
 from lightpose.weights import DEFAULT
 
 
@@ -32,15 +32,6 @@ class Options:
     tile_hw: tuple[int, int] = (270, 360)
 
 
-def tile(image: ImageArray, tile_hw: tuple[int, int]) -> ImageArray:
-    """The picture fitted into a grey rectangle."""
-    scale = min(tile_hw[0] / image.shape[0], tile_hw[1] / image.shape[1])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[: tile_hw[0], : tile_hw[1]]
-    ground = np.full((*tile_hw, 3), 40, np.uint8)
-    ground[: small.shape[0], : small.shape[1]] = small
-    return ground
-
-
 def main(options: Options) -> None:
     """Predict with given boxes and flip test, draw, and write the sheet, four pictures a row."""
     estimator = PoseEstimator(options.model, flip=True)
@@ -50,10 +41,8 @@ def main(options: Options) -> None:
     for group in groups[:: options.every][: options.count]:
         image = read_image(group[0].image_path, exif=False)
         poses = estimator.predict(image, Boxes(np.stack([person.box_xywh for person in group])))
-        tiles.append(tile(draw_poses(image, poses), options.tile_hw))
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
-    rows = [np.hstack(tiles[start : start + 4]) for start in range(0, len(tiles), 4)]
-    write_aside(options.out, encode_image(np.vstack(rows), options.out.suffix))
+        tiles.append(fit(draw_poses(image, poses), options.tile_hw))
+    write_aside(options.out, encode_image(contact_sheet(tiles, columns=4), options.out.suffix))
     print(f"{options.out}: {min(len(groups), options.count)} pictures")
 
 

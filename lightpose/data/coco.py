@@ -32,11 +32,14 @@ class CocoFile:
 
     def persons(self) -> list[Person]:
         """Everybody with a labelled joint and a box of some area; no crowds; boxes clipped as in COCO's protocol."""
+        return [person for person in self.boxed() if person.visibility.any()]
+
+    def boxed(self) -> list[Person]:
+        """`persons`, and those without a labelled joint."""
         pictures = {image["id"]: image for image in self.document["images"]}
+        category = self.category_id
         rows = [
-            row
-            for row in self.document["annotations"]
-            if row["category_id"] == self.category_id and not row.get("iscrowd", 0) and any(row["keypoints"][2::3])
+            row for row in self.document["annotations"] if row["category_id"] == category and not row.get("iscrowd", 0)
         ]
         found = [self._person(row, pictures[row["image_id"]]) for row in rows]
         return [person for person in found if (person.box_xywh[2:] > 0).all()]
@@ -90,9 +93,13 @@ def read_coco(path: str | Path, images: str | Path) -> CocoFile:
     for kind in ("image", "annotation"):
         _check_ids(path, kind, document[f"{kind}s"])
     for image in document["images"]:
+        if not isinstance(image["file_name"], str):
+            raise DataError(f"{path}: image {image['id']} has the file_name {image['file_name']!r}, which is no text")
         if not (_numbers([image["height"], image["width"]], 2) and min(image["height"], image["width"]) > 0):
             raise DataError(f"{path}: image {image['id']} must have a height and width above 0")
     category = _keypoint_category(path, document)
+    if type(category["id"]) is not int:
+        raise DataError(f"{path}: the category id {category['id']!r} is not a whole number")
     skeleton = from_category(category)
     _check_annotations(path, document, category["id"], len(skeleton))
     return CocoFile(path, Path(images), document, skeleton)
@@ -131,7 +138,7 @@ def _check_annotations(path: Path, document: dict[str, Any], keypoint_category: 
     categories = [category["id"] for category in document["categories"]]
     for row in document["annotations"]:
         where = f"{path}: annotation {row['id']}"
-        if row["image_id"] not in pictures:
+        if type(row["image_id"]) is not int or row["image_id"] not in pictures:
             raise DataError(f"{where} belongs to image {row['image_id']}, which is not in the file")
         if row["category_id"] not in categories:
             raise DataError(f"{where} has category {row['category_id']}, which is not in the file")
@@ -147,6 +154,6 @@ def _numbers(values: Any, count: int) -> bool:
     """Whether values is a list of that many finite numbers."""
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return array.shape == (count,) and bool(np.isfinite(array).all())
