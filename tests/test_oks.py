@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lightpose.oks import oks, oks_nms, person_scores
+from lightpose.oks import oks, oks_nms, person_scores, similarity, soft_oks_nms
 from lightpose.skeletons import COCO17
 
 SIGMAS = np.array(COCO17.sigmas)
@@ -31,6 +31,21 @@ def loop_nms(keypoints, scores, areas, sigmas, threshold):
         )
         if all(similarity <= threshold for similarity in near):
             kept.append(i)
+    return kept
+
+
+def loop_soft_nms(keypoints, scores, areas, sigmas, threshold):
+    """Take the best left, lower the rest by how near they are, twenty times."""
+    lowered, kept = [float(score) for score in scores], []
+    left = list(range(len(scores)))
+    while left and len(kept) < 20:
+        best = max(left, key=lambda i: lowered[i])
+        left.remove(best)
+        kept.append(best)
+        for i in left:
+            area, everything = (areas[i] + areas[best]) / 2, [True] * len(sigmas)
+            near = loop_oks(keypoints[best][:, :2], keypoints[i][:, :2], area, sigmas, everything)
+            lowered[i] *= math.exp(-(near**2) / threshold)
     return kept
 
 
@@ -108,6 +123,41 @@ def test_nms_equals_a_plain_loop(seed, threshold):
     assert kept.tolist() == loop_nms(poses, scores, areas, SIGMAS, threshold)
 
 
+@pytest.mark.parametrize("threshold", [0.3, 0.9])
+@pytest.mark.parametrize(("seed", "people"), [(0, 12), (1, 12), (2, 20), (3, 45), (4, 45)])
+def test_soft_nms_equals_a_plain_loop(seed, people, threshold):
+    poses, scores, areas = crowd(seed, people)
+    kept = soft_oks_nms(poses, scores, areas, SIGMAS, threshold)
+    assert kept.tolist() == loop_soft_nms(poses, scores, areas, SIGMAS, threshold)
+    assert len(kept) == min(people, 20)
+
+
+def test_soft_nms_puts_a_double_behind_a_worse_pose_elsewhere():
+    base = np.random.default_rng(4).uniform(0, 100, (17, 3))
+    poses = np.stack([base, base, base + 500])
+    scores, areas = np.array([0.9, 0.8, 0.5]), np.full(3, 2000.0)
+    assert soft_oks_nms(poses, scores, areas, SIGMAS).tolist() == [0, 2, 1]  # 0.8 · exp(-1 / 0.9) = 0.26
+    assert scores.tolist() == [0.9, 0.8, 0.5]
+
+
+@pytest.mark.parametrize("people", [0, 1])
+def test_soft_nms_keeps_nobody_and_one(people):
+    kept = soft_oks_nms(np.zeros((people, 17, 3)), np.zeros(people), np.ones(people), SIGMAS)
+    assert kept.tolist() == list(range(people))
+    assert kept.dtype == np.intp
+
+
+def test_similarity_is_what_oks_is_the_mean_of():
+    rng = np.random.default_rng(5)
+    a, b, areas = rng.uniform(0, 50, (6, 17, 2)), rng.uniform(0, 50, (6, 17, 2)), rng.uniform(500, 5000, 6)
+    found = similarity(((a - b) ** 2).sum(-1), areas, SIGMAS)
+    expected = [
+        [loop_oks(p[[k]], q[[k]], s, SIGMAS[[k]], [True]) for k in range(17)]
+        for p, q, s in zip(a, b, areas, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_nms_drops_some_and_keeps_some_of_these_crowds():
     kept = [len(oks_nms(*crowd(seed), SIGMAS)) for seed in range(6)]
     assert min(kept) >= 1
@@ -148,6 +198,19 @@ def test_person_scores_are_box_score_times_mean_of_scores_above_the_threshold():
     np.testing.assert_allclose(found, [0.5 * (0.9 + 0.5) / 2, 0.0, 0.25], rtol=1e-6)
     assert found.dtype == np.float32
     np.testing.assert_allclose(person_scores(keypoints[:1], np.ones(1), threshold=0.6), [0.9], rtol=1e-6)
+
+
+def test_person_scores_equal_a_plain_loop():
+    """LPN's protocol: mean of the scores above 0.2, times the box's."""
+    rng = np.random.default_rng(6)
+    keypoints, boxes = rng.uniform(-0.2, 0.6, (40, 17, 3)).astype(np.float32), rng.random(40).astype(np.float32)
+    keypoints[:5, :, 2] *= 0.3  # nobody above
+    expected = []
+    for pose, box in zip(keypoints, boxes, strict=True):
+        sure = [float(score) for score in pose[:, 2] if score > 0.2]
+        expected.append(float(box) * (sum(sure) / len(sure) if sure else 0))
+    np.testing.assert_allclose(person_scores(keypoints, boxes), expected, atol=1e-6)
+    assert expected.count(0) == 5
 
 
 def test_person_scores_of_nobody_are_empty():

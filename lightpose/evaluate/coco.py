@@ -1,9 +1,9 @@
-"""OKS average precision as COCO defines it, computed by faster-coco-eval."""
+"""From a network and a data set to its figures: in the given boxes, or in those of a detector."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,43 +12,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
-from lightpose.errors import MissingPackageError
-from lightpose.evaluate.pck import person_errors
+from lightpose.errors import BoxesError
+from lightpose.evaluate.pck import counted_joints, person_errors, person_sizes
+from lightpose.evaluate.protocol import LIGHTPOSE, Protocol
+from lightpose.evaluate.results import PoseResults, join, of_picture
+from lightpose.evaluate.scores import CocoScores, require_library, score_results, score_rows
 from lightpose.images import read_image
-from lightpose.oks import oks_nms
 from lightpose.predict import PredictOptions, predict_many
 from lightpose.runtime import Runtime
-from lightpose.skeletons import Skeleton
 from lightpose.types import Boxes, ImageArray, Person, Poses
 
-__all__ = ["CocoScores", "Evaluation", "coco_rows", "evaluate_given_boxes", "predict_persons", "score_rows", "suppress"]
+__all__ = [
+    "CocoScores",
+    "Evaluation",
+    "coco_rows",
+    "evaluate_detections",
+    "evaluate_given_boxes",
+    "predict_detections",
+    "predict_persons",
+    "score_rows",
+]
+
+Progress = Callable[[int], None]
+"""Called with the number of persons done."""
 
 
-@dataclass(frozen=True)
-class CocoScores:
-    """COCO's ten keypoint figures, each in [0, 1], or -1 where there is nothing to measure."""
-
-    ap: float
-    ap50: float
-    ap75: float
-    ap_medium: float
-    ap_large: float
-    ar: float
-    ar50: float
-    ar75: float
-    ar_medium: float
-    ar_large: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Accuracy in given boxes.
+    """What a network found in a data set, and how good that is.
 
-    errors: (N, K) distances from the labels as shares of the person's size, NaN where unlabelled; see pck.py.
+    scores: COCO's figures, -1 where the set has no labels. errors: (N, K) distances of joints from their labels, as
+    shares of the person's size, NaN where unlabelled or not measured, of the N persons given a box (see pck.py); none
+    with a detector's boxes. image_ids: (N,) their pictures. results: what was scored.
     """
 
     scores: CocoScores
     errors: NDArray[np.float64]
+    image_ids: NDArray[np.int64]
+    results: PoseResults
 
     def pck(self, share: float = 0.1) -> float:
         """Share of labelled joints found within that share of the person's size; NaN if none is labelled."""
@@ -57,25 +58,60 @@ class Evaluation:
 
 
 def evaluate_given_boxes(
-    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda _: None
+    source: CocoFile,
+    runtime: Runtime,
+    options: PredictOptions,
+    progress: Progress = lambda _: None,
+    protocol: Protocol = LIGHTPOSE,
 ) -> Evaluation:
-    """OKS AP and joint errors of a network on the labelled persons of a file, each cropped by its given box."""
+    """OKS AP and joint errors of a network on the labelled persons of a file, each cropped by its given box.
+
+    Of a picture only its results are kept, so that memory does not grow with the pictures.
+    """
+    require_library()  # before the work, not after it
     skeleton = runtime.spec.skeleton
-    rows: list[dict[str, Any]] = []
-    errors = []
+    sizes = person_sizes(source, protocol.size)
+    parts, ids = [], [np.zeros(0, np.int64)]
+    errors = [np.zeros((0, len(skeleton)))]
     for people, poses in predict_persons(source, runtime, options, progress):
-        rows += coco_rows(people[0].image_id, poses, suppress(poses))
-        errors.append(person_errors(people, source.skeleton, poses.keypoints, skeleton))
-    return Evaluation(score_rows(source, rows, skeleton), np.concatenate([np.zeros((0, len(skeleton))), *errors]))
+        parts.append(of_picture(people[0].image_id, poses, protocol.keep(poses, runtime.spec)))
+        ids.append(np.full(len(people), people[0].image_id, np.int64))
+        size = [sizes[person.annotation_id] for person in people]
+        errors.append(person_errors(people, source.skeleton, poses.keypoints, skeleton, size, protocol.bias_px))
+    results = join(parts, skeleton)
+    measured = np.where(counted_joints(skeleton, protocol.size), np.concatenate(errors), np.nan)
+    return Evaluation(score_results(source, results), measured, np.concatenate(ids), results)
+
+
+def evaluate_detections(
+    source: CocoFile,
+    boxes: Mapping[int, Boxes],
+    runtime: Runtime,
+    options: PredictOptions,
+    progress: Progress = lambda _: None,
+    protocol: Protocol = LIGHTPOSE,
+) -> Evaluation:
+    """OKS AP of a network in a detector's boxes, by image id; a picture without boxes counts as one with nobody found.
+
+    A file without annotations gets results and no figures.
+    """
+    labelled = bool(source.document["annotations"])
+    if labelled:
+        require_library()  # before the work, not after it
+    skeleton = runtime.spec.skeleton
+    parts = [
+        of_picture(image_id, poses, protocol.keep(poses, runtime.spec))
+        for image_id, poses in predict_detections(source, boxes, runtime, options, progress)
+    ]
+    results = join(parts, skeleton)
+    scores = score_results(source, results) if labelled else CocoScores(*[-1.0] * 10)
+    return Evaluation(scores, np.zeros((0, len(skeleton))), np.zeros(0, np.int64), results)
 
 
 def predict_persons(
-    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Callable[[int], None] = lambda _: None
+    source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Progress = lambda _: None
 ) -> Iterator[tuple[list[Person], Poses]]:
-    """Poses of all labelled persons of a file in their given boxes, a picture at a time, beside its persons.
-
-    progress: called with the number of persons done.
-    """
+    """Poses of all labelled persons of a file in their given boxes, a picture at a time, beside its persons."""
     persons = sorted(source.persons(), key=lambda person: person.image_id)
 
     def pictures() -> Iterator[tuple[list[Person], ImageArray, Boxes]]:
@@ -90,75 +126,40 @@ def predict_persons(
         yield people, poses
 
 
-def suppress(poses: Poses, threshold: float = 0.9) -> NDArray[np.intp]:
-    """Numbers of the poses that OKS-NMS keeps, best first; a person's area is that of its box."""
-    areas = poses.boxes.xywh[:, 2] * poses.boxes.xywh[:, 3]
-    return oks_nms(poses.keypoints, poses.scores, areas, poses.skeleton.sigmas, threshold)
+def predict_detections(
+    source: CocoFile,
+    boxes: Mapping[int, Boxes],
+    runtime: Runtime,
+    options: PredictOptions,
+    progress: Progress = lambda _: None,
+) -> Iterator[tuple[int, Poses]]:
+    """Poses in a detector's boxes, a picture at a time, with its id; pictures without boxes are not read.
+
+    Raises BoxesError if a box has no area or lies outside its picture.
+    """
+
+    def pictures() -> Iterator[tuple[int, ImageArray, Boxes]]:
+        for picture in source.document["images"]:
+            found = boxes.get(picture["id"])
+            if found is not None and len(found):
+                path = source.images / picture["file_name"]
+                image = read_image(path, exif=False)
+                try:
+                    found.check_inside(*image.shape[:2])
+                except BoxesError as error:
+                    raise BoxesError(f"{path}: {error}") from error
+                yield picture["id"], image, found
+
+    done = 0
+    for image_id, poses in predict_many(pictures(), runtime, options):
+        done += len(poses)
+        progress(done)
+        yield image_id, poses
 
 
 def coco_rows(
     image_id: int, poses: Poses, kept: Sequence[int] | NDArray[np.intp] | None = None
 ) -> list[dict[str, Any]]:
     """COCO keypoint results of one picture, one row a person, in the order of `kept` (all, if not given)."""
-    order = range(len(poses)) if kept is None else kept
-    return [
-        {
-            "image_id": image_id,
-            "category_id": 1,
-            "keypoints": [round(float(value), 4) for value in poses.keypoints[number].ravel()],
-            "score": round(float(poses.scores[number]), 6),
-        }
-        for number in order
-    ]
-
-
-def score_rows(source: CocoFile, rows: Sequence[dict[str, Any]], skeleton: Skeleton) -> CocoScores:
-    """OKS AP of COCO keypoint results against a labelled file.
-
-    rows: as `coco_rows` gives them, in the joints of `skeleton`. Joints are matched by name; those that the file or the
-    skeleton lacks are left out on both sides. Raises SkeletonError if no joint is shared.
-    """
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise MissingPackageError("faster-coco-eval", "train") from error
-    mine, theirs = skeleton.match(source.skeleton.joints)
-    if not rows:
-        return CocoScores(*[0.0] * 10)
-    truth = COCO(_restrict(source, theirs))
-    results = truth.loadRes([_pick(row, mine, source) for row in rows])
-    sigmas = [skeleton.sigmas[number] for number in mine]
-    evaluation = COCOeval_faster(truth, results, "keypoints", kpt_oks_sigmas=sigmas, print_function=lambda *_: None)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return CocoScores(*(float(value) for value in evaluation.stats[:10]))
-
-
-def _restrict(source: CocoFile, joints: NDArray[np.intp]) -> dict[str, Any]:
-    """The file's content with only those joints, in that order; crowds and unlabelled persons stay, to be ignored."""
-    category = {"id": source.category_id, "name": "person", "keypoints": [source.skeleton.joints[n] for n in joints]}
-    annotations = []
-    for row in source.document["annotations"]:
-        if row["category_id"] != source.category_id:
-            continue
-        triples = np.asarray(row["keypoints"], dtype=float).reshape(-1, 3)[joints]
-        box = row["bbox"]
-        annotations.append(
-            {
-                "id": row["id"],
-                "image_id": row["image_id"],
-                "category_id": row["category_id"],
-                "iscrowd": row.get("iscrowd", 0),
-                "area": row.get("area", box[2] * box[3]),
-                "bbox": box,
-                "keypoints": triples.ravel().tolist(),
-                "num_keypoints": int((triples[:, 2] > 0).sum()),
-            }
-        )
-    return {"images": source.document["images"], "annotations": annotations, "categories": [category]}
-
-
-def _pick(row: dict[str, Any], joints: NDArray[np.intp], source: CocoFile) -> dict[str, Any]:
-    triples = np.asarray(row["keypoints"], dtype=float).reshape(-1, 3)[joints]
-    return {**row, "category_id": source.category_id, "keypoints": triples.ravel().tolist()}
+    order = np.arange(len(poses)) if kept is None else np.asarray(kept, np.intp)
+    return of_picture(image_id, poses, order).rows(poses.skeleton.joints)

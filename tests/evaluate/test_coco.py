@@ -1,218 +1,34 @@
-"""COCO's keypoint figures against pycocotools."""
+"""From a network and a data set to its figures, in given boxes and in a detector's."""
 
-import contextlib
-import copy
-import io
 import json
+import weakref
 
 import numpy as np
 import pytest
 
 pytest.importorskip("faster_coco_eval")
-pycocotools_coco = pytest.importorskip("pycocotools.coco")
-from pycocotools.cocoeval import COCOeval  # noqa: E402
+pytest.importorskip("pycocotools")
 
-from lightpose.data.coco import read_coco  # noqa: E402
-from lightpose.errors import SkeletonError  # noqa: E402
-from lightpose.evaluate.coco import (  # noqa: E402
+from lightpose.data.coco import read_coco
+from lightpose.errors import BoxesError
+from lightpose.evaluate.coco import (
     CocoScores,
     Evaluation,
     coco_rows,
+    evaluate_detections,
     evaluate_given_boxes,
+    predict_detections,
     predict_persons,
-    score_rows,
-    suppress,
 )
-from lightpose.predict import PredictOptions  # noqa: E402
-from lightpose.skeletons import COCO17, LSP14, Skeleton  # noqa: E402
-from lightpose.types import Boxes, ModelSpec, Poses  # noqa: E402
-from tests.helpers import ColorRuntime, draw_set, joint_colors  # noqa: E402
-
-JOINTS = list(COCO17.joints)
-
-
-def oracle(document, rows, sigmas=None):
-    """The ten figures as pycocotools gives them."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = pycocotools_coco.COCO()
-        truth.dataset = copy.deepcopy(document)
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(copy.deepcopy(rows)), "keypoints")
-        if sigmas is not None:
-            evaluation.params.kpt_oks_sigmas = np.array(sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats.tolist()
-
-
-def figures(scores):
-    return [getattr(scores, name) for name in CocoScores.__dataclass_fields__]
-
-
-def source_of(folder, document):
-    (folder / "truth.json").write_text(json.dumps(document))
-    return read_coco(folder / "truth.json", folder)
-
-
-def random_document(generator, pictures=12, joints=JOINTS):
-    """People of all sizes, crowds, unlabelled ones, partly labelled ones, and pictures with nobody."""
-    annotations = []
-    for image_id in range(1, pictures + 1):
-        for _ in range(int(generator.choice([0, 1, 3, 30]))):
-            size = float(generator.uniform(15, 250))
-            box = [*generator.uniform(0, 400, 2).tolist(), size * 0.6, size]
-            points = np.array(box[:2]) + generator.random((len(joints), 2)) * box[2:]
-            seen = generator.choice([0, 1, 2], len(joints), p=[0.3, 0.2, 0.5]) * (generator.random() > 0.15)
-            crowd = int(generator.random() < 0.1)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    "bbox": box,
-                    "area": 0.53 * box[2] * box[3],
-                    "iscrowd": crowd,
-                    "num_keypoints": int((seen > 0).sum()),
-                    "keypoints": np.column_stack([points * (seen > 0)[:, None], seen]).ravel().tolist(),
-                }
-            )
-    images = [{"id": n, "file_name": f"{n}.jpg", "height": 700, "width": 700} for n in range(1, pictures + 1)]
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "person", "keypoints": joints}],
-    }
-
-
-def random_rows(generator, document):
-    """Results near the truth and far from it, twice, with ties in the scores and some in empty pictures."""
-    rows = []
-    joints = len(document["categories"][0]["keypoints"])
-    for row in document["annotations"] * 2:
-        if generator.random() < 0.2:
-            continue
-        triples = np.array(row["keypoints"], float).reshape(-1, 3)
-        triples[:, :2] += generator.normal(0, row["bbox"][3] * generator.choice([0.005, 0.05, 0.3]), (joints, 2))
-        triples[:, 2] = 1
-        rows.append((row["image_id"], triples))
-    for image in document["images"]:
-        rows += [(image["id"], generator.uniform(0, 600, (joints, 3))) for _ in range(int(generator.integers(0, 3)))]
-    return [
-        {"image_id": number, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": float(score)}
-        for (number, triples), score in zip(rows, generator.choice(np.linspace(0, 1, 11), len(rows)), strict=True)
-    ]
-
-
-def test_the_reference_results_have_their_known_figures(real_data):
-    folder = real_data / "eval_fixtures"
-    rows = json.loads((folder / "keypoints_dt.json").read_text())
-    scores = score_rows(read_coco(folder / "keypoints_gt.json", folder), rows, COCO17)
-    expected = [0.504884, 0.722772, 0.633663, 0.466337, 0.750495, 0.518182, 0.727273, 0.636364, 0.466667, 0.75]
-    assert figures(scores) == pytest.approx(expected, abs=6e-7)
-
-
-def test_perturbed_truth_of_many_real_people_scores_as_in_pycocotools(real_data):
-    path = real_data / "eval_fixtures" / "val2017_part_gt.json"
-    document = json.loads(path.read_text())
-    rows = random_rows(np.random.default_rng(0), document)
-    assert figures(score_rows(read_coco(path, path.parent), rows, COCO17)) == pytest.approx(
-        oracle(document, rows), abs=1e-6
-    )
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_random_results_score_as_in_pycocotools(tmp_path, seed):
-    generator = np.random.default_rng(seed)
-    document = random_document(generator)
-    rows = random_rows(generator, document)
-    found = figures(score_rows(source_of(tmp_path, document), rows, COCO17))
-    assert found == pytest.approx(oracle(document, rows), abs=1e-6)
-    assert 0 < found[0] < 1
-
-
-def test_joints_beyond_the_skeleton_are_left_out_on_both_sides(tmp_path):
-    """A set of 19 shuffled joints, scored in COCO's 17; the oracle gets files cut and sorted by hand."""
-    generator = np.random.default_rng(20)
-    shuffled = [str(name) for name in generator.permutation([*JOINTS, "neck", "head_top"])]
-    document = random_document(generator, joints=shuffled)
-    by_hand = copy.deepcopy(document)
-    by_hand["categories"][0]["keypoints"] = JOINTS
-    places = [shuffled.index(joint) for joint in JOINTS]
-    for row in by_hand["annotations"]:
-        triples = [row["keypoints"][3 * place : 3 * place + 3] for place in places]
-        row["keypoints"] = [value for triple in triples for value in triple]
-        row["num_keypoints"] = sum(triple[2] > 0 for triple in triples)
-    rows = random_rows(generator, by_hand)
-    found = figures(score_rows(source_of(tmp_path, document), rows, COCO17))
-    assert found == pytest.approx(oracle(by_hand, rows), abs=1e-6)
-
-
-def test_joints_beyond_the_set_are_left_out_on_both_sides(tmp_path):
-    """COCO's 17 joints, scored on results of LSP's 14, of which neck and head top have no truth."""
-    generator = np.random.default_rng(21)
-    document = random_document(generator)
-    shared = [joint for joint in LSP14.joints if joint in JOINTS]
-    assert len(shared) == 12
-    by_hand = copy.deepcopy(document)
-    by_hand["categories"][0]["keypoints"] = shared
-    for row in by_hand["annotations"]:
-        triples = np.array(row["keypoints"]).reshape(17, 3)[[JOINTS.index(joint) for joint in shared]]
-        row["keypoints"], row["num_keypoints"] = triples.ravel().tolist(), int((triples[:, 2] > 0).sum())
-    rows_by_hand = random_rows(generator, by_hand)
-    rows = copy.deepcopy(rows_by_hand)
-    for row in rows:
-        full = generator.uniform(0, 600, (14, 3))
-        full[[LSP14.joints.index(joint) for joint in shared]] = np.array(row["keypoints"]).reshape(12, 3)
-        row["keypoints"] = full.ravel().tolist()
-    sigmas = [LSP14.sigmas[LSP14.joints.index(joint)] for joint in shared]
-    found = figures(score_rows(source_of(tmp_path, document), rows, LSP14))
-    assert found == pytest.approx(oracle(by_hand, rows_by_hand, sigmas), abs=1e-6)
-
-
-def test_other_categories_and_another_number_for_people_change_nothing(tmp_path):
-    """The figures are of people alone: a dog in the file, which nobody looked for, is no category with an AP of 0."""
-    generator = np.random.default_rng(22)
-    document = random_document(generator)
-    rows = random_rows(generator, document)
-    expected = oracle(document, rows)
-    dog = {**document["annotations"][0], "id": 10_000, "category_id": 3}
-    document["annotations"] = [{**row, "category_id": 8} for row in document["annotations"]] + [dog]
-    document["categories"] = [{"id": 3, "name": "dog"}, {**document["categories"][0], "id": 8}]
-    assert figures(score_rows(source_of(tmp_path, document), rows, COCO17)) == pytest.approx(expected, abs=1e-6)
-
-
-def test_the_truth_itself_scores_one(drawn):
-    source = read_coco(drawn.annotations, drawn.images)
-    rows = [
-        {"image_id": row["image_id"], "category_id": 1, "keypoints": row["keypoints"], "score": 1.0}
-        for row in source.document["annotations"]
-    ]
-    scores = score_rows(source, rows, COCO17)
-    assert (scores.ap, scores.ap50, scores.ap75, scores.ar, scores.ap_medium) == pytest.approx((1,) * 5)
-    assert scores.ap_large == -1, "there are no large people to measure"
-
-
-def test_without_results_every_figure_is_zero(drawn):
-    assert figures(score_rows(read_coco(drawn.annotations, drawn.images), [], COCO17)) == [0.0] * 10
-
-
-def test_inputs_are_left_alone(tmp_path):
-    generator = np.random.default_rng(23)
-    document = random_document(generator, pictures=3)
-    rows = random_rows(generator, document)
-    source, before = source_of(tmp_path, document), copy.deepcopy(rows)
-    score_rows(source, rows, COCO17)
-    assert rows == before
-    assert source.document == json.loads((tmp_path / "truth.json").read_text())
-
-
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_skeleton_that_shares_no_joint_is_refused(drawn, empty):
-    source = read_coco(drawn.annotations, drawn.images)
-    rows = [] if empty else [{"image_id": 1, "category_id": 1, "keypoints": [0, 0, 0], "score": 1.0}]
-    with pytest.raises(SkeletonError, match="no joint of skeleton 'tail'"):
-        score_rows(source, rows, Skeleton("tail", ("tail",)))
+from lightpose.evaluate.detections import open_source
+from lightpose.evaluate.protocol import Protocol
+from lightpose.evaluate.results import join
+from lightpose.images import read_image
+from lightpose.predict import PredictOptions
+from lightpose.skeletons import COCO17, MPII16, Skeleton
+from lightpose.types import Boxes, ModelSpec, Poses
+from tests.evaluate.oracles import figures
+from tests.helpers import ColorRuntime, draw_set, joint_colors
 
 
 def poses_at(points, scores):
@@ -229,14 +45,6 @@ def test_a_row_holds_a_persons_triples_and_score():
     json.dumps(rows)
     assert [row["score"] for row in coco_rows(5, poses_at(points, [0.25, 0.75]), kept=[1])] == [0.75]
     assert coco_rows(5, poses_at(points[:0], [])) == []
-
-
-def test_near_equal_poses_are_suppressed_best_first():
-    """OKS-NMS at 0.9: a tenth of a pixel is the same person, thirty pixels are another."""
-    first = np.random.default_rng(0).uniform(0, 100, (17, 2))
-    points = np.stack([first, first + 30, first + 0.1])
-    assert suppress(poses_at(points, [0.3, 0.9, 0.5])).tolist() == [1, 2]
-    assert suppress(poses_at(points[:0], [])).tolist() == []
 
 
 @pytest.mark.parametrize("geometry", ["msra", "udp"])
@@ -281,12 +89,75 @@ def test_a_set_without_people_is_evaluated_to_zero(tmp_path):
     assert evaluation.errors.shape == (0, 17)
 
 
-ZEROS = CocoScores(*[0.0] * 10)
+def given(source):
+    """The given boxes as a detector's."""
+    found = {}
+    for person in source.persons():
+        found.setdefault(person.image_id, []).append(person.box_xywh)
+    return {number: Boxes(np.stack(boxes)) for number, boxes in found.items()}
+
+
+def test_given_boxes_and_the_same_from_a_detector_give_the_same(drawn):
+    source = read_coco(drawn.annotations, drawn.images)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (128, 96), decoder="dark"))
+    by_hand = evaluate_given_boxes(source, runtime, PredictOptions(batch=3))
+    done = []
+    found = evaluate_detections(source, given(source), runtime, PredictOptions(batch=2), done.append)
+    assert found.scores == by_hand.scores
+    np.testing.assert_array_equal(found.results.image_ids, by_hand.results.image_ids)
+    np.testing.assert_allclose(found.results.keypoints, by_hand.results.keypoints, atol=2e-4)
+    assert done == [1, 3, 4]
+    assert found.errors.shape == (0, 17)
+    assert np.isnan(found.pck())
+
+
+def test_a_picture_without_boxes_counts_as_one_with_nobody_found_and_is_not_read(drawn):
+    source = read_coco(drawn.annotations, drawn.images)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (128, 96), decoder="dark"))
+    boxes = given(source)
+    del boxes[2]  # of the four people two are in it
+    (drawn.images / "0002.png").unlink()
+    found = evaluate_detections(source, boxes, runtime, PredictOptions())
+    assert found.scores.ar == pytest.approx(0.5)
+    assert found.results.image_ids.tolist() == [1, 3]
+
+
+def test_a_box_score_lowers_the_persons(drawn):
+    source = read_coco(drawn.annotations, drawn.images)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (128, 96)))
+    sure = {1: given(source)[1]}
+    unsure = {1: Boxes(sure[1].xywh, np.array([0.25], np.float32))}
+    scores = [evaluate_detections(source, boxes, runtime, PredictOptions()).results.scores for boxes in (sure, unsure)]
+    np.testing.assert_allclose(scores[1], scores[0] / 4, atol=1e-6)
+
+
+def test_pictures_without_labels_get_results_and_no_figures(drawn):
+    document = json.loads(drawn.annotations.read_text())
+    boxes = given(read_coco(drawn.annotations, drawn.images))
+    drawn.annotations.write_text(json.dumps({"images": document["images"]}))
+    source = open_source(drawn.annotations, drawn.images)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (64, 48)))
+    found = evaluate_detections(source, boxes, runtime, PredictOptions())
+    assert figures(found.scores) == [-1.0] * 10
+    assert found.results.image_ids.tolist() == [1, 2, 2, 3]
+
+
+def test_a_box_outside_its_picture_is_refused_and_the_picture_named(drawn):
+    source = read_coco(drawn.annotations, drawn.images)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (64, 48)))
+    boxes = {2: Boxes(np.array([[900, 5, 10, 10]], np.float32))}
+    with pytest.raises(BoxesError, match=r"0002.png: box 0 .* lies outside the 200x160 picture"):
+        list(predict_detections(source, boxes, runtime, PredictOptions()))
+
+
+def evaluation_of(errors):
+    zeros = CocoScores(*[0.0] * 10)
+    return Evaluation(zeros, np.asarray(errors), np.arange(len(errors)), join([], COCO17))
 
 
 def test_pck_is_the_share_of_labelled_joints_within_reach():
     nan = float("nan")
-    evaluation = Evaluation(ZEROS, np.array([[0.02, 0.1, nan], [0.3, nan, 0.1001]]))
+    evaluation = evaluation_of([[0.02, 0.1, nan], [0.3, nan, 0.1001]])
     assert evaluation.pck() == 2 / 4
     assert evaluation.pck(0.01) == 0
     assert evaluation.pck(0.3) == 1
@@ -294,4 +165,43 @@ def test_pck_is_the_share_of_labelled_joints_within_reach():
 
 @pytest.mark.parametrize("errors", [np.full((2, 3), np.nan), np.zeros((0, 3))])
 def test_pck_is_not_a_number_if_nothing_is_labelled(errors):
-    assert np.isnan(Evaluation(ZEROS, errors).pck())
+    assert np.isnan(evaluation_of(errors).pck())
+
+
+def test_pckh_is_measured_by_the_head_and_under_the_papers_protocol_a_pixel_off(tmp_path):
+    joints = [joint for joint in MPII16.joints if joint not in ("pelvis", "thorax")]
+    drawn = draw_set(tmp_path / "drawn", (2, 1), joints=joints)
+    document = json.loads(drawn.annotations.read_text())
+    for row in document["annotations"]:
+        row["head_box"] = [10, 10, 10 + 30, 10 + 40]  # its size is 0.6 times 50
+    drawn.annotations.write_text(json.dumps(document))
+    source, skeleton = read_coco(drawn.annotations, drawn.images), Skeleton("mine", tuple(joints))
+    runtime = ColorRuntime(ModelSpec("colors", skeleton, (128, 96), decoder="dark"), joint_colors(len(joints)))
+    straight, off = (
+        evaluate_given_boxes(source, runtime, PredictOptions(), protocol=Protocol("x", size="head", head_bias_px=bias))
+        for bias in (0.0, 40.0)
+    )
+    assert straight.pck(0.1) > 0.9
+    assert off.pck(0.5) == 0
+    np.testing.assert_allclose(np.median(off.errors), np.hypot(40, 40) / 30, rtol=0.02)
+    assert off.scores == straight.scores
+
+
+def test_pictures_are_let_go_as_soon_as_their_batch_is_done(tmp_path, monkeypatch):
+    """However many there are, only those of a batch are held, so that memory does not grow with the set."""
+    drawn = draw_set(tmp_path / "drawn", (1,) * 12)
+    seen, alive = [], []
+
+    def read(path, exif):
+        alive.append(sum(picture() is not None for picture in seen))
+        image = read_image(path, exif)
+        seen.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr("lightpose.evaluate.coco.read_image", read)
+    runtime = ColorRuntime(ModelSpec("colors", COCO17, (64, 48)))
+    source = read_coco(drawn.annotations, drawn.images)
+    evaluate_given_boxes(source, runtime, PredictOptions(batch=2))
+    evaluate_detections(source, given(source), runtime, PredictOptions(batch=2))
+    assert len(alive) == 24
+    assert max(alive) <= 2

@@ -1,0 +1,129 @@
+"""A detector's person boxes for the pictures of a data set, and data sets that have pictures but no labels."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.data.coco import CocoFile, read_coco, read_json
+from lightpose.errors import BoxesError, DataError
+from lightpose.skeletons import COCO17
+from lightpose.types import Boxes
+
+__all__ = ["Detections", "open_source", "read_detections"]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """A detector's boxes.
+
+    path, threshold: what they were read from, and the least score. boxes: by image id, in the file's order. unusable,
+    elsewhere: how many were left out, without area or outside their picture, and in pictures that the set has not.
+    """
+
+    path: Path
+    threshold: float | None
+    boxes: dict[int, Boxes]
+    unusable: int
+    elsewhere: int
+
+    def __len__(self) -> int:
+        return sum(len(boxes) for boxes in self.boxes.values())
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to say of them beside a figure."""
+        return {
+            "boxes": str(self.path),
+            "box_threshold": self.threshold,
+            "detections": len(self),
+            "pictures_with_boxes": len(self.boxes),
+            "boxes_unusable": self.unusable,
+            "boxes_elsewhere": self.elsewhere,
+        }
+
+
+def read_detections(path: str | Path, source: CocoFile, threshold: float | None = None) -> Detections:
+    """Read COCO detection results: a list of `image_id`, `category_id`, `bbox` [left, top, width, height], `score`.
+
+    Rows of categories other than the data set's people, and those that score below the threshold, are passed over.
+    Boxes are not clipped (SimpleBaseline clips given ones alone). Raises BoxesError if the file is missing, is no such
+    list, a row is malformed, or no box belongs to a picture of the data set.
+    """
+    pictures = {image["id"]: (image["height"], image["width"]) for image in source.document["images"]}
+    category = source.category_id
+    found: dict[int, list[list[float]]] = defaultdict(list)
+    elsewhere = 0
+    for number, row in enumerate(_read_rows(Path(path))):
+        _check_row(path, number, row)
+        if row.get("category_id", category) == category and (threshold is None or row["score"] >= threshold):
+            if row["image_id"] in pictures:
+                found[row["image_id"]].append([*row["bbox"], row["score"]])
+            else:
+                elsewhere += 1
+    boxes = {image_id: _usable(np.array(rows), *pictures[image_id]) for image_id, rows in found.items()}
+    boxes = {image_id: some for image_id, some in boxes.items() if len(some)}
+    if not boxes:
+        raise BoxesError(f"{path} has no usable box of category {category} for a picture of {source.path}")
+    unusable = sum(map(len, found.values())) - sum(map(len, boxes.values()))
+    return Detections(Path(path), threshold, boxes, unusable, elsewhere)
+
+
+def open_source(path: str | Path, images: str | Path) -> CocoFile:
+    """Read a COCO keypoint file; or one of pictures alone, such as image_info_test-dev2017.json.
+
+    The latter comes without people, its joints COCO's 17. Raises DataError if it is neither.
+    """
+    path = Path(path)
+    document = read_json(path)
+    if not isinstance(document, dict) or "annotations" in document or not isinstance(document.get("images"), list):
+        return read_coco(path, images)
+    seen: set[int] = set()
+    for number, image in enumerate(document["images"]):
+        _check_image(f"{path}: image number {number}", image)
+        if image["id"] in seen:
+            raise DataError(f"{path}: two images have the id {image['id']}")
+        seen.add(image["id"])
+    people = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
+    unlabelled = {"images": document["images"], "annotations": [], "categories": [people]}
+    return CocoFile(path, Path(images), unlabelled, COCO17)
+
+
+def _read_rows(path: Path) -> list[Any]:
+    try:
+        rows = read_json(path)
+    except DataError as error:
+        raise BoxesError(str(error)) from error
+    if not isinstance(rows, list):
+        raise BoxesError(f"{path} must hold a list of detections; for a file's own boxes leave boxes out")
+    return rows
+
+
+def _check_row(path: str | Path, number: int, row: Any) -> None:
+    where = f"{path}: row {number}"
+    if not isinstance(row, dict) or type(row.get("image_id")) is not int:
+        raise BoxesError(f"{where} must be an object with an image_id that is a whole number")
+    values = [*row["bbox"], row.get("score")] if isinstance(row.get("bbox"), list) else []
+    if len(values) != 5 or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise BoxesError(f"{where}: bbox must be [left, top, width, height] and score a number, all of them finite")
+
+
+def _check_image(where: str, image: Any) -> None:
+    if not isinstance(image, dict) or type(image.get("id")) is not int or not isinstance(image.get("file_name"), str):
+        raise DataError(f"{where} must have a whole number as its id and a file_name")
+    sides = [image.get("height"), image.get("width")]
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise DataError(f"{where} must have a height and width above 0")
+
+
+def _usable(rows: NDArray[np.float64], height: int, width: int) -> Boxes:
+    """The boxes of rows (N, 5) that have some area, some of it in a picture of that size."""
+    left, top, wide, high = rows.astype(np.float32)[:, :4].T  # as Boxes holds them
+    inside = (left < width) & (top < height) & (left + wide > 0) & (top + high > 0)
+    good = rows[(wide > 0) & (high > 0) & inside]
+    return Boxes(good[:, :4].astype(np.float32), good[:, 4].astype(np.float32))
