@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "lightpose"
 
 LEVELS = {
     "errors": 0, "skeletons": 0, "types": 0,
-    "images": 1, "geometry": 1, "codec": 1, "oks": 1, "draw": 1,
+    "images": 1, "geometry": 1, "codec": 1, "oks": 1, "draw": 1, "sheet": 1,
     "models": 2, "weights": 2, "runtime": 2, "detect": 2, "data": 2,
     "predict": 3, "pipeline": 3, "evaluate": 3, "train": 3,
-    "export": 4, "folder": 4,
+    "export": 4, "folder": 4, "label": 4, "profile": 4,
     "cli": 5, "__main__": 5,
 }  # fmt: skip
 SIDEWAYS = {
@@ -22,7 +22,9 @@ SIDEWAYS = {
     ("pipeline", "predict"), ("evaluate", "predict"), ("train", "predict"), ("train", "evaluate"),
 }  # fmt: skip
 FACT_ORDER = ["errors", "skeletons", "types"]
-TORCH_MAY = ("models/", "weights/network.py", "runtime/torch.py", "data/augment.py", "train/", "export.py")
+TORCH_MAY = (
+    "models/", "weights/network.py", "runtime/torch.py", "data/augment.py", "train/", "export.py", "profile.py",
+)  # fmt: skip
 
 
 def imports_of(path: Path) -> set[str]:

@@ -8,9 +8,11 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from lightpose.cli.data import Data
 from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.export import Export
 from lightpose.cli.predict import Predict
+from lightpose.cli.profile import Profile
 from lightpose.cli.train import Train
 from lightpose.errors import LightposeError
 
@@ -21,6 +23,8 @@ Command = (
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
     | Annotated[Export, subcommand("export", prefix_name=False)]
+    | Annotated[Data, subcommand("data", prefix_name=False)]
+    | Annotated[Profile, subcommand("profile", prefix_name=False)]
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightpose.models.blocks import LightweightBottleneck, conv_bn, upsample
+from lightpose.models.blocks import LightweightBottleneck, conv_bn, initialise_small, upsample
 
 __all__ = ["LPN", "lpn50", "lpn101", "lpn152"]
 
@@ -31,19 +31,11 @@ class LPN(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.upsample = nn.Sequential(upsample(inputs, UPSAMPLED_WIDTH), upsample(UPSAMPLED_WIDTH, UPSAMPLED_WIDTH))
         self.head = nn.Conv2d(UPSAMPLED_WIDTH, joints, 1)
-        self.apply(_initialise)
+        self.apply(initialise_small)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.head(self.upsample(self.layers(self.stem(x))))
         return out
-
-
-def _initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.001), as Section 4.1 of the paper says; batch norm is 1 and 0 already."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, std=0.001)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def lpn50(joints: int = 17, gc: bool = True) -> LPN:
