@@ -150,7 +150,8 @@ def _own(sure: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_
     """Those of the sure keypoints that are inside, unless so many are outside that another person was found."""
     outside = (sure & ~inside).sum(1)
     strangers = outside > np.maximum(NEIGHBOUR * sure.sum(1), 2)
-    return sure & inside & ~strangers[:, None]
+    kept: NDArray[np.bool_] = sure & inside & ~strangers[:, None]
+    return kept
 
 
 def _agreeing(

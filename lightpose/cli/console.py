@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 __all__ = ["bars", "counting"]
 
 
-def bars() -> Progress:
+def bars(shown: bool = True) -> Progress:
     """Progress bars on standard error; nothing is shown where that is no terminal."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not shown)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -15,7 +15,10 @@ from lightpose.errors import ConfigError
 from lightpose.geometry import crop_span, invert, region_matrices, transform_points
 from lightpose.types import FloatArray, GeometryName
 
-__all__ = ["AugmentConfig", "Views", "draw_views", "recolor", "resample"]
+__all__ = ["AugmentConfig", "Regions", "Views", "draw_views", "half_bodies", "recolor", "resample"]
+
+LOWER_BODY = ("hip", "knee", "ankle", "heel", "toe", "foot", "paw")
+HALF_BODY_JOINTS, HALF_BODY_MARGIN = 8, 1.5
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class AugmentConfig:
 
     scale: standard deviation and limit of the crop's enlargement around 1. rotation_deg: standard deviation, cut off at
     twice that. rotation_probability, flip_probability: in [0, 1]. color: standard deviation of contrast and brightness
-    per channel, 0 in the paper.
+    per channel, 0 in the paper. half_body_probability: how often a person with more than eight labelled joints is cut
+    down to the upper or the lower half, 0 in the paper.
     """
 
     scale: float = 0.3
@@ -32,11 +36,12 @@ class AugmentConfig:
     rotation_probability: float = 0.6
     flip_probability: float = 0.5
     color: float = 0.0
+    half_body_probability: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.scale < 1:
             raise ConfigError(f"augment.scale must be in [0, 1), not {self.scale}")
-        for name in ("rotation_probability", "flip_probability"):
+        for name in ("rotation_probability", "flip_probability", "half_body_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} must be in [0, 1], not {getattr(self, name)}")
         if not (0 <= self.rotation_deg < math.inf and 0 <= self.color < math.inf):
@@ -62,22 +67,63 @@ class Views:
         )
 
 
+@dataclass(frozen=True)
+class Regions:
+    """What of each stored crop is the unaugmented crop: centers and sizes (width, height), (N, 2) in its pixels."""
+
+    centers: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+
+    @classmethod
+    def middle(cls, count: int, side: int, region: tuple[float, float]) -> Regions:
+        """The same region in the middle of `count` stored crops."""
+        return cls(np.full((count, 2), side / 2), np.tile(np.array(region), (count, 1)))
+
+
+def half_bodies(
+    regions: Regions,
+    points: FloatArray,
+    visibility: NDArray[np.int8],
+    joints: tuple[str, ...],
+    config: AugmentConfig,
+    generator: np.random.Generator,
+) -> Regions:
+    """Some of the regions narrowed to the labelled joints of one half of the body, at random (Sun et al., HRNet).
+
+    points: (N, K, 2) and visibility: (N, K) in stored crops. Skeletons without legs by name are left alone.
+    """
+    lower = np.array([any(part in joint for part in LOWER_BODY) for joint in joints])
+    if config.half_body_probability == 0 or lower.all() or not lower.any():
+        return regions
+    count = len(points)
+    half = np.where(generator.random(count)[:, None] < 0.5, lower, ~lower) & (visibility > 0)
+    wanted = generator.random(count) < config.half_body_probability
+    wanted &= ((visibility > 0).sum(1) > HALF_BODY_JOINTS) & (half.sum(1) > 2)
+    inside = np.where(wanted[:, None], half, True)[..., None]  # where nothing is wanted, anything finite will do
+    low = np.where(inside, points, np.inf).min(1)
+    high = np.where(inside, points, -np.inf).max(1)
+    extent = high - low
+    height = HALF_BODY_MARGIN * np.maximum(extent[:, 1], extent[:, 0] * regions.sizes[:, 1] / regions.sizes[:, 0])
+    wanted &= height > 1
+    factor = np.where(wanted, height / regions.sizes[:, 1], 1.0)
+    centers = np.where(wanted[:, None], (low + high) / 2, regions.centers)
+    return Regions(centers, regions.sizes * factor[:, None])
+
+
 def draw_views(
-    count: int,
-    side: int,
-    region: tuple[float, float],
+    regions: Regions,
     input_hw: tuple[int, int],
     geometry: GeometryName,
     config: AugmentConfig,
     generator: np.random.Generator,
 ) -> Views:
-    """Random views of stored crops of that side, around the region that is the unaugmented crop."""
+    """Random views of stored crops, around the regions that are the unaugmented crops."""
+    count = len(regions.centers)
     scale = np.clip(generator.normal(1, config.scale, count), 1 - config.scale, 1 + config.scale)
     angle = np.clip(generator.normal(0, config.rotation_deg, count), -2 * config.rotation_deg, 2 * config.rotation_deg)
     angle = np.where(generator.random(count) < config.rotation_probability, angle, 0)
     mirrored = generator.random(count) < config.flip_probability
-    centers = np.full((count, 2), side / 2)
-    matrices = region_matrices(centers, np.array(region) * scale[:, None], input_hw, geometry, angle)
+    matrices = region_matrices(regions.centers, regions.sizes * scale[:, None], input_hw, geometry, angle)
     width = crop_span(input_hw, geometry)[0]
     matrices[mirrored, 0] = np.array([0, 0, width]) - matrices[mirrored, 0]
     return Views(matrices, mirrored)

@@ -2,43 +2,65 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import tomllib
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightpose.data.augment import AugmentConfig
 from lightpose.errors import ConfigError
 from lightpose.skeletons import get_skeleton
 from lightpose.train.loss import LossConfig
+from lightpose.train.toml import read_toml
 from lightpose.types import GeometryName, ModelSpec
 
-__all__ = ["DataConfig", "ModelConfig", "OptimConfig", "SourceConfig", "TrainConfig", "read_config"]
+__all__ = [
+    "DataConfig",
+    "DistillConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PlanConfig",
+    "SourceConfig",
+    "TrainConfig",
+    "read_config",
+]
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A COCO keypoint file and the folder of its pictures. repeat: how often each person is shown in an epoch."""
+    """A COCO keypoint file and the folder of its pictures.
+
+    repeat: how often each person is shown in an epoch; of 2.5, everybody twice and a random half once more.
+    label_weights: what joints of visibility 1 (hidden, or labelled by a network) and 2 (visible) weigh in the loss.
+    """
 
     annotations: str
     images: str
-    repeat: int = 1
+    repeat: float = 1.0
+    label_weights: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.repeat < 1:
-            raise ConfigError(f"data source {self.annotations}: repeat must be at least 1, not {self.repeat}")
+        if not 0 < self.repeat < math.inf:
+            raise ConfigError(f"data source {self.annotations}: repeat must be above 0, not {self.repeat}")
+        if not all(0 <= weight < math.inf for weight in self.label_weights) or not any(self.label_weights):
+            raise ConfigError(
+                f"data source {self.annotations}: label_weights must not be below 0, nor both 0: {self.label_weights}"
+            )
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """train: what to learn from. val: what chooses the best epoch. store: where cut-out crops are kept between runs."""
+    """train: what to learn from. val: what chooses the best epoch. store: where cut-out crops are kept between runs.
+
+    verify: compare the stored crops with their checksums before each run. on_device: keep all crops in the GPU's memory
+    where they fit in half of it, so that nothing but the GPU limits training.
+    """
 
     train: tuple[SourceConfig, ...]
     val: SourceConfig
     store: str = "runs/crops"
+    verify: bool = True
+    on_device: bool = True
 
     def __post_init__(self) -> None:
         if not self.train:
@@ -49,7 +71,8 @@ class DataConfig:
 class ModelConfig:
     """The network to train; see ModelSpec. skeleton: a built-in name or a .toml file.
 
-    init: `paper` (every convolution from N(0, 0.001)), `kaiming`, or a .safetensors file to start from.
+    gc: global context, of the LPN models. init: `paper` (every convolution from N(0, 0.001)), `kaiming`, or a
+    .safetensors file to start from; joints that it does not have start anew.
     """
 
     name: str = "lpn50"
@@ -67,7 +90,7 @@ class ModelConfig:
             model=self.name,
             skeleton=get_skeleton(self.skeleton),
             input_hw=self.input_hw,
-            options={"gc": self.gc},
+            options={"gc": self.gc} if self.name.startswith("lpn") else {},
             geometry=self.geometry,
             sigma=self.sigma,
         )
@@ -78,22 +101,26 @@ class OptimConfig:
     """Optimizer and learning rate. The defaults are the paper's: Adam, 1e-3, divided by 10 at epochs 90 and 120 of 150.
 
     schedule: `steps` divides by 10 at the milestones; `cosine` falls to zero, after warmup_epochs of linear rise.
+    batch: persons a step, over all processes; accumulate: parts that a process takes them in, one after the other.
     ema: decay of a running average of the weights that is evaluated and kept instead of them; 0 for none.
+    sync_bn: batch norm over all GPUs instead of each for itself.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
     batch: int = 32
+    accumulate: int = 1
     epochs: int = 150
     schedule: Literal["steps", "cosine"] = "steps"
     milestones: tuple[int, ...] = (90, 120)
     warmup_epochs: float = 0.0
     ema: float = 0.0
     clip_norm: float = 0.0
+    sync_bn: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("lr", "batch", "epochs"):
+        for name in ("lr", "batch", "accumulate", "epochs"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"optim.{name} must be finite and above 0, not {getattr(self, name)}")
         if not 0 <= self.ema < 1:
@@ -104,30 +131,74 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class PlanConfig:
+    """Stages of a run. `single` is one; `iterative` is the paper's strategy (Section 3.3).
+
+    There, `stages` more follow the first, each from the best weights of the stage before, with a fresh optimizer and
+    the learning rate of epoch `restart_epoch` on: 150 + 6 · 90 = 690 epochs in all.
+    """
+
+    kind: Literal["single", "iterative"] = "single"
+    stages: int = 6
+    restart_epoch: int = 60
+
+    def __post_init__(self) -> None:
+        if self.stages < 1 or self.restart_epoch < 0:
+            raise ConfigError("plan.stages must be at least 1 and plan.restart_epoch not below 0")
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Learning from another network's heatmaps beside the labels.
+
+    teacher: its weights, .safetensors or .onnx, or the name of bundled ones; empty for none. Its joints are matched by
+    name. weight: factor of the loss against its heatmaps. min_score: joints that it is less sure of are left out.
+    """
+
+    teacher: str = ""
+    weight: float = 1.0
+    min_score: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise ConfigError(f"distill.weight must be finite and not below 0, not {self.weight}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole training run.
 
-    out: folder for checkpoints and weights. device: `auto` takes a GPU if there is one. amp: bfloat16 autocast.
-    evaluate_every: epochs between validations. checkpoint_every_s: seconds between checkpoints within an epoch.
+    out: folder for checkpoints, weights and logs. device: `auto` takes a GPU if there is one. amp: half precision in
+    the network; `auto` is bf16 where the device computes in it natively. compile: torch.compile, seconds to minutes at
+    the start. evaluate_every: epochs between validations. preview_every: epochs between pictures of predictions, 0 for
+    none; they are made at validations. checkpoint_every_s: seconds between checkpoints within an epoch.
     """
 
     data: DataConfig
     out: str
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
     device: str = "auto"
-    amp: bool = False
+    amp: Literal["off", "auto", "bf16", "fp16"] = "off"
+    compile: bool = False
     evaluate_every: int = 1
+    preview_every: int = 5
     checkpoint_every_s: float = 300.0
 
     def __post_init__(self) -> None:
         if self.evaluate_every < 1:
             raise ConfigError(f"evaluate_every must be at least 1, not {self.evaluate_every}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must not be below 0, not {self.seed}")
+        if self.seed < 0 or self.preview_every < 0:
+            raise ConfigError("seed and preview_every must not be below 0")
+        if self.plan.kind == "iterative" and self.plan.restart_epoch >= self.optim.epochs:
+            raise ConfigError(
+                f"plan.restart_epoch {self.plan.restart_epoch} must be before the end, optim.epochs {self.optim.epochs}"
+            )
 
 
 def read_config(path: str | Path) -> TrainConfig:
@@ -135,47 +206,4 @@ def read_config(path: str | Path) -> TrainConfig:
 
     Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
     """
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file ({error})") from error
-    config: TrainConfig = _fill(TrainConfig, table, str(path), "")
-    return config
-
-
-def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
-    """Build a value of the annotated kind from what TOML gives; `key` is the dotted way to it, for errors."""
-    if dataclasses.is_dataclass(kind):
-        return _fill_dataclass(kind, value, path, key)
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
-        if len(kinds) == len(value):
-            return tuple(
-                _fill(each, item, path, f"{key}[{n}]") for n, (each, item) in enumerate(zip(kinds, value, strict=True))
-            )
-    elif origin is Literal and value in inner:
-        return value
-    elif kind is float and type(value) in (int, float):
-        return float(value)
-    elif type(value) is kind:
-        return value
-    wanted = " or ".join(repr(item) for item in inner) if origin is Literal else getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{path}: {key} must be {wanted}, not {value!r}")
-
-
-def _fill_dataclass(kind: Any, table: Any, path: str, key: str) -> Any:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: {key} must be a table")
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    prefix = f"{key}." if key else ""
-    if unknown:
-        raise ConfigError(f"{path}: unknown key {prefix}{unknown[0]}; known are {', '.join(hints)}")
-    for each in dataclasses.fields(kind):
-        required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
-        if required and each.name not in table:
-            raise ConfigError(f"{path}: {prefix}{each.name} is missing")
-    return kind(**{name: _fill(hints[name], value, path, prefix + name) for name, value in table.items()})
+    return read_toml(path, TrainConfig)

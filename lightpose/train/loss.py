@@ -20,11 +20,13 @@ class LossConfig:
 
     mse: factor of that error. cross_entropy: factor of the cross-entropy between softmax(temperature · heatmap) over
     the map and the target as a distribution; it learns from the first step, where squared error alone lingers at zero.
+    hard_joints: count only each person's joints of highest loss, that many; 0 for all (Chen et al., CPN, use 8 of 17).
     """
 
     mse: float = 1.0
     cross_entropy: float = 0.0
     temperature: float = 20.0
+    hard_joints: int = 0
 
     def __post_init__(self) -> None:
         factors = (self.mse, self.cross_entropy)
@@ -32,17 +34,25 @@ class LossConfig:
             raise ConfigError("loss.mse and loss.cross_entropy must be finite, not below 0, and not both 0")
         if not 0 < self.temperature < math.inf:
             raise ConfigError(f"loss.temperature must be finite and above 0, not {self.temperature}")
+        if self.hard_joints < 0:
+            raise ConfigError(f"loss.hard_joints must not be below 0, not {self.hard_joints}")
 
 
-def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, config: LossConfig) -> Tensor:
-    """Mean over joints of ½ · mean squared error · weight, plus the weighted cross-entropy if it has a factor.
+def heatmap_loss(heatmaps: Tensor | tuple[Tensor, ...], targets: Tensor, weights: Tensor, config: LossConfig) -> Tensor:
+    """Mean over persons and joints of weight · (½ · mean squared error, and cross-entropy, each with its factor).
 
-    heatmaps, targets: (N, K, h, w). weights: (N, K), 0 for joints to ignore. Returns a scalar.
+    heatmaps, targets: (N, K, h, w); several heatmaps (intermediate supervision) add up. weights: (N, K), 0 for joints
+    to ignore. Returns a scalar; the loss of a batch is the mean of that of its equal parts.
     """
-    error = ((heatmaps - targets) ** 2).mean(dim=(2, 3))
-    loss = config.mse * 0.5 * (error * weights).mean()
+    if not isinstance(heatmaps, Tensor):
+        return torch.stack([heatmap_loss(each, targets, weights, config) for each in heatmaps]).sum()
+    heatmaps = heatmaps.float()
+    loss = config.mse * 0.5 * ((heatmaps - targets) ** 2).mean(dim=(2, 3))
     if config.cross_entropy:
         share = targets.flatten(2) / targets.sum(dim=(2, 3)).clamp(min=1e-6)[..., None]
-        surprise = -(share * functional.log_softmax(config.temperature * heatmaps.flatten(2), dim=-1)).sum(-1)
-        loss = loss + config.cross_entropy * (surprise * weights).sum() / torch.clamp(weights.sum(), min=1)
-    return loss
+        likely = functional.log_softmax(config.temperature * heatmaps.flatten(2), dim=-1)
+        loss = loss - config.cross_entropy * (share * likely).sum(-1)
+    loss = loss * weights
+    if config.hard_joints:
+        loss = loss.topk(min(config.hard_joints, loss.shape[1]), dim=1).values
+    return loss.mean()

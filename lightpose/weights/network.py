@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.images import write_aside
-from lightpose.models import build
+from lightpose.models import MODELS, build
 from lightpose.types import SPEC_KEY, ModelSpec
 
 try:
@@ -42,14 +43,49 @@ def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
 
 
 def load_into(path: str | Path, network: nn.Module, spec: ModelSpec) -> None:
-    """Start a network from a file of the same architecture and joints. Raises WeightsError if they differ."""
+    """Start a network from a file of the same architecture.
+
+    Where the file has other joints, the outputs of those with the same name are taken over and the others left as they
+    are. Raises WeightsError if the architectures differ.
+    """
     found, state = _read(Path(path))
     if found.skeleton.joints != spec.skeleton.joints:
-        raise WeightsError(
-            f"{path} has the {len(found.skeleton)} joints of {found.skeleton.name!r}, the network has "
-            f"the {len(spec.skeleton)} of {spec.skeleton.name!r}"
-        )
+        state = _match_joints(state, network.state_dict(), found, spec)
     _fill(network, state, Path(path))
+
+
+def _match_joints(
+    stored: dict[str, Tensor], fresh: dict[str, Tensor], theirs: ModelSpec, mine: ModelSpec
+) -> dict[str, Tensor]:
+    """The stored tensors, what belongs to a joint in the order of `mine`, matched by name; others as in `fresh`."""
+    joints, others = mine.skeleton.joints, theirs.skeleton.joints
+    shared = [(number, others.index(joint)) for number, joint in enumerate(joints) if joint in others]
+    to, source = torch.tensor(shared, dtype=torch.long).reshape(-1, 2).unbind(1)
+    matched = dict(stored)
+    for name, axis in _joint_axes(mine).items():
+        if name in stored and stored[name].dim() == fresh[name].dim():
+            rows = stored[name].to(fresh[name]).transpose(0, axis)
+            mixed = fresh[name].transpose(0, axis).clone()
+            if rows.shape[1:] == mixed.shape[1:] and len(rows) == len(others):
+                mixed[to] = rows[source]
+                matched[name] = mixed.transpose(0, axis)
+    return matched
+
+
+def _joint_axes(spec: ModelSpec) -> dict[str, int]:
+    """The tensors that hold something for each joint, and along which axis: those that grow with their number.
+
+    A head has rows for them; where heatmaps are fed back, as in stacked hourglasses, a convolution has columns.
+    """
+    joints = len(spec.skeleton)
+    with torch.device("meta"):
+        few, many = (MODELS[spec.model](joints=count, **spec.options).state_dict() for count in (joints, joints + 1))
+    sizes = {name: list(zip(few[name].shape, many[name].shape, strict=True)) for name in few}
+    return {
+        name: next(axis for axis, (one, other) in enumerate(pairs) if one != other)
+        for name, pairs in sizes.items()
+        if any(one != other for one, other in pairs)
+    }
 
 
 def _read(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:

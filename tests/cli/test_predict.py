@@ -210,4 +210,4 @@ def test_help_of_every_command_is_there(tmp_path: Path):
         code, output, _ = lightpose(command, "--help", cwd=tmp_path)
         assert code == 0
         assert "Example:" in output
-    assert lightpose("--help", cwd=tmp_path)[1].count("•") == 4
+    assert lightpose("--help", cwd=tmp_path)[1].count("•") == 6

@@ -1,18 +1,24 @@
 """From a labelled set to one's own network in use, by the commands alone."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lightpose.cli import main
 from tests.helpers import DrawnSet
 
 pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = """
 out = "run"
+device = "cpu"
 [model]
 skeleton = "faces.toml"
 input_hw = [64, 48]
@@ -20,12 +26,15 @@ init = "kaiming"
 [optim]
 batch = 2
 epochs = 2
+[plan]
+kind = "iterative"
+stages = 1
+restart_epoch = 1
 [data]
 store = "crops"
 [[data.train]]
 annotations = "{annotations}"
 images = "{images}"
-repeat = 2
 [data.val]
 annotations = "{annotations}"
 images = "{images}"
@@ -34,34 +43,66 @@ SKELETON = 'joints = ["nose", "left_ear", "right_ear", "tail"]\nlimbs = [["left_
 
 
 def lightpose(*arguments: object, cwd: Path) -> tuple[int, str, str]:
+    """In a process of its own."""
     command = [sys.executable, "-m", "lightpose", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=settings)
     return done.returncode, done.stdout, " ".join(done.stderr.split())
 
 
-def test_train_evaluate_export_and_predict_with_joints_of_ones_own(tmp_path: Path, drawn: DrawnSet):
-    (tmp_path / "faces.toml").write_text(SKELETON)
-    (tmp_path / "config.toml").write_text(CONFIG.format(annotations=drawn.annotations, images=drawn.images))
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """The same in this process, in the test's folder; for what would take long to start again and again."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main([*map(str, arguments)])
+        output, errors = capsys.readouterr()
+        return end.value.code, output, " ".join(errors.split())
+
+    return run
+
+
+def write_config(folder: Path, drawn: DrawnSet, text: str = CONFIG) -> None:
+    (folder / "faces.toml").write_text(SKELETON)
+    (folder / "config.toml").write_text(text.format(annotations=drawn.annotations, images=drawn.images))
+
+
+def test_train_evaluate_export_and_predict_with_joints_of_ones_own(tmp_path: Path, drawn: DrawnSet, here):
+    write_config(tmp_path, drawn)
     code, output, errors = lightpose("train", "config.toml", cwd=tmp_path)
     assert code == 0
-    assert errors.count("epoch ") == 2  # a line for each
-    assert "best AP" in output
-    code, _, errors = lightpose("train", "config.toml", cwd=tmp_path)  # nothing is left to do
-    assert code == 0
-    assert "going on at epoch 3" in errors
+    assert re.findall(r"epoch +(\d+) +loss [\d.]+ +AP +[\d.]+ +AP50 +[\d.]+ +PCK@0\.1 +[\d.]+", errors) == [*"123"]
+    log = json.loads((tmp_path / "run/log.json").read_text())
+    assert len(log["epochs"]) == 3
+    (first, second), best = log["stages"], max(log["epochs"], key=lambda entry: entry["ap"])
+    assert errors.count("best AP") == 2, "a table after each stage"
+    assert f"│ 0 │ {100 * first['ap']:.2f} │ │ {first['epoch'] + 1} │ 66.90 │ │" in errors
+    gain = f"{100 * (second['ap'] - first['ap']):+.2f}"
+    assert f"│ 1 │ {100 * second['ap']:.2f} │ {gain} │ 3 │ 67.73 │ +0.83 │" in errors
+    assert f"best AP {100 * best['ap']:.1f} at epoch {best['epoch'] + 1}: run/best.safetensors" in output
+    assert "lightpose export run/best.safetensors --out run/best.onnx" in output
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert files == {"best.safetensors", "last.pt", "log.json", "previews", "tensorboard"} | {
+        f"stage_{stage}.safetensors" for stage in (0, 1)
+    }
+    code, again, errors = here("train", "config.toml")  # nothing is left to do
+    assert (code, again) == (0, output)
+    assert errors == "going on at epoch 4, step 1"
 
     weights = tmp_path / "run/best.safetensors"
     labelled = ("--annotations", drawn.annotations, "--images", drawn.images, "--json")
-    code, output, errors = lightpose("evaluate", "--model", weights, *labelled, cwd=tmp_path)
+    code, output, errors = here("evaluate", "--model", weights, *labelled)
     assert (code, errors) == (0, "")
     by_torch = json.loads(output)
     assert by_torch["persons"] == 4
     assert by_torch["engine"] == "torch"
 
-    code, output, errors = lightpose("export", weights, "--out", "mine.onnx", cwd=tmp_path)
+    code, output, errors = here("export", weights, "--out", "mine.onnx")
     assert (code, errors) == (0, "")
     assert "4 joints" in output
-    _, output, _ = lightpose("evaluate", "--model", "mine.onnx", *labelled, cwd=tmp_path)
+    _, output, _ = here("evaluate", "--model", "mine.onnx", *labelled)
     by_onnx = json.loads(output)
     assert by_onnx["engine"] == "onnxruntime"
     assert {k: v for k, v in by_onnx.items() if k not in ("engine", "model")} == pytest.approx(
@@ -92,19 +133,73 @@ def test_train_evaluate_export_and_predict_with_joints_of_ones_own(tmp_path: Pat
     ],
 )
 def test_bad_input_gets_a_sentence_and_exit_code_2(
-    tmp_path: Path, command: list[str], files: dict[str, str], complaint: str
+    tmp_path: Path, here, command: list[str], files: dict[str, str], complaint: str
 ):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    code, _, errors = lightpose(*command, cwd=tmp_path)
+    code, _, errors = here(*command)
     assert code == 2
+    assert errors.startswith("lightpose: ")
     assert complaint in errors
-    assert "Traceback" not in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 
-def test_a_set_whose_picture_is_missing_is_named(tmp_path: Path, drawn: DrawnSet):
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("restart_epoch = 1", "restart_epoch = 2", "plan.restart_epoch 2 must be before the end, optim.epochs 2"),
+        ('"iterative"', '"paper"', "config.toml: plan.kind must be 'single' or 'iterative', not 'paper'"),
+        ("stages = 1", "rounds = 1", "config.toml: unknown key plan.rounds; known are kind, stages, restart_epoch"),
+        ("stages = 1", "stages = 0", "plan.stages must be at least 1"),
+        ("faces.toml", "faeces.toml", "cannot read the skeleton file faeces.toml"),
+        ('init = "kaiming"', 'init = "none.safetensors"', "cannot read the weights none.safetensors"),
+        ('init = "kaiming"', 'name = "lpn51"', "unknown model 'lpn51'; use lpn50"),
+        ("[64, 48]", "[64, 50]", "input_hw (64, 50) must be two multiples of 16"),
+        ("batch = 2", "batch = 2\naccumulate = 3", "a batch of 2 of the 4 persons of an epoch is less than one each"),
+        ("[plan]", '[distill]\nteacher = "none.onnx"\n[plan]', "no weights at none.onnx"),
+        ('device = "cpu"', 'device = "gpu"', "device must be auto, cpu or cuda, not 'gpu'"),
+        ('device = "cpu"', 'device = "cpu"\namp = "fp16"', "amp = 'fp16' needs a GPU"),
+        (
+            "[plan]",
+            "[loss]\nmse = 0\n[plan]",
+            "loss.mse and loss.cross_entropy must be finite, not below 0, and not both",
+        ),
+        ('images = "{images}"', 'images = "nowhere"', "nowhere/0001.png: No such file"),
+    ],
+)
+def test_a_run_that_cannot_be_gets_a_sentence_and_exit_code_2(
+    tmp_path: Path, drawn: DrawnSet, here, old: str, new: str, complaint: str
+):
+    assert old in CONFIG
+    write_config(tmp_path, drawn, CONFIG.replace(old, new, 1))
+    code, output, errors = here("train", "config.toml")
+    assert (code, output) == (2, "")
+    assert errors.startswith("lightpose: ")
+    assert complaint in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fault_ends_a_process_of_its_own_with_one_line_and_code_2(tmp_path: Path):
+    code, output, errors = lightpose("train", "none.toml", cwd=tmp_path)
+    assert (code, output, errors) == (2, "", "lightpose: cannot read none.toml: No such file or directory")
+
+
+def test_a_run_with_other_settings_in_the_same_folder_is_refused_by_the_name_of_the_setting(
+    tmp_path: Path, drawn: DrawnSet, here
+):
+    single = CONFIG.replace('"iterative"', '"single"').replace("epochs = 2", "epochs = 1").replace(
+        "restart_epoch = 1", "restart_epoch = 0"
+    )  # fmt: skip
+    write_config(tmp_path, drawn, single)
+    assert here("train", "config.toml")[0] == 0
+    write_config(tmp_path, drawn, single.replace("batch = 2", "batch = 2\nlr = 0.002"))
+    code, output, errors = here("train", "config.toml")
+    assert (code, output) == (2, "")
+    assert errors == "lightpose: run holds a run with another optim.lr; name another `out`, or delete that folder"
+
+
+def test_a_set_whose_picture_is_missing_is_named(drawn: DrawnSet, here):
     (drawn.images / "0002.png").unlink()
-    code, _, errors = lightpose("evaluate", "--annotations", drawn.annotations, "--images", drawn.images, cwd=tmp_path)
+    code, _, errors = here("evaluate", "--annotations", drawn.annotations, "--images", drawn.images)
     assert code == 2
     assert "0002.png: No such file" in errors

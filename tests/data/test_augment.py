@@ -8,13 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lightpose.data.augment import AugmentConfig, draw_views, recolor, resample  # noqa: E402
+from lightpose.data.augment import AugmentConfig, Regions, draw_views, half_bodies, recolor, resample  # noqa: E402
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
 from lightpose.geometry import crop_matrices, transform_points, warp  # noqa: E402
 from lightpose.images import encode_image, read_image  # noqa: E402
-from lightpose.skeletons import COCO17  # noqa: E402
+from lightpose.skeletons import COCO17, LSP14, Skeleton  # noqa: E402
+from tests.helpers import STANDING  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,7 +30,8 @@ def region(geometry):
 
 
 def views_of(count, geometry, config, seed=0):
-    return draw_views(count, SIDE, region(geometry), INPUT_HW, geometry, config, np.random.default_rng(seed))
+    regions = Regions.middle(count, SIDE, region(geometry))
+    return draw_views(regions, INPUT_HW, geometry, config, np.random.default_rng(seed))
 
 
 def dots(places, channels=3):
@@ -58,7 +60,7 @@ def test_without_variation_the_view_is_the_plain_crop(drawn, tmp_path, geometry)
     source = read_coco(drawn.annotations, drawn.images)
     store = open_store(source, COCO17, INPUT_HW, geometry, tmp_path / "store")
     generator = np.random.default_rng(0)
-    views = draw_views(len(store), SIDE, store.region, INPUT_HW, geometry, PLAIN, generator)
+    views = draw_views(Regions.middle(len(store), SIDE, store.region), INPUT_HW, geometry, PLAIN, generator)
     found = resample(torch.from_numpy(np.array(store.crops)), views.matrices, INPUT_HW).permute(0, 2, 3, 1).numpy()
     moved, seen = views.points(store.points, store.visibility, COCO17.flip_order)
     for number, person in enumerate(source.persons()):
@@ -183,6 +185,169 @@ def test_recolouring_is_a_straight_line_for_each_channel_cut_off_at_black_and_wh
     assert len({round(slope, 6) for slope in slopes}) == 120, "every channel of every picture has its own contrast"
 
 
+LOWER = ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
+HALF = AugmentConfig(half_body_probability=1)
+WHOLE = Regions(np.array([[48.0, 48.0]]), np.array([[48.0, 64.0]]))
+
+
+def standing(count=1, joints=COCO17.joints):
+    """points (N, K, 2) of persons that stand in the middle of stored crops, 30 wide and 50 high, all joints visible."""
+    points = np.array([STANDING[joint] for joint in joints]) * (30, 50) + (33, 23)
+    return np.tile(points.astype(np.float32), (count, 1, 1)), np.full((count, len(joints)), 2, np.int8)
+
+
+def narrowed(points, visibility, joints=COCO17.joints, config=HALF, seed=0, regions=None):
+    count = len(points)
+    regions = regions or Regions(np.tile(WHOLE.centers, (count, 1)), np.tile(WHOLE.sizes, (count, 1)))
+    return half_bodies(regions, points, visibility, joints, config, np.random.default_rng(seed))
+
+
+def test_a_half_body_is_the_upper_or_the_lower_joints_with_half_as_much_again():
+    """By hand. Upper: wrists at 0.04 and 0.96 of 30 px, eyes at 0.04 and wrists at 0.53 of 50 px, so 27.6 wide, 24.5
+    high; of the crop's aspect 27.6 · 64/48 = 36.8 high; half as much again: 55.2 high, 41.4 wide. Lower: ankles at 0.30
+    and 0.70, hips at 0.55 and ankles at 0.98: 12 wide, 21.5 high; half as much again: 32.25 high, 24.1875 wide."""
+    found = narrowed(*standing(40))
+    upper = np.isclose(found.sizes[:, 1], 55.2, atol=1e-4)
+    assert 10 < upper.sum() < 30
+    np.testing.assert_allclose(found.sizes[upper], [[41.4, 55.2]] * upper.sum(), atol=1e-4)
+    np.testing.assert_allclose(found.sizes[~upper], [[24.1875, 32.25]] * (~upper).sum(), atol=1e-4)
+    np.testing.assert_allclose(found.centers[upper], [[33 + 15, 23 + 50 * (0.04 + 0.53) / 2]] * upper.sum(), atol=1e-4)
+    np.testing.assert_allclose(found.centers[~upper], [[48, 23 + 50 * (0.55 + 0.98) / 2]] * (~upper).sum(), atol=1e-4)
+
+
+def test_of_a_half_body_that_is_far_from_the_other_only_its_own_joints_are_in_view():
+    """Legs 40 px below the rest; the view is the plain one of the narrowed region."""
+    points, visibility = standing(40)
+    lower = np.array([joint in LOWER for joint in COCO17.joints])
+    points[:, lower, 1] += 40
+    regions = narrowed(points, visibility)
+    views = draw_views(regions, INPUT_HW, "msra", PLAIN, np.random.default_rng(0))
+    moved, _ = views.points(points, visibility, COCO17.flip_order)
+    inside = ((moved >= 0) & (moved <= INPUT_HW[::-1])).all(-1)
+    is_lower = regions.centers[:, 1] > 70
+    assert 10 < is_lower.sum() < 30
+    np.testing.assert_array_equal(inside, np.where(is_lower[:, None], lower, ~lower))
+
+
+def test_only_labelled_joints_make_a_half_body():
+    """Without wrists and elbows the upper half is ear to ear by shoulders: 0.28 to 0.72 of 30 px is widest, 13.2."""
+    points, visibility = standing(40)
+    for joint in ("left_wrist", "right_wrist", "left_elbow", "right_elbow"):
+        visibility[:, COCO17.joints.index(joint)] = 0
+        points[:, COCO17.joints.index(joint)] = 1000  # wherever an unlabelled joint is, it does not count
+    found = narrowed(points, visibility)
+    upper = found.centers[:, 1] < 48
+    assert 10 < upper.sum() < 30
+    np.testing.assert_allclose(found.sizes[upper, 1], 1.5 * 13.2 * 64 / 48, atol=1e-4)
+
+
+@pytest.mark.parametrize("labelled", [0, 2, 8])
+def test_a_person_with_at_most_eight_labelled_joints_stays_whole(labelled):
+    points, visibility = standing(20)
+    visibility[:, labelled:] = 0
+    found = narrowed(points, visibility)
+    np.testing.assert_array_equal(found.centers, np.tile(WHOLE.centers, (20, 1)))
+    np.testing.assert_array_equal(found.sizes, np.tile(WHOLE.sizes, (20, 1)))
+    visibility[:, :9] = 1
+    assert not np.array_equal(narrowed(points, visibility).sizes, found.sizes), "nine are enough, visible or hidden"
+
+
+def test_a_half_of_which_two_joints_are_labelled_is_not_cut_out_and_nothing_is_said(recwarn):
+    """Eleven joints of the upper half, two or none of the lower: some persons stay whole."""
+    for legs in (2, 0):
+        points, visibility = standing(40)
+        visibility[:, 11 + legs :] = 0
+        found = narrowed(points, visibility)
+        whole = found.sizes[:, 1] == 64
+        assert 10 < whole.sum() < 30
+        np.testing.assert_allclose(found.sizes[~whole, 1], 55.2, atol=1e-4)
+    assert not recwarn.list
+
+
+def test_joints_that_all_lie_on_one_point_are_no_half_body():
+    points, visibility = standing(20)
+    points[:] = 48
+    np.testing.assert_array_equal(narrowed(points, visibility).sizes, np.tile(WHOLE.sizes, (20, 1)))
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [tuple(name for name in COCO17.joints if name not in LOWER), LOWER + tuple(f"left_toe_{n}" for n in range(4))],
+    ids=["no legs", "only legs"],
+)
+def test_a_skeleton_without_legs_or_with_nothing_else_stays_whole(joints):
+    points, visibility = np.random.default_rng(0).uniform(30, 60, (5, len(joints), 2)), np.full((5, len(joints)), 2)
+    found = narrowed(points.astype(np.float32), visibility.astype(np.int8), joints)
+    np.testing.assert_array_equal(found.sizes, np.tile(WHOLE.sizes, (5, 1)))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_half_bodies_are_as_frequent_as_asked(probability):
+    found = narrowed(*standing(4000), config=AugmentConfig(half_body_probability=probability))
+    assert (found.sizes[:, 1] != 64).mean() == pytest.approx(probability, abs=0.025)
+
+
+def test_half_bodies_work_for_joints_in_any_order():
+    """LSP begins with the right ankle. Upper: wrists across, head top at 0.00 down to wrists at 0.53."""
+    found = narrowed(*standing(40, LSP14.joints), LSP14.joints)
+    assert set(np.round(found.centers[:, 1] - 23, 4)) == {50 * 0.53 / 2, 50 * (0.55 + 0.98) / 2}
+
+
+def test_a_paw_is_of_a_dogs_lower_half():
+    dog = Skeleton("dog", ("nose", "neck", "left_ear", "right_ear", "back", "tail", *(f"{s}_{p}_paw" for s in
+                   ("left", "right") for p in ("front", "hind"))))  # fmt: skip
+    points = np.zeros((30, 10, 2), np.float32)
+    points[:, :, 1] = [10, 12, 14, 16, 18, 20, 60, 70, 80, 90]
+    found = narrowed(points, np.full((30, 10), 2, np.int8), dog.joints)
+    assert set(found.centers[:, 1].tolist()) == {15.0, 75.0}
+
+
+@GEOMETRIES
+def test_the_half_body_of_a_mirrored_person_is_its_mirror_image(geometry):
+    """The same random numbers on a person and on its reflection in the stored crop's middle line."""
+    points, visibility = standing(50)
+    points += np.random.default_rng(4).normal(0, 3, points.shape).astype(np.float32)
+    visibility[np.random.default_rng(5).random(visibility.shape) < 0.2] = 0
+    flip = list(COCO17.flip_order)
+    reflected = np.stack([SIDE - points[..., 0], points[..., 1]], -1)[:, flip]
+    plain, mirrored = narrowed(points, visibility), narrowed(reflected, visibility[:, flip])
+    np.testing.assert_allclose(mirrored.sizes, plain.sizes, atol=1e-4)
+    np.testing.assert_allclose(mirrored.centers[:, 0], SIDE - plain.centers[:, 0], atol=1e-4)
+    np.testing.assert_allclose(mirrored.centers[:, 1], plain.centers[:, 1], atol=1e-4)
+    # and a mirrored view of the one shows what a plain view of the other does
+    always = AugmentConfig(0, 0, 0, flip_probability=1)
+    seen, their_visibility = draw_views(plain, INPUT_HW, geometry, always, np.random.default_rng(0)).points(
+        points, visibility, COCO17.flip_order
+    )
+    expected, _ = draw_views(mirrored, INPUT_HW, geometry, PLAIN, np.random.default_rng(0)).points(
+        reflected, visibility, COCO17.flip_order
+    )
+    np.testing.assert_allclose(seen, expected, atol=1e-3)
+    np.testing.assert_array_equal(their_visibility, visibility[:, flip])
+
+
+def test_half_bodies_leave_their_inputs_alone_and_follow_from_the_seed():
+    points, visibility = standing(30)
+    regions = Regions(np.tile(WHOLE.centers, (30, 1)), np.tile(WHOLE.sizes, (30, 1)))
+    inputs = (points, visibility, regions.centers, regions.sizes)
+    before = [value.copy() for value in inputs]
+    first, same, other = (narrowed(points, visibility, seed=seed, regions=regions) for seed in (3, 3, 4))
+    for value, old in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(value, old)
+    np.testing.assert_array_equal(first.sizes, same.sizes)
+    np.testing.assert_array_equal(first.centers, same.centers)
+    assert not np.array_equal(first.sizes, other.sizes)
+
+
+def test_no_half_body_is_drawn_where_none_is_asked_for_so_that_older_runs_repeat():
+    generator = np.random.default_rng(0)
+    state = generator.bit_generator.state
+    points, visibility = standing()
+    found = half_bodies(WHOLE, points, visibility, COCO17.joints, AugmentConfig(), generator)
+    assert generator.bit_generator.state == state
+    np.testing.assert_array_equal(found.sizes, WHOLE.sizes)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -195,6 +360,8 @@ def test_recolouring_is_a_straight_line_for_each_channel_cut_off_at_black_and_wh
         ({"color": -0.1}, r"augment\.color"),
         ({"color": float("nan")}, r"augment\.color"),
         ({"rotation_deg": float("nan")}, r"augment\.rotation_deg"),
+        ({"half_body_probability": 1.01}, r"augment\.half_body_probability must be in \[0, 1\], not 1\.01"),
+        ({"half_body_probability": float("nan")}, r"augment\.half_body_probability"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(settings, text):

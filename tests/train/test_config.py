@@ -1,5 +1,7 @@
 """Reading a training configuration: what a good file gives, and how each fault is named."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch")
@@ -9,13 +11,18 @@ from lightpose.errors import ConfigError
 from lightpose.skeletons import LSP14
 from lightpose.train.config import (
     DataConfig,
+    DistillConfig,
     ModelConfig,
     OptimConfig,
+    PlanConfig,
     SourceConfig,
     TrainConfig,
     read_config,
 )
 from lightpose.train.loss import LossConfig
+from lightpose.train.schedule import total_epochs
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 DATA = """
 [[data.train]]
@@ -30,8 +37,10 @@ FULL = """
 out = "runs/full"
 seed = 5
 device = "cpu"
-amp = true
+amp = "bf16"
+compile = true
 evaluate_every = 2
+preview_every = 0
 checkpoint_every_s = 60
 [model]
 name = "lpn101"
@@ -47,31 +56,46 @@ optimizer = "adamw"
 lr = 2e-3
 weight_decay = 0.01
 batch = 64
+accumulate = 4
 epochs = 20
 schedule = "cosine"
 milestones = [8, 9]
 warmup_epochs = 1
 ema = 0.998
 clip_norm = 5
+sync_bn = true
+[plan]
+kind = "iterative"
+stages = 3
+restart_epoch = 10
 [loss]
 mse = 200
 cross_entropy = 0.3
 temperature = 10.0
+hard_joints = 8
+[distill]
+teacher = "big.onnx"
+weight = 2
+min_score = 0.3
 [augment]
 scale = 0.25
 rotation_deg = 20
 rotation_probability = 1
 flip_probability = 0.0
 color = 0.1
+half_body_probability = 0.3
 [data]
 store = "crops"
+verify = false
+on_device = false
 [[data.train]]
 annotations = "a.json"
 images = "a"
 [[data.train]]
 annotations = "b.json"
 images = "b"
-repeat = 12
+repeat = 2.5
+label_weights = [0.5, 1]
 [data.val]
 annotations = "v.json"
 images = "v"
@@ -87,19 +111,25 @@ def read(folder, text):
 def test_every_setting_of_a_file_arrives(tmp_path):
     assert read(tmp_path, FULL) == TrainConfig(
         data=DataConfig(
-            train=(SourceConfig("a.json", "a"), SourceConfig("b.json", "b", repeat=12)),
+            train=(SourceConfig("a.json", "a"), SourceConfig("b.json", "b", 2.5, (0.5, 1.0))),
             val=SourceConfig("v.json", "v"),
             store="crops",
+            verify=False,
+            on_device=False,
         ),
         out="runs/full",
         model=ModelConfig("lpn101", "lsp14", (128, 96), False, "udp", 1.5, True, "kaiming"),
-        optim=OptimConfig("adamw", 2e-3, 0.01, 64, 20, "cosine", (8, 9), 1.0, 0.998, 5.0),
-        loss=LossConfig(200.0, 0.3, 10.0),
-        augment=AugmentConfig(0.25, 20.0, 1.0, 0.0, 0.1),
+        optim=OptimConfig("adamw", 2e-3, 0.01, 64, 4, 20, "cosine", (8, 9), 1.0, 0.998, 5.0, True),
+        plan=PlanConfig("iterative", 3, 10),
+        loss=LossConfig(200.0, 0.3, 10.0, 8),
+        distill=DistillConfig("big.onnx", 2.0, 0.3),
+        augment=AugmentConfig(0.25, 20.0, 1.0, 0.0, 0.1, 0.3),
         seed=5,
         device="cpu",
-        amp=True,
+        amp="bf16",
+        compile=True,
         evaluate_every=2,
+        preview_every=0,
         checkpoint_every_s=60.0,
     )
 
@@ -110,8 +140,11 @@ def test_what_a_file_leaves_out_is_as_in_the_paper(tmp_path):
     assert (optim.optimizer, optim.lr, optim.batch, optim.epochs, optim.weight_decay) == ("adam", 1e-3, 32, 150, 0)
     assert (optim.schedule, optim.milestones, optim.ema, optim.clip_norm) == ("steps", (90, 120), 0, 0)
     assert (augment.scale, augment.rotation_deg, augment.rotation_probability) == (0.3, 40, 0.6)
-    assert (augment.flip_probability, augment.color) == (0.5, 0)
-    assert (config.loss.mse, config.loss.cross_entropy) == (1, 0)
+    assert (augment.flip_probability, augment.color, augment.half_body_probability) == (0.5, 0, 0)
+    assert (config.loss.mse, config.loss.cross_entropy, config.loss.hard_joints) == (1, 0, 0)
+    assert (config.plan.kind, config.plan.stages, config.plan.restart_epoch) == ("single", 6, 60)
+    assert (config.distill.teacher, config.amp, config.compile, optim.accumulate) == ("", "off", False, 1)
+    assert [(source.repeat, source.label_weights) for source in config.data.train] == [(1, (1, 1))]
     assert (config.model.name, config.model.gc, config.model.input_hw, config.model.sigma) == (
         "lpn50",
         True,
@@ -125,6 +158,29 @@ def test_the_spec_says_of_the_weights_what_the_configuration_asks_for(tmp_path):
     spec = read(tmp_path, FULL).model.spec()
     assert (spec.model, spec.skeleton, spec.input_hw, spec.options) == ("lpn101", LSP14, (128, 96), {"gc": False})
     assert (spec.geometry, spec.sigma, spec.color_order) == ("udp", 1.5, "rgb")
+
+
+def test_the_papers_example_is_the_papers_recipe_whole():
+    config = read_config(EXAMPLES / "paper.toml")
+    assert total_epochs(config.plan, config.optim) == 690
+    for part in ("optim", "loss", "augment", "distill"):
+        assert getattr(config, part) == type(getattr(config, part))(), part
+    assert config.model == ModelConfig()
+    assert (config.plan.stages, config.plan.restart_epoch) == (6, 60)
+
+
+def test_the_example_of_a_single_stage_is_the_papers_first():
+    paper, single = (read_config(EXAMPLES / f"{name}.toml") for name in ("paper", "single"))
+    assert total_epochs(single.plan, single.optim) == 150
+    for part in ("model", "optim", "loss", "augment", "distill"):
+        assert getattr(single, part) == getattr(paper, part), part
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(EXAMPLES.rglob("*.toml")) if "[[data.train]]" in path.read_text()], ids=str
+)
+def test_every_example_can_be_read(path):
+    assert read_config(path).data.train
 
 
 BAD = {
@@ -163,9 +219,28 @@ BAD = {
     "empty batch": (SHORTEST + "[optim]\nbatch = 0", r"optim\.batch must be finite and above 0, not 0"),
     "ema of one": (SHORTEST + "[optim]\nema = 1.0", r"optim\.ema must be in \[0, 1\), not 1\.0"),
     "negative warm-up": (SHORTEST + "[optim]\nwarmup_epochs = -1", r"warmup_epochs must be finite and not below 0"),
-    "never repeated": (SHORTEST.replace("[data.val]", "repeat = 0\n[data.val]"), r"a\.json: repeat must be at least 1"),
+    "never repeated": (SHORTEST.replace("[data.val]", "repeat = 0\n[data.val]"),
+                       r"a\.json: repeat must be above 0, not 0"),
+    "repeated for ever": (SHORTEST.replace("[data.val]", "repeat = inf\n[data.val]"), r"a\.json: repeat must be .*inf"),
+    "weightless labels": (SHORTEST.replace("[data.val]", "label_weights = [0, 0]\n[data.val]"),
+                          r"a\.json: label_weights must not be below 0, nor both 0"),
+    "negative label weight": (SHORTEST.replace("[data.val]", "label_weights = [-1, 1]\n[data.val]"),
+                              r"a\.json: label_weights must not be below 0"),
+    "one label weight": (SHORTEST.replace("[data.val]", "label_weights = [1]\n[data.val]"),
+                         r"data\.train\[0\]\.label_weights must be .*, not \[1\]"),
     "never evaluated": ("evaluate_every = 0\n" + SHORTEST, r"evaluate_every must be at least 1, not 0"),
-    "negative seed": ("seed = -1\n" + SHORTEST, r"seed must .*, not -1"),
+    "negative seed": ("seed = -1\n" + SHORTEST, r"seed and preview_every must not be below 0"),
+    "negative preview": ("preview_every = -1\n" + SHORTEST, r"seed and preview_every must not be below 0"),
+    "amp as it was": ("amp = true\n" + SHORTEST, r"amp must be 'off' or 'auto' or 'bf16' or 'fp16', not True"),
+    "no parts": (SHORTEST + "[optim]\naccumulate = 0", r"optim\.accumulate must be finite and above 0, not 0"),
+    "unknown plan": (SHORTEST + '[plan]\nkind = "paper"', r"plan\.kind must be 'single' or 'iterative', not 'paper'"),
+    "no stages": (SHORTEST + "[plan]\nstages = 0", r"plan\.stages must be at least 1"),
+    "restart before the start": (SHORTEST + "[plan]\nrestart_epoch = -1", r"plan\.restart_epoch not below 0"),
+    "restart at the end": (SHORTEST + '[plan]\nkind = "iterative"\nrestart_epoch = 20\n[optim]\nepochs = 20',
+                           r"plan\.restart_epoch 20 must be before the end, optim\.epochs 20"),
+    "negative teacher": (SHORTEST + "[distill]\nweight = -1", r"distill\.weight must be finite and not below 0, not"),
+    "negative hard joints": (SHORTEST + "[loss]\nhard_joints = -1", r"loss\.hard_joints must not be below 0, not -1"),
+    "half bodies": (SHORTEST + "[augment]\nhalf_body_probability = 2", r"half_body_probability must be in \[0, 1\]"),
     "no TOML": ("out = ", r"run\.toml is not a TOML file"),
 }  # fmt: skip
 

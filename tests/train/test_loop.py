@@ -12,119 +12,35 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lightpose.data.augment import AugmentConfig  # noqa: E402
-from lightpose.data.coco import read_coco  # noqa: E402
-from lightpose.errors import ConfigError, DataError, LightposeError, WeightsError  # noqa: E402
-from lightpose.evaluate.coco import evaluate_given_boxes  # noqa: E402
-from lightpose.predict import PredictOptions  # noqa: E402
-from lightpose.runtime.torch import TorchRuntime  # noqa: E402
-from lightpose.train.config import DataConfig, ModelConfig, OptimConfig, SourceConfig, TrainConfig  # noqa: E402
+from lightpose.errors import ConfigError, DataError, LightposeError, TrainingError, WeightsError  # noqa: E402
+from lightpose.train.config import ModelConfig, OptimConfig, SourceConfig, TrainConfig  # noqa: E402
+from lightpose.train.distributed import World, choose_device, join  # noqa: E402
 from lightpose.train.loop import Trainer  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
 from lightpose.weights.network import load_network  # noqa: E402
-from tests.helpers import draw_set  # noqa: E402
+from tests.train.runs import (  # noqa: E402
+    INPUT_HW,
+    PLAIN,
+    ROOT,
+    Diary,
+    ap_of,
+    assert_same,
+    checkpoint,
+    config_for,
+    log,
+    train,
+    trainer,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-INPUT_HW = (64, 48)
-PLAIN = AugmentConfig(scale=0, rotation_deg=0, rotation_probability=0, flip_probability=0)
-
-
-class Diary:
-    """A Report that keeps what it is told."""
-
-    def __init__(self):
-        self.prepared, self.resumptions, self.steps, self.evaluations = [], [], [], []
-
-    def preparing(self, name, done, total):
-        self.prepared.append((name, done, total))
-
-    def resumed(self, epoch, step):
-        self.resumptions.append((epoch, step))
-
-    def stepped(self, epoch, step, steps, loss, lr):
-        self.steps.append((epoch, step, steps, loss, lr))
-
-    def evaluated(self, epoch, loss, evaluation, best):
-        self.evaluations.append((epoch, loss, evaluation.scores.ap, best))
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    """Four drawn persons on three pictures, and a place for their crops."""
-    folder = tmp_path_factory.mktemp("people")
-    drawn = draw_set(folder / "drawn")
-    source = SourceConfig(str(drawn.annotations), str(drawn.images))
-    return DataConfig((dataclasses.replace(source, repeat=8),), source, str(folder / "store"))
-
-
-def config_for(data, out, **optim):
-    """A run of two epochs of eight steps, with all that has a state: Adam, a running average, changing views."""
-    settings = {"batch": 4, "epochs": 2, "milestones": (), "ema": 0.9, **optim}
-    return TrainConfig(
-        data=data,
-        out=str(out),
-        model=ModelConfig(input_hw=INPUT_HW, sigma=1.0),
-        optim=OptimConfig(**settings),
-        augment=AugmentConfig(color=0.1),
-        seed=3,
-        device="cpu",
-        checkpoint_every_s=0,
-    )
-
-
-@pytest.fixture(scope="module")
-def learned(people, tmp_path_factory):
-    """A run that learns its four persons by heart: its configuration and diary."""
-    config = TrainConfig(
-        data=people,
-        out=str(tmp_path_factory.mktemp("learned")),
-        model=ModelConfig(input_hw=INPUT_HW, sigma=1.0, exact_target=True, init="kaiming"),
-        optim=OptimConfig(lr=3e-3, batch=4, epochs=8, schedule="cosine", clip_norm=5.0),
-        loss=LossConfig(mse=200, cross_entropy=0.3),
-        augment=PLAIN,
-        device="cpu",
-        checkpoint_every_s=1e9,
-    )
-    diary = Diary()
-    Trainer(config, diary).run()
-    return config, diary
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(people, tmp_path_factory):
     """A run from start to end: its folder and diary."""
     out, diary = tmp_path_factory.mktemp("uninterrupted"), Diary()
-    Trainer(config_for(people, out), diary).run()
+    train(config_for(people, out), diary)
     return out, diary
-
-
-def ap_of(path, data):
-    network, spec = load_network(path)
-    source = read_coco(data.val.annotations, data.val.images)
-    return evaluate_given_boxes(source, TorchRuntime(network, spec), PredictOptions(flip=True)).scores.ap
-
-
-def assert_same(found, expected, way=""):
-    """The same nested dicts, lists and values, tensors to the bit."""
-    assert type(found) is type(expected), way
-    if isinstance(expected, torch.Tensor):
-        assert found.dtype == expected.dtype, way
-        assert torch.equal(found, expected), way
-    elif isinstance(expected, dict):
-        assert list(found) == list(expected), way
-        for key in expected:
-            assert_same(found[key], expected[key], f"{way}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), way
-        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
-            assert_same(one, other, f"{way}[{number}]")
-    else:
-        assert found == expected, way
-
-
-def checkpoint(out):
-    return torch.load(Path(out) / "last.pt", weights_only=True)
 
 
 def test_a_few_persons_are_learned_by_heart(learned, people):
@@ -150,6 +66,32 @@ def test_the_diary_tells_every_step_and_evaluation(learned):
     assert config.optim.lr == 3e-3
 
 
+def test_the_log_holds_what_the_diary_was_told(learned):
+    config, diary = learned
+    written = log(config.out)
+    assert (written["model"], [entry["stage"] for entry in written["epochs"]]) == ("lpn50", [0] * 8)
+    assert [(entry["epoch"], entry["loss"], entry["ap"]) for entry in written["epochs"]] == [
+        told[:3] for told in diary.evaluations
+    ]
+    for entry in written["epochs"]:
+        assert 0 <= entry["ap"] <= entry["ap50"] <= 1
+        assert 0 <= entry["pck"] <= 1
+    best = max(written["epochs"], key=lambda entry: entry["ap"])
+    assert written["stages"] == [{"stage": 0, "ap": best["ap"], "epoch": best["epoch"]}]
+    ((result,),) = diary.stages
+    assert (result.stage, result.ap, result.epoch) == (0, best["ap"], best["epoch"])
+
+
+def test_previews_are_made_as_often_as_asked_and_at_the_end(learned):
+    """Six persons' pairs of crops a row; of four persons' there are two black ones."""
+    _, diary = learned
+    assert [epoch for epoch, _ in diary.previews] == [2, 5, 7]
+    for _, picture in diary.previews:
+        assert (picture.shape, picture.dtype) == ((64, 6 * 2 * 48, 3), np.uint8)
+        assert picture[:, : 4 * 96].std() > 5
+        assert not picture[:, 4 * 96 :].any()
+
+
 def test_the_best_weights_are_those_of_the_epoch_with_the_highest_ap(learned, people):
     config, diary = learned
     scores = [ap for _, _, ap, _ in diary.evaluations]
@@ -157,7 +99,10 @@ def test_the_best_weights_are_those_of_the_epoch_with_the_highest_ap(learned, pe
         ap > max([-1.0, *scores[:epoch]]) for epoch, ap in enumerate(scores)
     ]
     progress = checkpoint(config.out)["progress"]
-    assert progress == {"epoch": 8, "step": 0, "best_ap": max(scores), "best_epoch": int(np.argmax(scores))}
+    best, epoch = max(scores), int(np.argmax(scores))
+    kept = {"best_ap": best, "best_epoch": epoch, "stage_ap": best, "stage_epoch": epoch}
+    assert {name: progress[name] for name in kept} == kept
+    assert (progress["epoch"], progress["step"], progress["loss"]) == (8, 0, 0.0)
     assert ap_of(Path(config.out) / "best.safetensors", people) == pytest.approx(max(scores), abs=1e-9)
 
 
@@ -168,12 +113,12 @@ def test_weights_that_got_worse_do_not_replace_the_best(learned, people, tmp_pat
         data=dataclasses.replace(people, train=(people.val,)),
         out=str(tmp_path / "run"),
         model=ModelConfig(input_hw=INPUT_HW, sigma=1.0, exact_target=True, init=str(start)),
-        optim=OptimConfig(lr=0.02, batch=4, epochs=2, warmup_epochs=1),
+        optim=OptimConfig(lr=0.1, batch=4, epochs=2, warmup_epochs=1),
         augment=PLAIN,
         device="cpu",
     )
     diary = Diary()
-    progress = Trainer(config, diary).run()
+    progress = train(config, diary)
     (_, _, first, first_best), (_, _, second, second_best) = diary.evaluations
     assert first > 0.5 > second
     assert (first_best, second_best) == (True, False)
@@ -181,9 +126,9 @@ def test_weights_that_got_worse_do_not_replace_the_best(learned, people, tmp_pat
     assert ap_of(tmp_path / "run" / "best.safetensors", people) == pytest.approx(first, abs=1e-9)
 
 
-def test_a_finished_run_leaves_two_files(uninterrupted):
+def test_a_finished_run_leaves_weights_checkpoint_and_log(uninterrupted):
     out, diary = uninterrupted
-    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.pt"]
+    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.pt", "log.json"]
     assert len(diary.steps) == 16
 
 
@@ -191,8 +136,8 @@ def test_a_finished_run_started_again_does_nothing(uninterrupted, people):
     out, _ = uninterrupted
     before = {path: path.read_bytes() for path in out.iterdir()}
     diary = Diary()
-    progress = Trainer(config_for(people, out), diary).run()
-    assert (diary.steps, diary.evaluations) == ([], [])
+    progress = train(config_for(people, out), diary)
+    assert (diary.steps, diary.evaluations, diary.stages) == ([], [], [])
     assert progress.epoch == 2
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
@@ -200,7 +145,7 @@ def test_a_finished_run_started_again_does_nothing(uninterrupted, people):
 def test_the_same_configuration_gives_the_same_weights(uninterrupted, people, tmp_path):
     out, diary = uninterrupted
     again = Diary()
-    Trainer(config_for(people, tmp_path), again).run()
+    train(config_for(people, tmp_path), again)
     assert again.steps == diary.steps
     assert (tmp_path / "best.safetensors").read_bytes() == (out / "best.safetensors").read_bytes()
 
@@ -215,7 +160,7 @@ def test_the_running_average_is_what_is_kept(people, tmp_path):
             if step > 1:  # the checkpoint of this step is yet to be written
                 weights.append(checkpoint(tmp_path)["states"]["network"])
 
-    Trainer(config_for(people, tmp_path, epochs=1, batch=8, ema=0.2), Watcher()).run()
+    train(config_for(people, tmp_path, epochs=1, batch=8, ema=0.2), Watcher())
     weights.append(checkpoint(tmp_path)["states"]["network"])
     assert len(weights) == 4
     average = {name: value.double() for name, value in weights[0].items()}
@@ -231,9 +176,8 @@ def test_the_running_average_is_what_is_kept(people, tmp_path):
 CHILD = """
 import sys
 import torch
-from pathlib import Path
 torch.set_num_threads(1)
-from tests.train.test_loop import DataConfig, Diary, SourceConfig, Trainer, config_for
+from tests.train.runs import DataConfig, Diary, SourceConfig, config_for, train
 
 class Teller(Diary):
     def stepped(self, epoch, step, *_):
@@ -242,15 +186,14 @@ class Teller(Diary):
 annotations, images, store, out = sys.argv[1:]
 source = SourceConfig(annotations, images)
 data = DataConfig((SourceConfig(annotations, images, repeat=8),), source, store)
-Trainer(config_for(data, out), Teller()).run()
+train(config_for(data, out), Teller())
 """
 
 
 def run_until_killed(data, out, epoch, step):
     """Train in a process of its own, and kill that outright once it tells of the step."""
     arguments = [data.val.annotations, data.val.images, data.store, str(out)]
-    root = Path(__file__).parents[2]
-    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True, cwd=root)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     for line in child.stdout:
         if line.split() == [str(epoch), str(step)]:
             child.kill()
@@ -266,12 +209,13 @@ def test_a_killed_run_started_again_ends_as_if_nothing_had_happened(uninterrupte
     assert reached["epoch"] == 0
     assert 3 <= reached["step"] < 8, "killed in the middle of an epoch"
     diary = Diary()
-    Trainer(config_for(people, tmp_path), diary).run()
+    train(config_for(people, tmp_path), diary)
     out, expected = uninterrupted
     assert diary.resumptions == [(0, reached["step"])]
     assert diary.steps == expected.steps[reached["step"] :]
     assert_same(checkpoint(tmp_path), checkpoint(out))
-    assert (tmp_path / "best.safetensors").read_bytes() == (out / "best.safetensors").read_bytes()
+    for name in ("best.safetensors", "log.json"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
 
 
 def stopped_at(data, out, epoch, step, **optim):
@@ -283,65 +227,102 @@ def stopped_at(data, out, epoch, step, **optim):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Trainer(config_for(data, out, **optim), Stop()).run()
+        train(config_for(data, out, **optim), Stop())
 
 
 def test_what_a_killed_run_left_half_written_is_gone_after_the_next(people, tmp_path):
     small = {"epochs": 1, "batch": 16}
     stopped_at(people, tmp_path, 0, 2, **small)
     (tmp_path / ".last.pt.1.partial").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
-    Trainer(config_for(people, tmp_path, **small), Diary()).run()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.pt"]
+    train(config_for(people, tmp_path, **small))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.pt", "log.json"]
 
 
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"optim": OptimConfig(batch=4, epochs=2, milestones=(), ema=0.9, lr=5e-4)}, "optim"),
-        ({"seed": 4}, "seed"),
-        ({"augment": PLAIN}, "augment"),
-        ({"loss": LossConfig(cross_entropy=0.1)}, "loss"),
-        ({"amp": True}, "amp"),
+        ({"optim": OptimConfig(batch=4, epochs=2, milestones=(), ema=0.9, lr=5e-4)}, r"another optim\.lr;"),
+        ({"seed": 4}, r"another seed;"),
+        ({"augment": PLAIN}, r"another augment\.color, augment\.flip_probability, augment\.rotation_deg, augm"),
+        ({"loss": LossConfig(cross_entropy=0.1)}, r"another loss\.cross_entropy;"),
+        ({"amp": "bf16"}, r"another amp;"),
+        ({"model": ModelConfig(input_hw=INPUT_HW, sigma=1.5)}, r"another model\.sigma;"),
     ],
 )
 def test_a_run_is_not_taken_up_with_other_settings(uninterrupted, people, change, name):
     out, _ = uninterrupted
     before = (out / "last.pt").read_bytes()
     other = dataclasses.replace(config_for(people, out), **change)
-    with pytest.raises(ConfigError, match=rf"holds a run with another .*{name}.*; name another `out`, or delete"):
-        Trainer(other, Diary()).run()
+    with pytest.raises(ConfigError, match=rf"holds a run with {name}.* name another `out`, or delete"):
+        train(other)
     assert (out / "last.pt").read_bytes() == before
+
+
+def test_a_run_is_not_taken_up_with_other_data(uninterrupted, people):
+    out, _ = uninterrupted
+    heavier = dataclasses.replace(people.train[0], label_weights=(0.5, 1.0))
+    other = config_for(dataclasses.replace(people, train=(heavier,)), out)
+    with pytest.raises(ConfigError, match=r"holds a run with another data\.train; name another `out`, or delete"):
+        train(other)
 
 
 def test_settings_that_change_no_weight_may_differ(uninterrupted, people):
     out, _ = uninterrupted
-    other = dataclasses.replace(config_for(people, out), evaluate_every=2, checkpoint_every_s=5)
-    assert Trainer(other, Diary()).run().epoch == 2
+    data = dataclasses.replace(people, verify=False, on_device=False)
+    other = dataclasses.replace(config_for(data, out), evaluate_every=2, preview_every=1, checkpoint_every_s=5)
+    assert train(other).epoch == 2
 
 
-@pytest.mark.parametrize("damage", ["cut short", "empty", "no checkpoint", "half a checkpoint"])
-def test_a_damaged_checkpoint_is_refused(uninterrupted, people, tmp_path, damage):
+@pytest.mark.parametrize("damage", ["cut short", "empty", "no checkpoint", "half a checkpoint", "older"])
+def test_a_damaged_or_older_checkpoint_is_refused(uninterrupted, people, tmp_path, damage):
+    """The older one has the settings of its time and less progress, as lightpose 0.1 wrote it first."""
     whole = (uninterrupted[0] / "last.pt").read_bytes()
     if damage == "half a checkpoint":
         torch.save({"fingerprint": checkpoint(uninterrupted[0])["fingerprint"]}, tmp_path / "last.pt")
+    elif damage == "older":
+        content = checkpoint(uninterrupted[0])
+        content["progress"] = {key: content["progress"][key] for key in ("epoch", "step", "best_ap", "best_epoch")}
+        for key in ("plan", "distill"):
+            del content["fingerprint"][key]
+        torch.save(content, tmp_path / "last.pt")
     else:
         content = {"cut short": whole[: len(whole) // 2], "empty": b"", "no checkpoint": b"weights"}[damage]
         (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"last\.pt is not a whole checkpoint; delete it to start anew"):
-        Trainer(config_for(people, tmp_path), Diary()).run()
+    text = r"last\.pt is not a whole checkpoint of this version; delete it to start anew"
+    with pytest.raises(WeightsError, match=text):
+        train(config_for(people, tmp_path))
 
 
-def test_a_batch_larger_than_the_data_is_refused(people, tmp_path):
-    """With 32 persons an epoch there is no batch of 33 to learn from."""
-    with pytest.raises(DataError, match=r"32 persons, fewer than a batch of 33"):
-        Trainer(config_for(people, tmp_path, batch=33), Diary()).run()
+def test_a_batch_larger_than_the_data_is_all_of_it(few_people, tmp_path):
+    diary = Diary()
+    train(config_for(few_people, tmp_path, batch=33, epochs=1), diary)
+    assert [entry[:3] for entry in diary.steps] == [(0, 1, 1)]
 
 
-def test_a_run_that_diverges_says_so(people, tmp_path):
+@pytest.mark.parametrize(("world", "parts"), [(World(0, 5, 0), 1), (World(), 5), (World(0, 3, 0), 2)])
+def test_more_processes_and_parts_than_persons_in_a_batch_are_refused(few_people, tmp_path, monkeypatch, world, parts):
+    """Nobody would be left for one of them, and the others would wait for it for ever."""
+    monkeypatch.setattr(World, "wait", lambda _: None)  # the other processes are not there
+    monkeypatch.setattr("lightpose.train.learner.DistributedDataParallel", lambda network, _: network)
+    config = config_for(few_people, tmp_path, batch=4, accumulate=parts)
+    with pytest.raises(DataError, match=rf"4 persons .* {world.size} processes with {parts} parts; raise optim\.batch"):
+        Trainer(config, Diary(), world, torch.device("cpu"))
+
+
+def test_a_run_that_diverges_says_so(few_people, tmp_path):
     """Steps this long end in infinite weights and heatmaps that are no numbers."""
-    data = dataclasses.replace(people, train=(people.val,))
     with pytest.raises(LightposeError):
-        Trainer(config_for(data, tmp_path, lr=1e30, epochs=3), Diary()).run()
+        train(config_for(few_people, tmp_path, lr=1e30, epochs=3))
+
+
+def test_a_loss_that_is_no_number_is_named_with_its_moment_and_keeps_the_last_good_checkpoint(few_people, tmp_path):
+    """A loss this large and a step this long: the second step's heatmaps are beyond all numbers."""
+    config = config_for(few_people, tmp_path, loss=LossConfig(mse=1e38), lr=1e20, batch=2)
+    text = r"the loss became (nan|inf) at epoch 1, step 2, learning rate 1\.0e\+20; lower optim\.lr, or set optim\.clip"
+    with pytest.raises(TrainingError, match=text):
+        train(config)
+    assert checkpoint(tmp_path)["progress"]["step"] == 1
+    assert np.isfinite(checkpoint(tmp_path)["progress"]["loss"])
 
 
 @pytest.mark.parametrize(
@@ -350,15 +331,52 @@ def test_a_run_that_diverges_says_so(people, tmp_path):
         ({"model": ModelConfig(name="lpn5", input_hw=INPUT_HW)}, r"unknown model 'lpn5'"),
         ({"model": ModelConfig(init="nowhere.safetensors", input_hw=INPUT_HW)}, r"nowhere\.safetensors"),
         ({"model": ModelConfig(skeleton="lsp15", input_hw=INPUT_HW)}, r"unknown skeleton 'lsp15'"),
-        ({"device": "abacus"}, r"abacus"),
+        ({"amp": "fp16"}, r"amp = 'fp16' needs a GPU; use 'auto' or 'off' on a CPU"),
+        ({"optim": OptimConfig(sync_bn=True)}, r"optim\.sync_bn needs GPUs; set it to false on a CPU"),
     ],
 )
 def test_a_run_that_cannot_start_says_why(people, tmp_path, change, text):
     with pytest.raises(LightposeError, match=text):
-        Trainer(dataclasses.replace(config_for(people, tmp_path), **change), Diary())
+        trainer(dataclasses.replace(config_for(people, tmp_path), **change))
+
+
+def test_a_device_nobody_knows_is_refused():
+    for name in ("abacus", "cuda:1", ""):
+        with pytest.raises(ConfigError, match=f"device must be auto, cpu or cuda, not {name!r}"):
+            choose_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_auto_is_the_cpu_and_cuda_is_refused():
+    assert choose_device("auto") == torch.device("cpu")
+    with (
+        pytest.raises(ConfigError, match=r"device is cuda, but PyTorch finds no such GPU; use auto or cpu"),
+        join("cuda"),
+    ):
+        pass
+
+
+def test_one_process_is_a_world_of_its_own(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with join("cpu") as (world, device):
+        assert (world, device, world.first) == (World(0, 1, 0), torch.device("cpu"), True)
+        assert world.share("value") == "value"
+        assert world.total(torch.tensor(2.0)) == 2
+        world.wait()
 
 
 def test_a_missing_data_set_is_named(people, tmp_path):
     data = dataclasses.replace(people, val=SourceConfig("nowhere.json", "nowhere"))
     with pytest.raises(DataError, match=r"cannot read nowhere\.json"):
-        Trainer(config_for(data, tmp_path), Diary())
+        trainer(config_for(data, tmp_path))
+
+
+@pytest.mark.parametrize("amp", ["bf16", "auto"])
+def test_half_precision_runs_on_a_cpu_and_keeps_full_weights(few_people, tmp_path, amp):
+    diary = Diary()
+    train(config_for(few_people, tmp_path, amp=amp, epochs=1, checkpoint_every_s=1e9), diary)
+    assert [entry[:3] for entry in diary.steps] == [(0, 1, 1)]
+    network, _ = load_network(tmp_path / "best.safetensors")
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+    assert all(value.isfinite().all() for value in network.parameters())

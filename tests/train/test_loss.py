@@ -1,6 +1,7 @@
 """The loss against plain loops, and what it leaves alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def batch():
     """heatmaps, targets, weights: random heatmaps, Gaussian targets, about half of the joints masked."""
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(N, K, 2, generator=generator) * torch.tensor([W - 1.0, H - 1.0])
-    weights = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
+    weights = torch.tensor([[1.0, 0, 0.5, 1], [0, 0, 0, 0], [1, 2, 0, 1]])
     targets, weights = encode(points, weights, (H, W), sigma=1.0)
     return torch.randn(N, K, H, W, generator=generator), targets, weights
 
@@ -40,8 +41,9 @@ def squared_error(heatmaps, targets, weights):
 
 
 def cross_entropy(heatmaps, targets, weights, temperature):
-    """Mean over the joints that count of -Σ p·log softmax(temperature · heatmap), p the target as a distribution."""
-    total, counted = 0.0, 0.0
+    """Of each joint -Σ p·log softmax(temperature · heatmap), p the target as a distribution, times its weight; averaged
+    over all joints of all persons."""
+    total = 0.0
     for n in range(N):
         for k in range(K):
             if float(weights[n, k]) == 0:
@@ -51,9 +53,8 @@ def cross_entropy(heatmaps, targets, weights, temperature):
             log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
             whole = float(targets[n, k].sum())
             for score, target in zip(scores, targets[n, k].flatten(), strict=True):
-                total -= float(target) / whole * (score - log_sum)
-            counted += 1
-    return total / counted
+                total -= float(weights[n, k]) * float(target) / whole * (score - log_sum)
+    return total / (N * K)
 
 
 def test_the_default_is_the_papers_loss(batch):
@@ -71,7 +72,61 @@ def test_cross_entropy_may_stand_alone(batch):
     assert float(found) == pytest.approx(cross_entropy(*batch, temperature=20.0), rel=1e-5)
 
 
-CONFIGS = pytest.mark.parametrize("config", [LossConfig(), LossConfig(mse=2, cross_entropy=0.3)], ids=["paper", "both"])
+BOTH = LossConfig(mse=2, cross_entropy=0.3)
+CONFIGS = pytest.mark.parametrize("config", [LossConfig(), BOTH], ids=["paper", "both"])
+ALL_KINDS = pytest.mark.parametrize(
+    "config", [LossConfig(), BOTH, LossConfig(cross_entropy=0.3, hard_joints=2)], ids=["paper", "both", "hard"]
+)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+@CONFIGS
+def test_of_hard_joints_each_persons_costliest_count(batch, config, count):
+    """Each joint's cost is found alone, all others weighing nothing; the dearest of each person are averaged."""
+    heatmaps, targets, weights = batch
+    dearest = []
+    for n in range(N):
+        costs = []
+        for k in range(K):
+            alone = torch.zeros_like(weights)
+            alone[n, k] = weights[n, k]
+            costs.append(float(heatmap_loss(heatmaps, targets, alone, config)) * N * K)
+        dearest += sorted(costs, reverse=True)[:count]
+    found = heatmap_loss(heatmaps, targets, weights, replace(config, hard_joints=count))
+    assert float(found) == pytest.approx(np.mean(dearest), rel=1e-5)
+
+
+def test_joints_that_are_not_hard_get_no_gradient(batch):
+    heatmaps, targets, _ = batch
+    heatmaps.requires_grad_()
+    weights = torch.ones(N, K)
+    heatmap_loss(heatmaps, targets, weights, LossConfig(hard_joints=3)).backward()
+    assert ((heatmaps.grad.abs().amax((2, 3)) > 0).sum(1) == 3).all()
+
+
+@ALL_KINDS
+def test_several_heatmaps_add_up(batch, config):
+    """As intermediate supervision has it."""
+    heatmaps, targets, weights = batch
+    several = (heatmaps, 0.5 * heatmaps, targets)
+    expected = sum(float(heatmap_loss(each, targets, weights, config)) for each in several)
+    assert float(heatmap_loss(several, targets, weights, config)) == pytest.approx(expected, rel=1e-6)
+
+
+@ALL_KINDS
+def test_the_loss_of_a_batch_is_the_mean_of_that_of_its_equal_parts(batch, config):
+    parts = [float(heatmap_loss(*(value[n : n + 1] for value in batch), config)) for n in range(N)]
+    assert float(heatmap_loss(*batch, config)) == pytest.approx(np.mean(parts), rel=1e-6)
+
+
+@ALL_KINDS
+def test_half_precision_heatmaps_are_compared_in_full(batch, config):
+    """What bf16 rounds to is the heatmap; the sum over its pixels is not rounded again."""
+    heatmaps, targets, weights = batch
+    rounded = heatmaps.bfloat16()
+    found = heatmap_loss(rounded, targets, weights, config)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, heatmap_loss(rounded.float(), targets, weights, config))
 
 
 @CONFIGS
@@ -111,12 +166,13 @@ def test_the_squared_error_is_zero_only_where_the_target_is_met(batch):
 
 
 def test_cross_entropy_is_least_where_softmax_gives_the_target(batch):
-    """Gibbs: the entropy of the target, reached by heatmaps that are its logarithm over the temperature."""
+    """Gibbs: the entropy of the targets, each times its weight; reached by heatmaps that are the targets' logarithm
+    over the temperature."""
     _, targets, weights = batch
     config = LossConfig(mse=0, cross_entropy=1, temperature=5)
     share = (targets / targets.sum((2, 3), keepdim=True).clamp(min=1e-6)).numpy()
     logs = np.log(np.maximum(share, 1e-30))
-    entropy = -(share * logs).sum((2, 3))[weights.numpy() > 0].mean()
+    entropy = -((share * logs).sum((2, 3)) * weights.numpy()).mean()
     best = heatmap_loss(torch.from_numpy(logs / 5), targets, weights, config)
     assert float(best) == pytest.approx(entropy, abs=1e-4)
     assert float(heatmap_loss(targets, targets, weights, config)) > entropy
@@ -131,6 +187,7 @@ def test_cross_entropy_is_least_where_softmax_gives_the_target(batch):
         ({"temperature": 0}, r"loss\.temperature must be finite and above 0, not 0"),
         ({"temperature": float("nan")}, r"loss\.temperature must be finite and above 0, not nan"),
         ({"mse": float("nan")}, r"loss\.mse"),
+        ({"hard_joints": -1}, r"loss\.hard_joints must not be below 0, not -1"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(settings, text):

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 
 from lightpose.errors import WeightsError  # noqa: E402
 from lightpose.models import build  # noqa: E402
-from lightpose.skeletons import COCO17, LSP14, Skeleton  # noqa: E402
+from lightpose.skeletons import COCO17, LSP14, MPII16, Skeleton  # noqa: E402
 from lightpose.types import ModelSpec  # noqa: E402
 from lightpose.weights.network import load_into, load_network, save_network  # noqa: E402
 
@@ -103,26 +103,106 @@ def test_load_into_takes_the_weights_whatever_the_crop_they_were_trained_on(netw
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in fresh.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("skeleton", "text"),
-    [
-        (LSP14, r"net\.safetensors has the 3 joints of 'hand', the network has the 14 of 'lsp14'"),
-        (Skeleton("foot", ("thumb", "right_tip", "left_tip")), r"has the 3 joints of 'hand', .* the 3 of 'foot'"),
-    ],
-    ids=["other number", "other order"],
-)
-def test_weights_for_other_joints_are_refused(path, skeleton, text):
-    spec = dataclasses.replace(SPEC, skeleton=skeleton)
+def assert_all_but(found, expected, *names):
+    """The same tensors, save for those of that name."""
+    for name, value in found.state_dict().items():
+        assert name in names or torch.equal(value, expected.state_dict()[name]), name
+
+
+def test_a_skeleton_of_ones_own_takes_over_the_joints_that_the_weights_know_by_name(tmp_path):
+    """Five joints, two of them unknown to COCO: those start anew, and all before the head is as in the file."""
+    theirs = ModelSpec("lpn50", COCO17, (64, 48), {"gc": True})
+    stored = random_network(theirs)
+    save_network(tmp_path / "coco.safetensors", stored, theirs)
+    joints = ("right_wrist", "tail", "nose", "left_wrist", "left_paw")
+    mine = dataclasses.replace(theirs, skeleton=Skeleton("mine", joints))
+    fresh, before = build(mine), build(mine)
+    before.load_state_dict(fresh.state_dict())
+    load_into(tmp_path / "coco.safetensors", fresh, mine)
+    assert_all_but(fresh, stored, "head.weight", "head.bias")
+    for number, joint in enumerate(joints):
+        known = joint in COCO17.joints
+        source, row = (stored, COCO17.joints.index(joint)) if known else (before, number)
+        assert torch.equal(fresh.head.weight[number], source.head.weight[row]), joint
+        assert torch.equal(fresh.head.bias[number], source.head.bias[row]), joint
+
+
+def test_weights_without_a_joint_in_common_give_all_but_the_head(path, network):
+    spec = dataclasses.replace(SPEC, skeleton=LSP14)
     fresh = build(spec)
-    before = {name: value.clone() for name, value in fresh.state_dict().items()}
-    with pytest.raises(WeightsError, match=text):
-        load_into(path, fresh, spec)
-    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
+    before = {name: value.clone() for name, value in fresh.head.state_dict().items()}
+    load_into(path, fresh, spec)
+    assert_all_but(fresh, network, "head.weight", "head.bias")
+    assert all(torch.equal(value, before[name]) for name, value in fresh.head.state_dict().items())
+
+
+def test_half_a_file_is_matched_in_full_precision(network, tmp_path):
+    save_network(tmp_path / "half.safetensors", network, SPEC, half=True)
+    spec = dataclasses.replace(SPEC, skeleton=Skeleton("foot", ("left_tip", "heel", "thumb")))
+    fresh = build(spec)
+    load_into(tmp_path / "half.safetensors", fresh, spec)
+    assert all(value.dtype in (torch.float32, torch.int64) for value in fresh.state_dict().values())
+    assert torch.equal(fresh.head.bias[[0, 2]], network.head.bias[[1, 0]].half().float())
+
+
+def test_as_many_joints_in_another_order_turn_nothing_but_the_head(tmp_path):
+    """Sixteen, which is also the width of hidden layers in global context, and of nothing that is a joint there."""
+    theirs = ModelSpec("lpn50", MPII16, (64, 48), {"gc": True})
+    stored = random_network(theirs)
+    save_network(tmp_path / "mpii.safetensors", stored, theirs)
+    order = list(reversed(range(16)))
+    mine = dataclasses.replace(theirs, skeleton=Skeleton("back", tuple(MPII16.joints[n] for n in order)))
+    fresh = build(mine)
+    load_into(tmp_path / "mpii.safetensors", fresh, mine)
+    assert any(value.shape[:1] == (16,) for name, value in stored.state_dict().items() if "transform" in name)
+    assert_all_but(fresh, stored, "head.weight", "head.bias")
+    assert torch.equal(fresh.head.weight, stored.head.weight[order])
+    assert torch.equal(fresh.head.bias, stored.head.bias[order])
+
+
+HAND = Skeleton("hand", ("thumb", "left_tip", "right_tip"))
+
+
+@pytest.fixture(scope="module", params=["lpn50", "cpn50", "hourglass8"])
+def born(request, tmp_path_factory):
+    """A network for a hand as it is born, its spec and its file."""
+    spec = ModelSpec(request.param, HAND, (64, 64))
+    torch.manual_seed(0)
+    network, path = build(spec), tmp_path_factory.mktemp("born") / "net.safetensors"
+    save_network(path, network, spec)
+    return network.eval(), spec, path
+
+
+def test_a_network_for_the_same_joints_in_another_order_gives_the_same_heatmaps_in_that_order(born):
+    """Also where heatmaps are fed back into the network, as between stacked hourglasses."""
+    stored, theirs, path = born
+    mine = dataclasses.replace(theirs, skeleton=Skeleton("dnah", ("right_tip", "thumb", "left_tip")))
+    fresh = build(mine)
+    load_into(path, fresh, mine)
+    crops = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected, found = stored(crops)[:, [2, 0, 1]], fresh.eval()(crops)
+    assert expected.std() > 0
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("born", ["hourglass8"], indirect=True)
+def test_joints_that_are_fed_back_start_anew_where_the_weights_do_not_know_them(born):
+    stored, theirs, path = born
+    mine = dataclasses.replace(theirs, skeleton=Skeleton("paw", ("claw", "thumb", "left_pad", "right_pad")))
+    fresh = build(mine)
+    before = fresh.heatmap_returns[3].weight.detach().clone()
+    load_into(path, fresh, mine)
+    after = fresh.heatmap_returns[3].weight
+    assert torch.equal(after[:, 1], stored.heatmap_returns[3].weight[:, 0])
+    assert torch.equal(after[:, [0, 2, 3]], before[:, [0, 2, 3]])
+    assert torch.equal(fresh.heads[7].weight[1], stored.heads[7].weight[0])
 
 
 @pytest.mark.parametrize("change", [{"options": {"gc": True}}, {"model": "lpn101"}], ids=["option", "model"])
-def test_weights_of_another_architecture_are_refused(path, change):
-    spec = dataclasses.replace(SPEC, **change)
+@pytest.mark.parametrize("skeleton", [SPEC.skeleton, LSP14], ids=["same joints", "other joints"])
+def test_weights_of_another_architecture_are_refused(path, change, skeleton):
+    spec = dataclasses.replace(SPEC, **change, skeleton=skeleton)
     with pytest.raises(WeightsError, match=r"net\.safetensors does not fit its network: "):
         load_into(path, build(spec), spec)
 

@@ -1,0 +1,56 @@
+"""A picture of predictions beside the labels, to see at a glance what a run has learned."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.data.coco import CocoFile
+from lightpose.draw import draw_poses
+from lightpose.geometry import crop_matrices, transform_points, warp
+from lightpose.images import read_image
+from lightpose.predict import PredictOptions, predict_crops
+from lightpose.runtime import Runtime
+from lightpose.skeletons import Skeleton
+from lightpose.types import Boxes, FloatArray, ImageArray, Person, Poses
+
+__all__ = ["preview"]
+
+COLUMNS = 6
+
+
+def preview(source: CocoFile, runtime: Runtime, count: int = 12) -> ImageArray:
+    """Persons of a file, spread evenly over it: the labels left, the prediction right, six pairs a row.
+
+    Returns RGB (H, W, 3) uint8.
+    """
+    persons = source.persons()
+    chosen = [persons[number] for number in np.unique(np.linspace(0, len(persons) - 1, count).astype(int))]
+    spec = runtime.spec
+    boxes = np.stack([person.box_xywh for person in chosen])
+    matrices = crop_matrices(boxes, spec.input_hw, spec.geometry)
+    crops = np.concatenate(
+        [
+            warp(read_image(person.image_path, exif=False), matrices[number : number + 1], spec.input_hw)
+            for number, person in enumerate(chosen)
+        ]
+    )
+    found = predict_crops(crops, runtime, PredictOptions(flip=True))
+    pairs = [
+        np.hstack([_draw(crop, truth, source.skeleton), _draw(crop, answer, spec.skeleton)])
+        for crop, truth, answer in zip(crops, _labels(chosen, matrices), found, strict=True)
+    ]
+    pairs += [np.zeros_like(pairs[0])] * (-len(pairs) % COLUMNS)
+    return np.vstack([np.hstack(pairs[start : start + COLUMNS]) for start in range(0, len(pairs), COLUMNS)])
+
+
+def _labels(persons: list[Person], matrices: NDArray[np.float64]) -> FloatArray:
+    """(N, K, 3): the labels in crop pixels, and 1 where there is one."""
+    points = transform_points(np.stack([person.keypoints for person in persons]), matrices)
+    seen = np.stack([person.visibility for person in persons]) > 0
+    return np.concatenate([points, seen[..., None]], axis=-1)
+
+
+def _draw(crop: ImageArray, keypoints: FloatArray, skeleton: Skeleton) -> ImageArray:
+    box = np.array([[0, 0, crop.shape[1], crop.shape[0]]], np.float32)
+    return draw_poses(crop, Poses(keypoints[None], np.ones(1, np.float32), Boxes(box), skeleton))

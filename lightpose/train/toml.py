@@ -1,0 +1,66 @@
+"""TOML files as frozen dataclasses, every key checked against its annotation."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from lightpose.errors import ConfigError
+
+__all__ = ["read_toml"]
+
+Kind = TypeVar("Kind")
+
+
+def read_toml(path: str | Path, kind: type[Kind]) -> Kind:
+    """A dataclass, and those in it, filled from a TOML file.
+
+    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file ({error})") from error
+    filled: Kind = _fill(kind, table, str(path), "")
+    return filled
+
+
+def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
+    """Build a value of the annotated kind from what TOML gives; `key` is the dotted way to it, for errors."""
+    if dataclasses.is_dataclass(kind):
+        return _fill_dataclass(kind, value, path, key)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple and isinstance(value, list):
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
+        if len(kinds) == len(value):
+            return tuple(
+                _fill(each, item, path, f"{key}[{n}]") for n, (each, item) in enumerate(zip(kinds, value, strict=True))
+            )
+    elif origin is Literal and value in inner:
+        return value
+    elif kind is float and type(value) in (int, float):
+        return float(value)
+    elif type(value) is kind:
+        return value
+    wanted = " or ".join(repr(item) for item in inner) if origin is Literal else getattr(kind, "__name__", str(kind))
+    raise ConfigError(f"{path}: {key} must be {wanted}, not {value!r}")
+
+
+def _fill_dataclass(kind: Any, table: Any, path: str, key: str) -> Any:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {key} must be a table")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(table) - set(hints))
+    prefix = f"{key}." if key else ""
+    if unknown:
+        raise ConfigError(f"{path}: unknown key {prefix}{unknown[0]}; known are {', '.join(hints)}")
+    for each in dataclasses.fields(kind):
+        required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        if required and each.name not in table:
+            raise ConfigError(f"{path}: {prefix}{each.name} is missing")
+    return kind(**{name: _fill(hints[name], value, path, prefix + name) for name, value in table.items()})
