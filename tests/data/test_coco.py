@@ -163,7 +163,8 @@ BAD = {
     "no number as height": (changed("images", 1, "height", to="tall"), "image .*height"),
     "category no object": (changed("categories", to=["person", *DOCUMENT["categories"]]), "categor"),
     "list as image id": (changed("images", 1, "id", to=[3]), "image .*id"),
-    "list as annotation's image": (changed("annotations", 1, "image_id", to=[7]), r"annotation 2 belongs to image \[7\]"),
+    "list as annotation's image": (
+        changed("annotations", 1, "image_id", to=[7]), r"annotation 2 belongs to image \[7\]"),
     "number as file name": (changed("images", 1, "file_name", to=12), "file_name 12, which is no text"),
     "word as category id": (changed("categories", 0, "id", to="1"), "category id '1' is not a whole number"),
     "number beyond floats": (changed("annotations", 1, "bbox", 0, to=10**400), "must have a bbox of four finite"),
