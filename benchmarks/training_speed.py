@@ -134,6 +134,8 @@ def main(options: Options) -> None:
     rates: dict[str, list[float]] = {name: [] for name in roads}
 
     def turn(batches: Iterator[list[Batch]], wait: Callable[[], None]) -> float:
+        for _ in islice(batches, 2 * options.workers):  # made ready while others had their turn
+            pass
         wait()
         start = time.perf_counter()
         for parts in islice(batches, options.steps):
