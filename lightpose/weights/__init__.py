@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from lightpose.errors import WeightsError
 
-__all__ = ["DEFAULT", "find_weights"]
+__all__ = ["DEFAULT", "DETECTOR", "bundled_weights", "file_sha256", "find_weights", "has_detector", "known_sha256"]
 
 DEFAULT = "lpn50"
 """The weights used when none are named."""
 
+DETECTOR = "person_detector"
+"""The detector that finds people where no other is named, if it is there."""
+
 _BUNDLED = Path(__file__).parent / "bundled"
+
+
+def bundled_weights() -> dict[str, Path]:
+    """The weights that the package brings, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.onnx"))}
+
+
+def known_sha256() -> dict[str, str]:
+    """The SHA-256 of bundled weights as they were packed, by name: SHA256SUMS, which `sha256sum -c` reads too."""
+    lines = (_BUNDLED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    return {Path(name).stem: digest for digest, name in (line.split() for line in lines)}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_weights(name_or_path: str | Path) -> Path:
     """The file of bundled weights by name, or the given path. Raises WeightsError if there is neither."""
-    bundled = {path.stem: path for path in sorted(_BUNDLED.glob("*.onnx"))}
+    bundled = bundled_weights()
     if str(name_or_path) in bundled:
         return bundled[str(name_or_path)]
     path = Path(name_or_path)
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; give a file, or one of the bundled: {', '.join(bundled) or 'none'}")
     return path
+
+
+def has_detector() -> bool:
+    """Whether the package brings a person detector."""
+    return (_BUNDLED / f"{DETECTOR}.onnx").is_file()

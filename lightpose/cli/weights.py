@@ -1,0 +1,255 @@
+"""`lightpose weights`: list, look at and check weights files, and import other projects' checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+from lightpose.errors import LightposeError, MissingPackageError, WeightsError
+
+if TYPE_CHECKING:
+    from lightpose.types import DetectorSpec, ModelSpec
+    from lightpose.verify import Description
+    from lightpose.weights.foreign.recognise import Recognised
+
+
+@dataclass(frozen=True)
+class Import:
+    """Turn a checkpoint of another project into a weights file of lightpose.
+
+    Reads .pth and .safetensors files of the LPN authors' code, Microsoft's pose_resnet (SimpleBaseline) and pose_hrnet,
+    and MMPose's heatmap networks of ResNet-50, -101, -152 and HRNet-W32, -W48. Which network it is is told from its
+    tensors, all of which must fit; no code in the file is run. What tensors cannot tell is printed with where it is
+    from: look at what is assumed, and put it right with the options below.
+    Needs `pip install 'lightpose[train]'`.
+    Example: lightpose weights import pose_hrnet_w32_256x192.pth --out hrnet.safetensors
+    """
+
+    file: Positional[Path]
+    """The checkpoint."""
+    out: Path
+    """The .safetensors file to write; `lightpose export` makes an .onnx of it."""
+    skeleton: str | None = None
+    """Names of the joints in the order of the heatmaps: coco17, mpii16, lsp14, or a .toml file."""
+    input_hw: tuple[int, int] | None = None
+    """Height and width of its crops, such as 384 288."""
+    color_order: Literal["rgb", "bgr"] | None = None
+    """Order of the colours it was fed."""
+    geometry: Literal["msra", "udp"] | None = None
+    """How a box becomes a crop."""
+    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
+    """How heatmaps become points."""
+
+    def run(self) -> int:
+        """0 once the file is written."""
+        try:
+            from lightpose.weights.foreign.convert import import_checkpoint
+            from lightpose.weights.foreign.settings import Settings
+            from lightpose.weights.network import save_network
+        except ImportError as error:
+            raise MissingPackageError("torch", "train") from error
+        from lightpose.skeletons import get_skeleton
+
+        if self.out.suffix != ".safetensors":
+            raise WeightsError(f"{self.out} must end in .safetensors; `lightpose export` makes an .onnx of it")
+        if self.out.resolve() == self.file.resolve():
+            raise WeightsError(f"the result would overwrite {self.file}; name another file with --out")
+        asked = Settings(
+            skeleton=get_skeleton(self.skeleton) if self.skeleton else None,
+            input_hw=self.input_hw,
+            color_order=self.color_order,
+            geometry=self.geometry,
+            decoder=self.decoder,
+        )
+        imported = import_checkpoint(self.file, asked)
+        save_network(self.out, imported.network, imported.spec)
+        _print_recognised(self.file, imported.found, imported.spec, imported.origins)
+        print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB, all {len(imported.found.names)} tensors fit")
+        return 0
+
+
+@dataclass(frozen=True)
+class List:
+    """List the weights that the package brings; their names can be given wherever a weights file can.
+
+    Example: lightpose weights list
+    """
+
+    json: bool = False
+    """Print a json list, one object a file, instead of a table."""
+
+    def run(self) -> int:
+        """0 once they are printed."""
+        from lightpose.verify import describe_weights
+        from lightpose.weights import bundled_weights
+
+        files = {name: describe_weights(name) for name in bundled_weights()}
+        if self.json:
+            print(json.dumps([{"name": name, **_as_json(file)} for name, file in files.items()], indent=2))
+            return 0
+        rows = [
+            (name, file.spec.model, _size(file.spec), _what(file.spec), f"{file.size / 1e6:.1f}", file.sha256)
+            for name, file in files.items()
+        ]
+        _print_table(("name", "model", "input", "finds", "MB", "sha256"), rows)
+        return 0
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tell what a weights file is for: network, joints, input, colours, geometry, decoder.
+
+    Of another project's checkpoint, tell what it is recognised as and how to import it.
+    Example: lightpose weights info mine.onnx
+    """
+
+    file: Positional[str]
+    """Name of bundled weights, a weights file (.onnx or .safetensors), or another project's checkpoint."""
+    json: bool = False
+    """Print one json object instead of a table."""
+
+    def run(self) -> int:
+        """0 once it is printed."""
+        from lightpose.verify import describe_weights
+        from lightpose.weights import find_weights
+
+        path = find_weights(self.file)
+        if _is_foreign(path):
+            return self._foreign(path)
+        file = describe_weights(path)
+        if self.json:
+            print(json.dumps(_as_json(file), indent=2))
+        else:
+            _print_table(("", str(path)), [*_spec_rows(file.spec), ("size", f"{file.size / 1e6:.1f} MB"),
+                                           ("sha256", file.sha256), ("known as", file.known_as or "–")])  # fmt: skip
+        return 0
+
+    def _foreign(self, path: Path) -> int:
+        try:
+            from lightpose.weights.foreign.convert import identify
+        except ImportError as error:
+            raise MissingPackageError("torch", "train") from error
+        found, spec, origins = identify(path)
+        if self.json:
+            told = {"path": str(path), "origin": found.origin, "spec": dataclasses.asdict(spec), "origins": origins}
+            print(json.dumps(told, indent=2))
+            return 0
+        _print_recognised(path, found, spec, origins)
+        print(f"import it with: lightpose weights import {shlex.quote(str(path))} --out mine.safetensors")
+        return 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check weights files: bundled ones to the bit; any of lightpose's for being whole, finite and fit for use.
+
+    A graph is run once on noise; a .safetensors file is loaded into its network. The exit code is 1 if some files
+    failed, 2 if all did. Example: lightpose weights verify lpn50 mine.onnx
+    """
+
+    files: Annotated[Positional[tuple[str, ...]], arg(metavar="[FILE|NAME...]")] = ()
+    """Weights files, or names of bundled weights; all bundled ones if none are given."""
+
+    def run(self) -> int:
+        """0: all are whole, 1: some, 2: none."""
+        from lightpose.verify import verify_weights
+        from lightpose.weights import bundled_weights
+
+        files, failed = self.files or tuple(bundled_weights()), 0
+        for name in files:
+            try:
+                verdict = verify_weights(name)
+            except LightposeError as error:
+                failed += 1
+                print(f"lightpose: {error}", file=sys.stderr)
+            else:
+                print(f"{name}: OK ({', '.join(verdict.checks)}); sha256 {verdict.file.sha256}")
+        return 0 if not failed else 2 if failed == len(files) else 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """List, look at and check weights files, and import other projects' checkpoints."""
+
+    command: (
+        Annotated[Import, subcommand("import", prefix_name=False)]
+        | Annotated[List, subcommand("list", prefix_name=False)]
+        | Annotated[Info, subcommand("info", prefix_name=False)]
+        | Annotated[Verify, subcommand("verify", prefix_name=False)]
+    )
+
+    def run(self) -> int:
+        """What the subcommand gives."""
+        return self.command.run()
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is to be looked at as another project's checkpoint."""
+    from lightpose.verify import has_description
+
+    return path.suffix.lower() != ".onnx" and not has_description(path)
+
+
+def _as_json(file: Description) -> dict[str, Any]:
+    return {**dataclasses.asdict(file), "path": str(file.path)}
+
+
+def _size(spec: ModelSpec | DetectorSpec) -> str:
+    return "x".join(map(str, spec.input_hw))
+
+
+def _what(spec: ModelSpec | DetectorSpec) -> str:
+    """What a network finds, in a word or two."""
+    from lightpose.types import ModelSpec
+
+    return f"{len(spec.skeleton)} joints" if isinstance(spec, ModelSpec) else ", ".join(spec.labels)
+
+
+def _spec_rows(spec: ModelSpec | DetectorSpec) -> list[tuple[str, str]]:
+    """Every field of a spec and its value, to read."""
+    rows = []
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if field.name == "skeleton":
+            text = f"{value.name}, {len(value)} joints: {', '.join(value.joints)}"
+        elif field.name == "input_hw":
+            text = _size(spec)
+        elif isinstance(value, Mapping):
+            text = ", ".join(f"{name}={each}" for name, each in value.items()) or "–"
+        elif isinstance(value, tuple):
+            text = ", ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)
+        else:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+        rows.append((field.name, text))
+    return rows
+
+
+def _print_recognised(path: Path, found: Recognised, spec: ModelSpec, origins: Mapping[str, str]) -> None:
+    """What a checkpoint was recognised as, and each setting with where it is from."""
+    options = "".join(f", {name}={value}" for name, value in found.options.items())
+    print(f"{path}: {found.model}{options}, {found.joints} joints, of {found.origin}")
+    words = {"asked": "as asked", "read": "read in the file's configuration"}
+    rows = [(name, text, words.get(origins[name], origins[name])) for name, text in _spec_rows(spec) if name in origins]
+    _print_table(("setting", "value", "where from"), rows)
+
+
+def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*titles, box=box.SIMPLE, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)

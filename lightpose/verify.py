@@ -1,0 +1,188 @@
+"""What a weights file of ours is, and whether it is whole. Graphs (.onnx) are looked at without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.runtime.onnx import open_session
+from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec
+from lightpose.weights import bundled_weights, file_sha256, find_weights, known_sha256
+
+__all__ = ["Description", "Verdict", "describe_weights", "has_description", "verify_weights"]
+
+_TYPES: dict[str, type[np.generic]] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+"""Types of a graph's inputs, in ONNX Runtime's words."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file says of itself.
+
+    size: bytes. sha256: of the whole file. known_as: the bundled weights that it is, to the bit, or None.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    known_as: str | None
+    spec: ModelSpec | DetectorSpec
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A file that was found whole: what it is, and what was looked at."""
+
+    file: Description
+    checks: tuple[str, ...]
+
+
+def describe_weights(name_or_path: str | Path) -> Description:
+    """Read what bundled weights, an .onnx or a .safetensors file say of themselves.
+
+    Raises WeightsError if the file is missing, damaged, or not written by lightpose.
+    """
+    path = find_weights(name_or_path)
+    metadata = _metadata(path)
+    if SPEC_KEY not in metadata:
+        raise WeightsError(f"{path} does not say what it is for; it was not written by lightpose")
+    digest = file_sha256(path)
+    known_as = next((name for name, known in known_sha256().items() if known == digest), None)
+    return Description(path, path.stat().st_size, digest, known_as, _read_spec(metadata[SPEC_KEY], path))
+
+
+def has_description(path: Path) -> bool:
+    """Whether an .onnx or .safetensors file is one of ours. Raises WeightsError if it is damaged."""
+    return SPEC_KEY in _metadata(path)
+
+
+def verify_weights(name_or_path: str | Path) -> Verdict:
+    """Look whether a weights file is whole and usable; bundled ones must be as they were packed, to the bit.
+
+    A graph is run on noise; a .safetensors file is loaded into its network, which needs torch. Raises WeightsError,
+    which says what is wrong.
+    """
+    path = find_weights(name_or_path)
+    packed = next((name for name, each in bundled_weights().items() if each.samefile(path)), None)
+    if packed and file_sha256(path) != known_sha256().get(packed):
+        raise WeightsError(f"{path} is not the file that lightpose was packed with; install lightpose again")
+    file = describe_weights(path)
+    checks = ["as packed"] if file.known_as else []
+    checks += _check_graph(file) if path.suffix.lower() == ".onnx" else _check_tensors(file)
+    return Verdict(file, tuple(checks))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What stands beside the tensors of an .onnx or .safetensors file; nothing for other files."""
+    if path.suffix.lower() == ".onnx":
+        return dict(open_session(path, threads=1).get_modelmeta().custom_metadata_map)
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    try:
+        import safetensors
+    except ImportError as error:
+        raise MissingPackageError("safetensors", "train") from error
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            return file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
+
+
+def _read_spec(text: str, path: Path) -> ModelSpec | DetectorSpec:
+    try:
+        table = json.loads(text)
+    except ValueError:
+        table = None
+    try:
+        detector = isinstance(table, dict) and table.get("kind") == "detector"
+        return DetectorSpec.from_json(text) if detector else ModelSpec.from_json(text)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def _check_graph(file: Description) -> list[str]:
+    """Run a graph on noise; its outputs must be finite, and a pose network's of the shapes that its spec promises."""
+    checks = _check_constants(file.path)
+    outputs = _run(file)
+    for name, value in outputs.items():
+        _check_finite(file.path, name, value)
+    if isinstance(file.spec, ModelSpec):
+        joints = len(file.spec.skeleton)
+        for name, shape in (("heatmaps", (1, joints, *file.spec.heatmap_hw)), ("keypoints", (1, joints, 3))):
+            found = outputs[name].shape if name in outputs else "none"
+            if found != shape:
+                raise WeightsError(f"{file.path} gives {name} of shape {found}, not {shape} as its description says")
+    return [*checks, "runs", "outputs finite"]
+
+
+def _run(file: Description) -> dict[str, np.ndarray[Any, Any]]:
+    """A graph's outputs for noise, by name. Numbers that are none can end in an error too: they become indices."""
+    session = open_session(file.path, threads=1)
+    noise = {node.name: _noise(node, file) for node in session.get_inputs()}
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    try:
+        outputs = session.run(None, noise, options)
+    except Exception as error:  # ONNX Runtime raises kinds of its own
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{file.path} does not run on noise, so its weights are damaged ({reason})") from error
+    return dict(zip([node.name for node in session.get_outputs()], outputs, strict=True))
+
+
+def _noise(node: Any, file: Description) -> np.ndarray[Any, Any]:
+    """Values for an input of a graph; sides that it leaves open are 1 for the batch and else the spec's."""
+    if node.type not in _TYPES:
+        raise WeightsError(f"{file.path} takes {node.type} for {node.name}, which no graph of lightpose does")
+    sides = iter(file.spec.input_hw)
+    shape = [
+        side if isinstance(side, int) else 1 if not number else next(sides, 1) for number, side in enumerate(node.shape)
+    ]
+    return np.random.default_rng(0).integers(0, 256, shape).astype(_TYPES[node.type])
+
+
+def _check_constants(path: Path) -> list[str]:
+    """Look at the graph's weights themselves, where the package onnx is there to read them: a ReLU can hide a NaN."""
+    try:
+        import onnx
+    except ImportError:
+        return []
+    for constant in onnx.load(str(path)).graph.initializer:
+        _check_finite(path, constant.name, onnx.numpy_helper.to_array(constant))
+    return ["weights finite"]
+
+
+def _check_tensors(file: Description) -> list[str]:
+    """Look at every number of a .safetensors file, and load them into its network."""
+    for name, values in _tensors(file.path):
+        _check_finite(file.path, name, values)
+    try:
+        from lightpose.weights.network import load_detector, load_network
+    except ImportError as error:
+        raise MissingPackageError("torch", "train") from error
+    (load_detector if isinstance(file.spec, DetectorSpec) else load_network)(file.path)
+    return ["weights finite", "fits its network"]
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    import safetensors
+
+    with safetensors.safe_open(str(path), framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118
+            yield name, file.get_tensor(name)
+
+
+def _check_finite(path: Path, name: str, values: np.ndarray[Any, Any]) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise WeightsError(f"{path}: {name} has values that are no numbers; it is damaged or its training diverged")
