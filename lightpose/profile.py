@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
 from collections import defaultdict
@@ -19,9 +20,11 @@ from torch.utils._pytree import tree_leaves
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.models import MODELS, build, check_input
 from lightpose.runtime.onnx import OnnxRuntime
+from lightpose.skeletons import Skeleton
+from lightpose.types import ModelSpec
 from lightpose.weights.network import load_network
 
-__all__ = ["LayerProfile", "Profile", "profile_model", "profile_network"]
+__all__ = ["LayerProfile", "Profile", "profile_model", "profile_network", "profile_spec"]
 
 MATRIX_PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
 """Operators that multiply matrices, and which argument is the first of the two."""
@@ -96,6 +99,24 @@ def _open(path: Path) -> tuple[nn.Module, tuple[int, int], int]:
     else:
         raise WeightsError(f"{path} must be a .safetensors or .onnx file")
     return network, spec.input_hw, len(spec.skeleton)
+
+
+def profile_spec(spec: ModelSpec) -> Profile:
+    """Profile the network that a spec describes, at its input size; what was once counted is kept.
+
+    Raises ConfigError if there is no such network or it does not take that size.
+    """
+    return _profile(spec.model, tuple(spec.options.items()), spec.input_hw, len(spec.skeleton))
+
+
+@functools.lru_cache
+def _profile(
+    model: str, options: tuple[tuple[str, bool | int], ...], input_hw: tuple[int, int], joints: int
+) -> Profile:
+    skeleton = Skeleton("any", tuple(f"joint{number}" for number in range(joints)))
+    with torch.device("meta"):
+        network = build(ModelSpec(model, skeleton, input_hw, dict(options)))
+    return profile_network(network, input_hw, model)
 
 
 def profile_network(network: nn.Module, input_hw: tuple[int, int], name: str = "") -> Profile:

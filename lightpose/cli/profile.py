@@ -44,7 +44,7 @@ class Profile:
             raise MissingPackageError("torch", "train") from error
         if not self.models:
             raise ConfigError("name at least one network or weights file; see lightpose profile --help")
-        input_hw = None if self.input is None else _parse_size(self.input)
+        input_hw = None if self.input is None else parse_size(self.input, "--input")
         costs = [profile_model(model, input_hw, self.joints) for model in self.models]
         if self.json:
             print(json.dumps([_as_json(cost, self.layers) for cost in costs], indent=2))
@@ -53,13 +53,13 @@ class Profile:
         return 0
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    """Height and width of "256x192"."""
+def parse_size(text: str, option: str) -> tuple[int, int]:
+    """Height and width of "256x192", given to that option."""
     from lightpose.errors import ConfigError
 
     found = re.fullmatch(r"(\d+)[x×](\d+)", text)
     if not found:
-        raise ConfigError(f"--input must be HEIGHTxWIDTH, such as 256x192, not {text!r}")
+        raise ConfigError(f"{option} must be HEIGHTxWIDTH, such as 256x192, not {text!r}")
     return int(found[1]), int(found[2])
 
 

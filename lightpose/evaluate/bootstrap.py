@@ -8,6 +8,7 @@ picture share its light, its crowd and its camera. Matching is within a picture 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from lightpose.errors import ConfigError
 from lightpose.evaluate.coco import Evaluation
 from lightpose.evaluate.matching import Matches, average_precision, candidates, match, read_truth
 
-__all__ = ["Interval", "Intervals", "bootstrap", "draw_pictures"]
+__all__ = ["Interval", "Intervals", "bootstrap", "draw_pictures", "gain_intervals", "interval"]
 
 CELLS = 2_000_000
 """Draws are worked on in groups of about so many poses times draws, to bound memory."""
@@ -58,6 +59,31 @@ def bootstrap(
     share: the reach of PCK, see `Evaluation.pck`. A draw in which nobody is labelled is left out. Raises ConfigError
     if there are no resamples or the level is not within (0, 1).
     """
+    figures = _resampled(source, evaluation, resamples, seed, level, share)
+    ap, ap50, ap75, pck = (interval(column, level) for column in figures.T)
+    return Intervals(ap, ap50, ap75, pck, resamples, seed, level)
+
+
+def gain_intervals(
+    source: CocoFile,
+    before: Evaluation,
+    after: Sequence[Evaluation],
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[Interval]:
+    """Percentile intervals of what AP gains from one evaluation to each other one of the same file, on the same draws.
+
+    Raises as `bootstrap` does.
+    """
+    first = _resampled(source, before, resamples, seed, level)[:, 0]
+    return [interval(_resampled(source, one, resamples, seed, level)[:, 0] - first, level) for one in after]
+
+
+def _resampled(
+    source: CocoFile, evaluation: Evaluation, resamples: int, seed: int, level: float, share: float = 0.1
+) -> NDArray[np.float64]:
+    """AP, AP50, AP75 and PCK of each draw, (resamples, 4). The draws depend on the seed and the file alone."""
     if resamples < 1:
         raise ConfigError(f"bootstrap needs at least one resample, not {resamples}; 1000 is usual")
     if not 0 < level < 1:
@@ -72,9 +98,7 @@ def bootstrap(
         with np.errstate(invalid="ignore"):  # nobody labelled: 0 / 0
             shares = (weights @ hits) / (weights @ labelled)
         rows.append(np.column_stack([precision.mean(1), precision[:, 0], precision[:, 5], shares]))
-    figures = np.concatenate(rows)
-    ap, ap50, ap75, pck = (_interval(column, level) for column in figures.T)
-    return Intervals(ap, ap50, ap75, pck, resamples, seed, level)
+    return np.concatenate(rows)
 
 
 def draw_pictures(generator: np.random.Generator, pictures: int, resamples: int) -> NDArray[np.int64]:
@@ -100,7 +124,7 @@ def _counts(
     return matches, hits, labelled
 
 
-def _interval(values: NDArray[np.float64], level: float) -> Interval:
+def interval(values: NDArray[np.float64], level: float) -> Interval:
     known = values[np.isfinite(values)]
     if not len(known):
         return Interval(math.nan, math.nan)

@@ -10,7 +10,7 @@ pytest.importorskip("faster_coco_eval")
 pytest.importorskip("pycocotools")
 
 from lightpose.errors import ConfigError
-from lightpose.evaluate.bootstrap import Interval, bootstrap, draw_pictures
+from lightpose.evaluate.bootstrap import Interval, bootstrap, draw_pictures, gain_intervals
 from lightpose.evaluate.coco import Evaluation
 from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import score_results
@@ -65,6 +65,31 @@ def test_the_bounds_are_the_quantiles_of_the_library_run_on_every_draw(case):
     assert [one.low for one in intervals] == pytest.approx(low, abs=1e-6)
     assert [one.high for one in intervals] == pytest.approx(high, abs=1e-6)
     assert low[0] < high[0]
+
+
+def test_gains_are_those_of_the_library_on_the_same_draws(case):
+    source, document, rows, before = case
+    better = [{**row, "keypoints": near(document, row)} for row in rows]
+    after = evaluation_of(source, better, before.errors, before.image_ids)
+    found, none = gain_intervals(source, before, [after, before], resamples=6, seed=5, level=0.5)
+    slow = []
+    for counts in draw_pictures(np.random.default_rng(5), 15, 6):
+        first, second = (oracle(*copies(document, some, counts))[0] for some in (rows, better))
+        slow.append(second - first)
+    assert [found.low, found.high] == pytest.approx(np.quantile(slow, [0.25, 0.75]).tolist(), abs=1e-6)
+    assert found.low < found.high
+    assert none == Interval(0, 0), "nothing is gained over itself"
+
+
+def near(document, row):
+    """A result's keypoints halfway to those of the nearest person of its picture."""
+    mine = np.array(row["keypoints"], float).reshape(-1, 3)
+    people = [np.array(one["keypoints"]).reshape(-1, 3) for one in document["annotations"]
+              if one["image_id"] == row["image_id"]]  # fmt: skip
+    if people:
+        truth = min(people, key=lambda person: np.abs(person[:, :2] - mine[:, :2]).sum())
+        mine[:, :2] = (mine[:, :2] + truth[:, :2]) / 2
+    return mine.ravel().tolist()
 
 
 def test_the_figure_itself_lies_within_and_a_higher_level_is_wider(case):
