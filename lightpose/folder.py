@@ -5,18 +5,21 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightpose.detect import Detector
+from lightpose.detect import detector_name
 from lightpose.detect.coco_json import BoxFile, number_in_name
 from lightpose.draw import draw_poses
 from lightpose.errors import ImageError, LightposeError
 from lightpose.evaluate.coco import coco_rows
 from lightpose.images import IMAGE_SUFFIXES, decode_image, encode_image, read_image, write_aside
+from lightpose.overlap import ahead, behind
 from lightpose.pipeline import PoseEstimator
-from lightpose.predict import predict_many
+from lightpose.predict import HELD_BYTES, predict_many
 from lightpose.types import Boxes, ImageArray, Poses
 
 __all__ = ["Picture", "Results", "find_pictures", "predict_pictures", "stdin_picture"]
@@ -100,46 +103,75 @@ def stdin_picture(content: bytes) -> Picture:
 def predict_pictures(
     pictures: Sequence[Picture],
     estimator: PoseEstimator,
-    boxes: BoxFile | None,
     out: Path,
     draw: bool = True,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Results:
     """Find the poses in pictures and write what was found: keypoints.json, poses.json and the drawn pictures.
 
-    boxes: people's boxes by picture; the estimator's detector finds them if not given. progress: called with the number
-    of pictures done. A picture that cannot be used is listed in the results; the others are written all the same. If
-    none could be used, nothing is written. Raises ImageError if `out` would overwrite a source picture.
+    progress: called with the number of pictures done. A picture that cannot be used is listed in the results; the
+    others are written all the same. If none could be used, nothing is written. While the network runs, the next
+    pictures are read and the last ones drawn, in a thread each: a batch of pictures, or `HELD_BYTES` of them beside
+    one, is held ahead and as many behind. Raises ImageError if `out` would overwrite a source picture.
     """
-    targets = {picture.name: out / picture.name for picture in pictures}
     for picture in pictures if draw else ():
-        if targets[picture.name].resolve() == picture.path.resolve():
+        if (out / picture.name).resolve() == picture.path.resolve():
             raise ImageError(f"the drawn picture would overwrite {picture.path}; name another folder with --out")
-    results = Results(_describe(estimator, boxes))
-    numbers = _image_ids(pictures, boxes)
-    usable = _usable(pictures, estimator.detector, boxes, results)
-    found = predict_many(usable, estimator.runtime, estimator.options)
-    for (picture, image), poses in found:
-        try:
-            if draw:
-                _write_drawn(targets[picture.name], draw_poses(image, poses))
-            _add(results, picture, image, poses, numbers[picture.name])
-        except ImageError as error:
-            results.failed.append((picture.path, str(error)))
-        progress(len(results.pictures) + len(results.failed))
+    results = Results(_describe(estimator))
+    numbers = _image_ids(pictures, estimator)
+    count = estimator.options.batch  # so that one batch is read, and one drawn, while the network runs another
+    finish = partial(_finish, out if draw else None)
+    with closing(ahead(_read, pictures, count, HELD_BYTES, _held)) as read:
+        found = predict_many(_usable(read, estimator, results), estimator.runtime, estimator.options)
+        with closing(behind(finish, found, count, HELD_BYTES, lambda one: _held(one[0]))) as finished:
+            for picture, image, poses, error in finished:
+                if error is None:
+                    _add(results, picture, image, poses, numbers[picture.name])
+                else:
+                    results.failed.append((picture.path, str(error)))
+                progress(len(results.pictures) + len(results.failed))
+    order = {picture.path: place for place, picture in enumerate(pictures)}
+    results.failed.sort(key=lambda failed: order[failed[0]])
     if results.pictures:
         results.write(out)
     return results
 
 
+def _read(picture: Picture) -> tuple[Picture, ImageArray | ImageError]:
+    """The picture with its pixels, or with why they cannot be had."""
+    try:
+        return picture, picture.read()
+    except ImageError as error:
+        return picture, error
+
+
+def _held(read: tuple[Picture, ImageArray | ImageError]) -> int:
+    """Bytes of its pixels."""
+    return 0 if isinstance(read[1], ImageError) else read[1].nbytes
+
+
+def _finish(
+    out: Path | None, found: tuple[tuple[Picture, ImageArray], Poses]
+) -> tuple[Picture, ImageArray, Poses, ImageError | None]:
+    """Draw a picture's poses into a folder, if there is one; with why it could not be, if so."""
+    (picture, image), poses = found
+    try:
+        if out is not None:
+            _write_drawn(out / picture.name, draw_poses(image, poses))
+    except ImageError as error:
+        return picture, image, poses, error
+    return picture, image, poses, None
+
+
 def _usable(
-    pictures: Iterable[Picture], detector: Detector, boxes: BoxFile | None, results: Results
+    read: Iterable[tuple[Picture, ImageArray | ImageError]], estimator: PoseEstimator, results: Results
 ) -> Iterator[tuple[tuple[Picture, ImageArray], ImageArray, Boxes]]:
-    """Pictures that can be read, with boxes that fit them; the others are noted as failed."""
-    for picture in pictures:
+    """Pictures that could be read, with boxes that fit them; the others are noted as failed."""
+    for picture, image in read:
         try:
-            image = picture.read()
-            found = detector(image) if boxes is None else boxes.boxes(picture.path.name)
+            if isinstance(image, ImageError):
+                raise image
+            found = estimator.find_people(image, picture.path.name)
             found.check_inside(*image.shape[:2])
         except LightposeError as error:
             results.failed.append((picture.path, str(error)))
@@ -147,13 +179,14 @@ def _usable(
             yield (picture, image), image, found
 
 
-def _describe(estimator: PoseEstimator, boxes: BoxFile | None) -> dict[str, Any]:
+def _describe(estimator: PoseEstimator) -> dict[str, Any]:
     """What a reader of poses.json must know to judge its figures."""
-    spec, options = estimator.runtime.spec, estimator.options
+    spec, options, detector = estimator.runtime.spec, estimator.options, estimator.detector
     return {
         "model": spec.model,
         "engine": estimator.runtime.name,
-        "boxes": "given" if boxes else getattr(estimator.detector, "__name__", type(estimator.detector).__name__),
+        "boxes": "given" if isinstance(detector, BoxFile) else detector_name(detector),
+        "box_threshold": getattr(detector, "threshold", estimator.detector_threshold),
         "decoder": options.decoder or spec.decoder,
         "flip": options.flip,
         "joints": list(spec.skeleton.joints),
@@ -188,8 +221,9 @@ def _write_drawn(path: Path, drawn: ImageArray) -> None:
     write_aside(path, encode_image(drawn, path.suffix))
 
 
-def _image_ids(pictures: Sequence[Picture], boxes: BoxFile | None) -> dict[Path, int]:
+def _image_ids(pictures: Sequence[Picture], estimator: PoseEstimator) -> dict[Path, int]:
     """A number for each picture: the box file's or the one it is named by, if all have different ones, else 1, 2…"""
+    boxes = estimator.detector if isinstance(estimator.detector, BoxFile) else None
     named = [boxes.image_id(picture.path.name) if boxes else number_in_name(picture.path) for picture in pictures]
     numbers = [number for number in named if number is not None]
     if len(set(numbers)) < len(pictures):

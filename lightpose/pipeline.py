@@ -8,32 +8,75 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightpose.detect import Detector
+from lightpose.detect import Detector, check_threshold
+from lightpose.detect.coco_json import BoxFile, read_boxes
 from lightpose.detect.whole_image import whole_image
-from lightpose.errors import ShapeError
+from lightpose.errors import BoxesError, ConfigError, ShapeError, WeightsError
 from lightpose.images import read_image
 from lightpose.predict import PredictOptions, predict_poses
-from lightpose.runtime import Runtime
+from lightpose.runtime import EngineName, ModeName, Runtime
 from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, Poses
-from lightpose.weights import DEFAULT, find_weights
+from lightpose.weights import DEFAULT, DETECTOR, find_weights, has_detector
 
-__all__ = ["PoseEstimator", "open_runtime"]
+__all__ = ["PoseEstimator", "open_detector", "open_runtime"]
 
 
-def open_runtime(model: str | Path = DEFAULT, threads: int = 0) -> Runtime:
-    """A network ready to run: bundled weights by name, an .onnx file (ONNX Runtime) or a .safetensors file (PyTorch).
+_ENGINES: dict[str, tuple[EngineName, ...]] = {".safetensors": ("torch",), ".xml": ("openvino",)}
+"""The engines that can run a kind of file, the usual one first."""
 
-    threads: 0 for one on each physical core. Raises WeightsError if there is no such file or it is damaged.
+
+def open_runtime(
+    model: str | Path = DEFAULT, threads: int = 0, engine: EngineName = "auto", mode: ModeName = "latency"
+) -> Runtime:
+    """A network ready to run: bundled weights by name, or an .onnx, .xml (OpenVINO) or .safetensors (PyTorch) file.
+
+    threads: 0 for one on each usable core. engine: auto is ONNX Runtime for .onnx files, which OpenVINO can run too.
+    mode: throughput is OpenVINO's. Raises WeightsError if there is no such file or it is damaged, ConfigError if the
+    engine cannot run it, MissingPackageError if the engine is not installed.
     """
     path = find_weights(model)
-    if path.suffix == ".safetensors":
-        from lightpose.runtime.torch import TorchRuntime
+    able = _ENGINES.get(path.suffix, ("onnxruntime", "openvino"))
+    chosen = able[0] if engine == "auto" else engine
+    if chosen not in able:
+        raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}, or export it: lightpose export")
+    if mode != "latency" and chosen != "openvino":
+        raise ConfigError(f"mode {mode} is for the engine openvino, not {chosen}; leave it out or choose that engine")
+    if chosen == "torch":
+        from lightpose.runtime.torch import TorchRuntime, limit_threads
         from lightpose.weights.network import load_network
 
+        limit_threads(threads)
         return TorchRuntime(*load_network(path))
+    if chosen == "openvino":
+        from lightpose.runtime.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(path, threads, mode)
     from lightpose.runtime.onnx import OnnxRuntime
 
     return OnnxRuntime(path, threads)
+
+
+def open_detector(
+    detector: str | Path | None = None, threshold: float | None = None, threads: int = 0
+) -> Detector | BoxFile:
+    """What finds the people of a picture: `builtin`, `whole` (the picture is one person), or a file.
+
+    detector: the file is a detector (.onnx), or boxes by picture (.json); not given, it is builtin, or whole in a copy
+    of lightpose that brings no detector. threshold: least score of a detector's box; the file's own if not given.
+    Raises WeightsError or BoxesError if the file cannot be used, ConfigError if it is of neither kind.
+    """
+    which = str(detector or ("builtin" if has_detector() else "whole"))
+    if which == "whole":
+        return whole_image
+    if which.lower().endswith(".json"):
+        return read_boxes(which)
+    if which == "builtin" and not has_detector():
+        raise WeightsError("this copy of lightpose brings no detector; give the file of one, or whole")
+    if which != "builtin" and not which.lower().endswith(".onnx"):
+        raise ConfigError(f"detector {which!r} is unknown; use builtin, whole, or an .onnx or .json file")
+    from lightpose.detect.onnx import OnnxDetector
+
+    return OnnxDetector(find_weights(DETECTOR if which == "builtin" else which), threshold, threads)
 
 
 class PoseEstimator:
@@ -42,27 +85,36 @@ class PoseEstimator:
         poses = PoseEstimator().predict("photo.jpg")
         poses.keypoints  # (people, joints, 3): x, y in pixels, score
 
-    model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given; by default
-    the whole picture is taken as one person. flip, decoder, beta, batch: see PredictOptions.
+    model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given, any function
+    from an RGB picture to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
+    found; the detector's own if not given. flip, decoder, beta, batch: see PredictOptions. threads, engine, mode: see
+    open_runtime.
     """
 
     def __init__(
         self,
         model: str | Path = DEFAULT,
-        detector: Detector = whole_image,
+        detector: Detector | BoxFile | str | Path | None = None,
         *,
+        detector_threshold: float | None = None,
         flip: bool = False,
         decoder: DecoderName | None = None,
         beta: float | None = None,
         batch: int = 8,
         threads: int = 0,
+        engine: EngineName = "auto",
+        mode: ModeName = "latency",
     ) -> None:
+        check_threshold(detector_threshold)
         self.options = PredictOptions(flip, decoder, beta, batch)
+        if detector is None or isinstance(detector, str | Path):
+            detector = open_detector(detector, detector_threshold, threads)
         self.detector = detector
-        self.runtime = open_runtime(model, threads)
+        self.detector_threshold = detector_threshold
+        self.runtime = open_runtime(model, threads, engine, mode)
 
     def predict(self, image: str | Path | ImageArray, boxes: Boxes | ArrayLike | None = None) -> Poses:
-        """Poses of one picture, in the order of the boxes.
+        """Poses of one picture, in the order of the boxes; none where nobody is found.
 
         image: a file, read upright, or an RGB array (H, W, 3) uint8. boxes: (N, 4) left, top, width, height in pixels.
         Raises ImageError, ShapeError or BoxesError if the picture or a box cannot be used.
@@ -70,6 +122,18 @@ class PoseEstimator:
         pixels = image if isinstance(image, np.ndarray) else read_image(image)
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
             raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
-        found = self.detector(pixels) if boxes is None else boxes
+        name = None if isinstance(image, np.ndarray) else Path(image).name
+        found = self.find_people(pixels, name) if boxes is None else boxes
         people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
         return predict_poses(pixels, people, self.runtime, self.options)
+
+    def find_people(self, image: ImageArray, name: str | None = None) -> Boxes:
+        """People of an RGB picture, as the detector finds them. name: the picture's, by which a file of boxes goes."""
+        if not isinstance(self.detector, BoxFile):
+            found = self.detector(image)
+        elif name is None:
+            raise BoxesError("a file of boxes goes by the names of pictures; give a picture's file, or its boxes")
+        else:
+            found = self.detector.boxes(name)
+        sure = found.scores >= (self.detector_threshold or 0)
+        return found if sure.all() else Boxes(found.xywh[sure], found.scores[sure])

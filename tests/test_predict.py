@@ -7,7 +7,7 @@ import pytest
 from lightpose.codec import decode
 from lightpose.errors import BoxesError, ConfigError
 from lightpose.geometry import crop_matrices, warp
-from lightpose.predict import PredictOptions, predict_crops, predict_many, predict_poses
+from lightpose.predict import HELD_BYTES, PredictOptions, predict_crops, predict_many, predict_poses
 from lightpose.skeletons import Skeleton
 from lightpose.types import Boxes, ModelSpec
 from tests.helpers import ColorRuntime, joint_colors
@@ -133,6 +133,21 @@ def test_pictures_with_nobody_in_them_do_not_pile_up():
     for number, _ in predict_many(empty_pictures(), runtime_for(), PredictOptions(batch=4)):
         assert len(taken) - number <= 4
     assert taken == list(range(50))
+
+
+def test_large_pictures_do_not_wait_for_a_full_batch():
+    """Each of these is a third of what is held, so three are, though eight people would fit a batch."""
+    picture = np.zeros((1, HELD_BYTES // 9 + 1, 3), np.uint8)
+    taken = []
+
+    def pictures():
+        for number in range(7):
+            taken.append(number)
+            yield number, picture, Boxes(np.array([[0, 0, 5, 1]]))
+
+    for number, _ in predict_many(pictures(), runtime_for(), PredictOptions(batch=8)):
+        assert len(taken) - number <= 3
+    assert taken == list(range(7))
 
 
 def test_pictures_are_read_only_as_far_as_they_are_needed():

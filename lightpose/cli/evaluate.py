@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError
 from lightpose.weights import DEFAULT
 
 if TYPE_CHECKING:
+    from lightpose.data.coco import CocoFile
     from lightpose.evaluate.coco import Evaluation
+    from lightpose.evaluate.detections import Detections
     from lightpose.evaluate.job import Job
     from lightpose.evaluate.report import Report
 
@@ -28,14 +32,23 @@ class Evaluate:
     images: Path
     """Folder of its pictures."""
     model: str = DEFAULT
-    """Name of bundled weights, or a weights file (.onnx or .safetensors)."""
+    """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
     boxes: Path | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
+    detector: str | None = None
+    """Find the people with this detector, builtin or an .onnx file, and say what that loses against the given boxes."""
     box_threshold: float | None = None
-    """Pass over boxes that score less; none are, as in the paper, if not given."""
+    """Pass over boxes that score less. Not given: those that the detector itself passes over; none of --boxes, as in
+    the paper."""
     protocol: Literal["lightpose", "paper", "paper-code"] = "lightpose"
     """lightpose: the weights' own decoder. paper: the paper's decoder (β 160), and its areas for OKS-NMS.
     paper-code: the same with the quarter pixel that the authors' code adds."""
+    engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
+    """What runs the network; see lightpose predict."""
+    threads: int = 0
+    """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
+    mode: Literal["latency", "throughput"] = "latency"
+    """OpenVINO only: all cores on one batch, or parts of it side by side."""
     flip: bool = True
     """Average with the mirrored crop, as the paper does."""
     decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
@@ -57,6 +70,8 @@ class Evaluate:
     """Draw the breakdown to this file, such as errors.png. Needs matplotlib."""
     results: Path | None = None
     """Write COCO keypoint results to this json file."""
+    report: Path | None = None
+    """Write the figures, all that they depend on, and the network's cost to this json file, for lightpose paper."""
     submission: Path | None = None
     """Write a zip for COCO's evaluation server."""
     json: bool = False
@@ -71,7 +86,7 @@ class Evaluate:
         with counting("persons", job.persons) as advance:
             evaluation = job.run(advance)
         report = job.report(evaluation, self.bootstrap, self.seed, self.breakdown or self.plot is not None)
-        report = dataclasses.replace(report, how={"model": self.model, **report.how})
+        report = dataclasses.replace(report, how={"model": self.model, **report.how}, given=self._given(job))
         written = self._write(job, evaluation, report)
         print(report.to_json() if self.json else "\n".join([report.to_text(), *written]))
         return 0
@@ -80,17 +95,18 @@ class Evaluate:
         """Raise ConfigError for options that do not go together or files that cannot be written, before the work."""
         if self.bootstrap < 0 or self.seed < 0:
             raise ConfigError("bootstrap and seed must be whole numbers from 0 on; 0 draws give no intervals")
-        if self.boxes is None and self.box_threshold is not None:
-            raise ConfigError("a box threshold needs the boxes of a detector; give --boxes as well")
-        if self.boxes is not None and self.pck != "box":
-            raise ConfigError(f"PCK by the {self.pck} is measured in the given boxes; leave --boxes out")
+        detected = [name for name in ("boxes", "detector") if getattr(self, name) is not None]
+        if len(detected) > 1:
+            raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
+        if not detected and self.box_threshold is not None:
+            raise ConfigError("a box threshold needs the boxes of a detector; give --detector or --boxes as well")
+        if detected and self.pck != "box":
+            raise ConfigError(f"PCK by the {self.pck} is measured in the given boxes; leave --{detected[0]} out")
         if self.submission and self.submission.suffix != ".zip":
             raise ConfigError(f"COCO's server takes a zip; call the submission {self.submission.with_suffix('.zip')}")
-        for path in (self.plot, self.results, self.submission):
-            if path and not path.parent.is_dir():
-                raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
-            if path and path.is_dir():
-                raise ConfigError(f"{path} is a folder; name a file in it")
+        for path in (self.plot, self.results, self.report, self.submission):
+            if path:
+                check_place(path)
         if self.plot:
             from lightpose.evaluate.plot import check_plot
 
@@ -98,7 +114,7 @@ class Evaluate:
 
     def _job(self) -> Job:
         """Open everything. Raises ConfigError if a file without labels is asked for what needs them."""
-        from lightpose.evaluate.detections import open_source, read_detections
+        from lightpose.evaluate.detections import open_source
         from lightpose.evaluate.job import Job
         from lightpose.evaluate.protocol import PROTOCOLS
         from lightpose.evaluate.results import check_submission
@@ -107,8 +123,8 @@ class Evaluate:
         protocol = dataclasses.replace(PROTOCOLS[self.protocol], nms=self.nms, size=self.pck)
         options = protocol.options(self.flip, self.decoder, self.beta)
         source = open_source(self.annotations, self.images)
-        detections = None if self.boxes is None else read_detections(self.boxes, source, self.box_threshold)
-        job = Job(source, open_runtime(self.model), options, protocol, detections)
+        runtime = open_runtime(self.model, self.threads, self.engine, self.mode)
+        job = Job(source, runtime, options, protocol, self._detections(source))
         if not job.labelled and (self.bootstrap or self.breakdown or self.plot):
             raise ConfigError(f"{self.annotations} has no annotations: leave bootstrap, breakdown and plot out")
         if not job.labelled and not (self.results or self.submission):
@@ -117,14 +133,48 @@ class Evaluate:
             check_submission(job.runtime.spec.skeleton)
         return job
 
+    def _detections(self, source: CocoFile) -> Detections | None:
+        """Boxes that are not the given ones, if so asked."""
+        from lightpose.cli.console import counting
+        from lightpose.detect.coco_json import BoxFile
+        from lightpose.evaluate.detections import detect_people, read_detections
+        from lightpose.pipeline import open_detector
+
+        if self.boxes is not None:
+            return read_detections(self.boxes, source, self.box_threshold)
+        if self.detector is None:
+            return None
+        detector = open_detector(self.detector, self.box_threshold, self.threads)
+        if isinstance(detector, BoxFile):
+            raise ConfigError(f"{self.detector} is a file of boxes; give it with --boxes")
+        with counting("pictures", len(source.document["images"])) as advance:
+            return detect_people(source, detector, advance)
+
+    def _given(self, job: Job) -> dict[str, float]:
+        """Figures in the given boxes, to hold a detector's against."""
+        from lightpose.cli.console import counting
+        from lightpose.evaluate.report import figures
+
+        if self.detector is None or not job.labelled:
+            return {}
+        given = dataclasses.replace(job, detections=None)
+        with counting("persons, given boxes", given.persons) as advance:
+            return figures(given.run(advance), self.pck)
+
     def _write(self, job: Job, evaluation: Evaluation, report: Report) -> list[str]:
         """Write the files asked for; returns a line on each."""
         from lightpose.evaluate.results import write_results, write_submission
+        from lightpose.images import write_aside
+        from lightpose.records import record, weight_facts
 
         lines = []
         if self.results:
             write_results(self.results, evaluation.results, job.source)
             lines.append(f"{self.results}: {len(evaluation.results)} poses")
+        if self.report:
+            facts = weight_facts(self.model, job.runtime.spec)
+            write_aside(self.report, json.dumps(record(self.model, report, facts), indent=1).encode())
+            lines.append(f"{self.report}: a record of the figures")
         if self.submission:
             member = write_submission(self.submission, evaluation.results, job.source)
             lines.append(f"{self.submission}: {member}, {len(evaluation.results)} poses")

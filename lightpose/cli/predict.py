@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lightpose.weights import DEFAULT
+from lightpose.weights import DEFAULT, has_detector
+
+if TYPE_CHECKING:
+    from lightpose.folder import Results
 
 
 @dataclass(frozen=True)
@@ -24,46 +27,74 @@ class Predict:
     """Picture files, folders, glob patterns in quotes, or - for a picture on standard input."""
     out: Path = Path("poses")
     """Folder for the results; made if need be."""
+    detector: str | None = None
+    """What finds the people: builtin; whole (each picture is one person); an .onnx detector, lightpose's own or an
+    export of YOLOX, YOLOv5 and later, RTMDet or torchvision; or a .json file of boxes, COCO detections or annotations.
+    Not given: builtin, or whole in a copy of lightpose that brings no detector."""
+    detector_threshold: float | None = None
+    """Least score of a person's box, from 0 to 1: lower finds more people, and more who are none. The detector's own if
+    not given; none for a file of boxes."""
     boxes: Path | None = None
-    """Json file of people's boxes, COCO detections or annotations. Without it each picture is one person, whole."""
+    """The same as --detector with a .json file of boxes."""
     model: str = DEFAULT
-    """Name of bundled weights, or a weights file (.onnx or .safetensors)."""
+    """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
     draw: bool = True
     """Write the pictures with skeletons."""
     flip: bool = False
     """Average with the mirrored crop: a little more accurate, twice the work."""
     decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
     """How heatmaps become points; the weights' own if not given."""
+    engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
+    """What runs the network. auto: ONNX Runtime for .onnx, OpenVINO for .xml, PyTorch for .safetensors. OpenVINO runs
+    .onnx too, and on some CPUs faster: try it."""
     threads: int = 0
-    """Threads of the engine; 0 is one on each physical core."""
+    """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
+    mode: Literal["latency", "throughput"] = "latency"
+    """OpenVINO only. latency: all cores on one batch of people; throughput: parts of it side by side."""
 
     def run(self) -> int:
         """0: all pictures done; 1: some could not be used; 2: none could."""
         from lightpose.cli.console import counting
         from lightpose.detect.coco_json import read_boxes
-        from lightpose.errors import ImageError
+        from lightpose.errors import ConfigError, ImageError
         from lightpose.folder import find_pictures, predict_pictures, stdin_picture
         from lightpose.pipeline import PoseEstimator
 
         if not self.sources:
             raise ImageError("name at least one picture, folder or pattern; see lightpose predict --help")
-        boxes = None if self.boxes is None else read_boxes(self.boxes)
+        if self.boxes is not None and self.detector is not None:
+            raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
         pictures = find_pictures((source for source in self.sources if source != "-"), self.out)
         if "-" in self.sources:
             pictures.append(stdin_picture(sys.stdin.buffer.read()))
-        estimator = PoseEstimator(self.model, flip=self.flip, decoder=self.decoder, threads=self.threads)
+        detector = self.detector if self.boxes is None else read_boxes(self.boxes)
+        estimator = PoseEstimator(
+            self.model,
+            detector,
+            detector_threshold=self.detector_threshold,
+            flip=self.flip,
+            decoder=self.decoder,
+            threads=self.threads,
+            engine=self.engine,
+            mode=self.mode,
+        )
         with counting("pictures", len(pictures)) as advance:
-            results = predict_pictures(pictures, estimator, boxes, self.out, self.draw, advance)
-        for path, reason in results.failed:
-            print(f"lightpose: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
-        if not results.pictures:
-            return 2
-        if boxes is None:
-            print("No --boxes given: each picture was taken whole, as one person.")
-        for picture in results.pictures:
-            if not picture["people"]:
-                print(f"{picture['picture']}: no person boxed")
-        print(f"pictures: {len(results.pictures)}, people: {results.people}, failed: {len(results.failed)}")
-        written = "keypoints.json, poses.json" + (", drawn pictures" if self.draw else "")
-        print(f"written to {self.out}: {written}")
-        return 1 if results.failed else 0
+            results = predict_pictures(pictures, estimator, self.out, self.draw, advance)
+        _print_results(results, self.out, self.draw, whole_unasked=detector is None and not has_detector())
+        return (1 if results.failed else 0) if results.pictures else 2
+
+
+def _print_results(results: Results, out: Path, drawn: bool, whole_unasked: bool) -> None:
+    """What was found, and where it was written; what failed on standard error."""
+    for path, reason in results.failed:
+        print(f"lightpose: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
+    if not results.pictures:
+        return
+    if whole_unasked:
+        print("No --detector and no --boxes given: each picture was taken whole, as one person.")
+    nobody = "no person boxed" if results.about["boxes"] == "given" else "nobody found"
+    for picture in results.pictures:
+        if not picture["people"]:
+            print(f"{picture['picture']}: {nobody}")
+    print(f"pictures: {len(results.pictures)}, people: {results.people}, failed: {len(results.failed)}")
+    print(f"written to {out}: keypoints.json, poses.json" + (", drawn pictures" if drawn else ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile, read_coco, read_json
+from lightpose.detect import Detector, detector_name
 from lightpose.errors import BoxesError, DataError
+from lightpose.images import read_image
 from lightpose.skeletons import COCO17
 from lightpose.types import Boxes
 
-__all__ = ["Detections", "open_source", "read_detections"]
+__all__ = ["Detections", "detect_people", "open_source", "read_detections"]
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
     """A detector's boxes.
 
-    path, threshold: what they were read from, and the least score. boxes: by image id, in the file's order. unusable,
-    elsewhere: how many were left out, without area or outside their picture, and in pictures that the set has not.
+    made_by, threshold: the file they were read from or the detector's name, and the least score. boxes: by image id, in
+    their order. unusable, elsewhere: how many were left out, without area or outside their picture, and in pictures
+    that the set has not.
     """
 
-    path: Path
+    made_by: Path | str
     threshold: float | None
     boxes: dict[int, Boxes]
     unusable: int
@@ -39,7 +43,7 @@ class Detections:
     def summary(self) -> dict[str, Any]:
         """What there is to say of them beside a figure."""
         return {
-            "boxes": str(self.path),
+            "boxes": str(self.made_by),
             "box_threshold": self.threshold,
             "detections": len(self),
             "pictures_with_boxes": len(self.boxes),
@@ -72,6 +76,20 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
         raise BoxesError(f"{path} has no usable box of category {category} for a picture of {source.path}")
     unusable = sum(map(len, found.values())) - sum(map(len, boxes.values()))
     return Detections(Path(path), threshold, boxes, unusable, elsewhere)
+
+
+def detect_people(source: CocoFile, detector: Detector, progress: Callable[[int], None] = lambda _: None) -> Detections:
+    """Boxes of a detector in all pictures of a data set, which are taken as they are stored, as its labels are.
+
+    progress: called with the number of pictures done. Raises ImageError if a picture cannot be read.
+    """
+    boxes = {}
+    for done, picture in enumerate(source.document["images"], start=1):
+        found = detector(read_image(source.images / picture["file_name"], exif=False))
+        if len(found):
+            boxes[picture["id"]] = found
+        progress(done)
+    return Detections(detector_name(detector), getattr(detector, "threshold", None), boxes, unusable=0, elsewhere=0)
 
 
 def open_source(path: str | Path, images: str | Path) -> CocoFile:

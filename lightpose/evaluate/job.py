@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,12 @@ from lightpose.data.coco import CocoFile
 from lightpose.errors import ConfigError
 from lightpose.evaluate.bootstrap import bootstrap
 from lightpose.evaluate.breakdown import break_down
-from lightpose.evaluate.coco import Evaluation, evaluate_detections, evaluate_given_boxes
+from lightpose.evaluate.coco import Evaluation, evaluate_decodings
 from lightpose.evaluate.detections import Detections
 from lightpose.evaluate.pck import TABLE_SHARES
 from lightpose.evaluate.protocol import Protocol
 from lightpose.evaluate.report import Report, figures, pck_tables
-from lightpose.predict import PredictOptions
+from lightpose.predict import Decoding, PredictOptions
 from lightpose.runtime import Runtime
 
 __all__ = ["Job"]
@@ -51,10 +52,19 @@ class Job:
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Evaluation:
         """Predict and score. progress: called with the number of persons done."""
-        if self.detections is None:
-            return evaluate_given_boxes(self.source, self.runtime, self.options, progress, self.protocol)
-        boxes = self.detections.boxes
-        return evaluate_detections(self.source, boxes, self.runtime, self.options, progress, self.protocol)
+        return self.run_decodings([self.options.decoding(self.runtime.spec)], progress)[0]
+
+    def run_decodings(
+        self, decodings: Sequence[Decoding], progress: Callable[[int], None] = lambda _: None
+    ) -> list[Evaluation]:
+        """The same by each way of reading heatmaps, which are computed once; `read_by` makes the job of each."""
+        boxes = None if self.detections is None else self.detections.boxes
+        return evaluate_decodings(self.source, boxes, self.runtime, self.options, decodings, progress, self.protocol)
+
+    def read_by(self, decoding: Decoding) -> Job:
+        """The job that reads heatmaps that way and is otherwise the same."""
+        options = dataclasses.replace(self.options, decoder=decoding.decoder, beta=decoding.beta)
+        return dataclasses.replace(self, options=options)
 
     def report(self, evaluation: Evaluation, resamples: int = 0, seed: int = 0, breakdown: bool = False) -> Report:
         """The figures that there are; resamples, seed: for intervals, 0 for none."""
@@ -73,15 +83,18 @@ class Job:
     def how(self) -> dict[str, Any]:
         """All that a figure depends on, for `Report.how`."""
         spec, options, protocol, detections = self.runtime.spec, self.options, self.protocol, self.detections
+        decoding = options.decoding(spec)
         return {
+            "network": spec.model,
+            **spec.options,
             "data": str(self.source.path),
             "pictures": len(self.source.document["images"]),
             "persons": len(self.source.persons()),
             **({"boxes": "given"} if detections is None else detections.summary()),
             "protocol": protocol.name,
             "flip": options.flip,
-            "decoder": options.decoder or spec.decoder,
-            "beta": options.beta or spec.beta,
+            "decoder": decoding.decoder,
+            "beta": decoding.beta,
             "geometry": spec.geometry,
             "nms": protocol.nms,
             "nms_oks": protocol.nms_oks,

@@ -16,7 +16,10 @@ from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import MOST_POSES, restrict
 from lightpose.oks import similarity
 
-__all__ = ["OKS_THRESHOLDS", "Candidates", "Matches", "Truth", "average_precision", "candidates", "match", "read_truth"]
+__all__ = [
+    "BLOCK", "LARGEST_AREA", "OKS_THRESHOLDS", "Candidates", "Matches", "Truth", "average_precision", "candidates",
+    "greedy", "match", "read_truth", "table",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -177,22 +180,23 @@ def _match_block(
     truth: Truth, poses: Candidates, sigmas: Floats, thresholds: Floats, start: int, mine: Numbers, theirs: Numbers
 ) -> Numbers:
     """Whom (T, M) the poses `mine` find among the people `theirs`, all of the `BLOCK` pictures from `start` on."""
-    pose_at = _table(poses.picture[mine] - start, mine)
-    person_at = _table(truth.picture[theirs] - start, theirs)
+    pose_at = table(poses.picture[mine] - start, mine)
+    person_at = table(truth.picture[theirs] - start, theirs)
     alike = np.full((BLOCK, pose_at.shape[1], person_at.shape[1]), -1.0)
     pose, person = np.broadcast_arrays(pose_at[:, :, None], person_at[:, None])
     both = (pose >= 0) & (person >= 0)
     alike[both] = _oks(truth, poses, sigmas, pose[both], person[both])
-    place = _greedy(alike, thresholds, truth.ignored[person_at], truth.crowd[person_at])
+    place = greedy(alike, thresholds, truth.ignored[person_at], truth.crowd[person_at])
     found = np.where(place >= 0, np.take_along_axis(person_at[None], np.maximum(place, 0), axis=2), -1)
     return found[:, pose_at >= 0]
 
 
-def _greedy(alike: Floats, thresholds: Floats, ignored: Bools, crowd: Bools) -> Numbers:
+def greedy(alike: Floats, thresholds: Floats, ignored: Bools, crowd: Bools) -> Numbers:
     """Places (T, R, M) of the people chosen, -1 for nobody.
 
-    alike: (R, M, N) OKS of the M poses of R pictures, best first, with their N people; -1 where there is none.
-    ignored, crowd: (R, N). Somebody who counts goes before somebody ignored; of equals the last is taken.
+    alike: (R, M, N) likeness (OKS, or IoU of boxes) of the M poses of R pictures, best first, with their N people; -1
+    where there is none. ignored, crowd: (R, N). Somebody who counts goes before somebody ignored; of equals the last is
+    taken.
     """
     rows, poses, people = alike.shape
     taken = np.zeros((len(thresholds), rows, people), bool)
@@ -236,7 +240,7 @@ def _places(groups: Numbers) -> Numbers:
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
-def _table(rows: Numbers, numbers: Numbers) -> Numbers:
+def table(rows: Numbers, numbers: Numbers) -> Numbers:
     """(BLOCK, most in a row) with the numbers of each row, then -1."""
     places = _places(rows)
     table = np.full((BLOCK, places.max() + 1), -1, np.intp)

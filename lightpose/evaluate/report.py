@@ -13,7 +13,7 @@ from lightpose.evaluate.breakdown import KINDS, Breakdown
 from lightpose.evaluate.coco import Evaluation
 from lightpose.evaluate.pck import TABLE_SHARES, SizeName, part_table
 
-__all__ = ["Report", "figures", "manner", "pck_tables"]
+__all__ = ["Report", "aligned", "figures", "manner", "pck_tables", "percent"]
 
 Figures = dict[str, float]
 
@@ -24,7 +24,8 @@ PREFIXES: dict[SizeName, str] = {"box": "pck", "head": "pckh", "torso": "pck_tor
 class Report:
     """What an evaluation found.
 
-    how: what was measured, and in which manner. figures: by name, in [0, 1], see `figures`. tables: PCK by part of the
+    how: what was measured, and in which manner. figures: by name, in [0, 1], see `figures`. given: the same in the
+    given boxes, where a detector's are to be held against them. tables: PCK by part of the
     body, by the name of the figure. intervals, breakdown: where they were asked for.
     """
 
@@ -33,6 +34,7 @@ class Report:
     tables: dict[str, Figures] = field(default_factory=dict)
     intervals: Intervals | None = None
     breakdown: Breakdown | None = None
+    given: Figures = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One json object; what cannot be told is null."""
@@ -41,6 +43,8 @@ class Report:
         if self.intervals:
             document |= {f"{name}_interval": _pair(one) for name, one in self._bounds().items()}
             document["bootstrap"] = {name: getattr(self.intervals, name) for name in ("resamples", "seed", "level")}
+        if self.given:
+            document["given_boxes"], document["lost"] = _rounded(self.given), _rounded(self._lost())
         if self.breakdown:
             document["breakdown"] = _breakdown_json(self.breakdown)
         return json.dumps(document)
@@ -50,16 +54,24 @@ class Report:
         lines = ["  ".join(f"{name}={value}" for name, value in self.how.items())]
         if self.figures:
             bounds = self._bounds()
-            named = [f"{name} {_percent(value)}{_range(bounds.get(name))}" for name, value in self.figures.items()]
+            named = [f"{name} {percent(value)}{_range(bounds.get(name))}" for name, value in self.figures.items()]
             lines.append(f"{'  '.join(named)}  ({manner(self.how)})")
         if self.intervals:
             made = f"{self.intervals.resamples} draws of the pictures with replacement, seed {self.intervals.seed}"
             lines.append(f"in brackets: {100 * self.intervals.level:g} % percentile intervals of {made}")
+        if self.given:
+            named = [f"{name} {percent(self.given[name])} ({-100 * loss:+.1f})" for name, loss in self._lost().items()]
+            lines.append(f"in the given boxes (what finding people costs): {'  '.join(named)}")
         for name, table in self.tables.items():
-            lines += _aligned([["", *table], [name, *map(_percent, table.values())]])
+            lines += aligned([["", *table], [name, *map(percent, table.values())]])
         if self.breakdown:
             lines += _breakdown_lines(self.breakdown)
         return "\n".join(lines)
+
+    def _lost(self) -> Figures:
+        """By how much the detector's boxes are worse than the given ones, for the figures that both have."""
+        both = {name: (self.given[name], value) for name, value in self.figures.items() if value >= 0}
+        return {name: given - value for name, (given, value) in both.items() if given >= 0}
 
     def _bounds(self) -> dict[str, Interval]:
         if self.intervals is None:
@@ -108,14 +120,14 @@ def _breakdown_lines(breakdown: Breakdown) -> list[str]:
     for joint, shares, counts, ap in zip(
         breakdown.joints, breakdown.shares, breakdown.counts, breakdown.ap, strict=True
     ):
-        rows.append([joint, *map(_percent, shares), str(counts.sum()), _percent(ap)])
-    rows.append(["all", *map(_percent, breakdown.overall), str(breakdown.counts.sum()), ""])
+        rows.append([joint, *map(percent, shares), str(counts.sum()), percent(ap)])
+    rows.append(["all", *map(percent, breakdown.overall), str(breakdown.counts.sum()), ""])
     people = f"{breakdown.found} of {breakdown.persons} people are found (OKS of 0.1 or more)"
     astray = f"{breakdown.astray} of {breakdown.poses} poses match nobody"
-    return [*_aligned(rows), f"{people}; {astray}"]
+    return [*aligned(rows), f"{people}; {astray}"]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of one width each, the first to the left and the rest to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_padded(row, widths)) for row in rows]
@@ -128,15 +140,14 @@ def _padded(row: Sequence[str], widths: Sequence[int]) -> Iterable[str]:
     )
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}" if value >= 0 else "-"  # NaN is not, either
+def percent(value: float, places: int = 1) -> str:
+    """A share in percent; a dash for -1 and NaN, which stand for what cannot be told."""
+    return f"{100 * value:.{places}f}" if value >= 0 else "-"  # NaN is not, either
 
 
 def _range(interval: Interval | None) -> str:
     return (
-        ""
-        if interval is None or math.isnan(interval.low)
-        else f" [{_percent(interval.low)}, {_percent(interval.high)}]"
+        "" if interval is None or math.isnan(interval.low) else f" [{percent(interval.low)}, {percent(interval.high)}]"
     )
 
 

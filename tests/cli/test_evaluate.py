@@ -76,6 +76,28 @@ def test_a_detectors_boxes_and_the_papers_protocol(tmp_path, lightpose, labelled
     assert (fewer["detections"], fewer["box_threshold"], fewer["nms"]) == (3, 0.5, "soft")
 
 
+def test_a_detectors_figures_stand_beside_those_in_the_given_boxes(tmp_path, lightpose, labelled):
+    """One person is on the first and third picture, two are on the second: a detector of one box misses one of four."""
+    pytest.importorskip("onnx")
+    import numpy as np
+
+    from tests.detect import graphs
+
+    left = np.array([[1, 1, 33, 50]])  # of 64 x 96, where a picture's 200 x 160 pixels become 64 x 51
+    detector = graphs.ours(tmp_path / "left.onnx", left, np.array([0.9]), threshold=0.4)
+    arguments = (*labelled, *FAST, "--detector", detector)
+    found = json.loads(lightpose(*arguments, "--json")[1])
+    given = json.loads(lightpose(*labelled, *FAST, "--json")[1])
+    assert (found["boxes"], found["box_threshold"], found["detections"]) == ("left.onnx (lightpose)", 0.4, 3)
+    assert found["given_boxes"]["ap"] == given["ap"]
+    assert found["lost"]["ap"] == pytest.approx(given["ap"] - found["ap"], abs=2e-6)
+    assert "pck_0.1" not in found["lost"], "it is measured in the given boxes alone"
+    lines = lightpose(*arguments, "--box-threshold", 0.95)[1].splitlines()
+    assert "boxes=left.onnx (lightpose)  box_threshold=0.95  detections=0" in lines[0]
+    assert lines[1].startswith("ap 0.0")
+    assert lines[2].startswith("in the given boxes (what finding people costs): ap ")
+
+
 def test_results_are_written_so_that_pycocotools_finds_the_same_ap(tmp_path, lightpose, labelled, drawn):
     pytest.importorskip("pycocotools")
     from tests.evaluate.oracles import oracle
@@ -135,6 +157,10 @@ def test_pckh_and_the_torsos_pck_are_tables_by_part(tmp_path, lightpose):
         (["--seed", -1], "bootstrap and seed must be whole numbers from 0 on"),
         (["--box-threshold", 0.5], "a box threshold needs the boxes of a detector"),
         (["--boxes", "b.json", "--pck", "head"], "PCK by the head is measured in the given boxes"),
+        (["--detector", "d.onnx", "--pck", "head"], "PCK by the head is measured in the given boxes; leave --detector"),
+        (["--detector", "d.onnx", "--boxes", "b.json"], "give --detector or --boxes"),
+        (["--detector", "d.onnx"], "no weights at d.onnx"),
+        (["--detector", "d.pt"], "detector 'd.pt' is unknown"),
         (["--boxes", "none.json"], "cannot read none.json"),
         (["--pck", "head"], "nobody has a head_box"),
         (["--submission", "a.json"], "COCO's server takes a zip; call the submission a.zip"),

@@ -4,16 +4,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from lightpose import Boxes, PoseEstimator, read_image
+from lightpose.cli import Command
 from lightpose.errors import ShapeError
 from lightpose.images import encode_image
+from lightpose.weights import find_weights, has_detector
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 ASTRONAUT = PHOTOS / "astronaut.jpg"
+LPN50 = find_weights("lpn50")
 
 
 def lightpose(*arguments: object, cwd: Path, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -50,9 +54,10 @@ def test_photos_with_boxes_give_keypoints_poses_and_pictures(tmp_path: Path):
 
 
 def test_the_command_and_the_python_interface_agree(tmp_path: Path):
-    lightpose("predict", ASTRONAUT, "--out", "out", "--flip", "--decoder", "dark", "--no-draw", cwd=tmp_path)
+    options = ("--flip", "--decoder", "dark", "--detector", "whole", "--no-draw")
+    lightpose("predict", ASTRONAUT, "--out", "out", *options, cwd=tmp_path)
     row = json.loads((tmp_path / "out/keypoints.json").read_text())[0]
-    poses = PoseEstimator(flip=True, decoder="dark").predict(ASTRONAUT)
+    poses = PoseEstimator(flip=True, decoder="dark", detector="whole").predict(ASTRONAUT)
     assert row["keypoints"] == pytest.approx(poses.keypoints[0].ravel().tolist(), abs=1e-3)
     assert row["score"] == pytest.approx(float(poses.scores[0]), abs=1e-5)
     assert not (tmp_path / "out/astronaut.jpg").exists()
@@ -70,10 +75,54 @@ def test_people_come_in_the_order_of_the_given_boxes(tmp_path: Path):
     assert [person["score"] for person in people] == pytest.approx(found.scores.tolist(), abs=1e-3)
 
 
-def test_without_boxes_the_output_says_that_the_picture_is_taken_whole(tmp_path: Path):
-    _, output, _ = lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
-    assert "taken whole, as one person" in output
-    assert json.loads((tmp_path / "out/poses.json").read_text())["boxes"] == "whole_image"
+def test_without_a_detector_in_this_copy_the_output_says_that_the_picture_is_taken_whole(tmp_path: Path):
+    code, output, _ = lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
+    boxes = json.loads((tmp_path / "out/poses.json").read_text())["boxes"]
+    assert code == 0
+    assert boxes == ("person_detector.onnx (lightpose)" if has_detector() else "whole_image")
+    assert ("taken whole, as one person" in output) == (not has_detector())
+
+
+def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tmp_path: Path):
+    pytest.importorskip("onnx")
+    from tests.detect import graphs
+
+    graphs.ours(tmp_path / "mine.onnx", np.array([[3, 2, 46, 63], [5, 5, 20, 30]]))
+    arguments = ("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx")
+    code, output, errors = lightpose(*arguments, cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "pictures: 1, people: 2, failed: 0" in output
+    found = json.loads((tmp_path / "out/poses.json").read_text())
+    assert (found["boxes"], found["box_threshold"]) == ("mine.onnx (lightpose)", 0.3)
+    people = found["pictures"][0]["people"]
+    np.testing.assert_allclose([person["box"] for person in people], [[24, 16, 344, 488], [40, 40, 120, 200]])
+    assert [person["box_score"] for person in people] == [0.9, 0.6]
+    code, output, _ = lightpose(*arguments, "--detector-threshold", "0.8", cwd=tmp_path)
+    assert "people: 1," in output
+    assert json.loads((tmp_path / "out/poses.json").read_text())["box_threshold"] == 0.8
+
+
+def test_nobody_found_is_no_fault_and_is_said(tmp_path: Path):
+    pytest.importorskip("onnx")
+    from tests.detect import graphs
+
+    graphs.ours(tmp_path / "mine.onnx", scores=np.array([0.1, 0.2]))
+    code, output, errors = lightpose("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx", cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "astronaut.jpg: nobody found" in output
+    assert "pictures: 1, people: 0, failed: 0" in output
+    assert json.loads((tmp_path / "out/poses.json").read_text())["pictures"][0]["people"] == []
+    assert json.loads((tmp_path / "out/keypoints.json").read_text()) == []
+    assert np.array_equal(read_image(tmp_path / "out/astronaut.jpg").shape, read_image(ASTRONAUT).shape)
+
+
+def test_a_file_of_boxes_is_a_detector_too(tmp_path: Path):
+    rows = [{"image_id": "astronaut", "bbox": [20, 12, 350, 500], "score": score} for score in (0.9, 0.2)]
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    arguments = ("predict", ASTRONAUT, "--no-draw", "--out")
+    lightpose(*arguments, "one", "--boxes", "b.json", cwd=tmp_path)
+    lightpose(*arguments, "two", "--detector", "b.json", cwd=tmp_path)
+    assert (tmp_path / "one/poses.json").read_text() == (tmp_path / "two/poses.json").read_text()
 
 
 def test_a_picture_without_a_box_has_nobody_in_it(tmp_path: Path):
@@ -85,7 +134,8 @@ def test_a_picture_without_a_box_has_nobody_in_it(tmp_path: Path):
 
 
 def test_a_picture_can_come_from_standard_input(tmp_path: Path):
-    code, _, _ = lightpose("predict", "-", "--out", "out", cwd=tmp_path, stdin=ASTRONAUT.read_bytes())
+    arguments = ("predict", "-", "--detector", "whole", "--out", "out")
+    code, _, _ = lightpose(*arguments, cwd=tmp_path, stdin=ASTRONAUT.read_bytes())
     assert code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"keypoints.json", "poses.json", "stdin.jpg"}
 
@@ -118,7 +168,7 @@ def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
     (tmp_path / "in/020.png").write_text("no picture")
     whole = (tmp_path / "in/030.png").read_bytes()
     (tmp_path / "in/030.png").write_bytes(whole[: len(whole) // 2])
-    code, output, errors = lightpose("predict", "in", "--out", "out", cwd=tmp_path)
+    code, output, errors = lightpose("predict", "in", "--detector", "whole", "--out", "out", cwd=tmp_path)
     assert code == 1
     assert "pictures: 57, people: 57, failed: 3" in output
     assert [line.split(".png")[0][-3:] for line in errors.splitlines()] == ["010", "020", "030"]
@@ -153,6 +203,13 @@ def box_file(box: str) -> str:
         ([ASTRONAUT, "--decoder", "best"], {}, "best"),
         ([ASTRONAUT, "--threads", "many"], {}, "many"),
         ([ASTRONAUT, "--threads", "-1"], {}, "threads must not be below 0"),
+        ([ASTRONAUT, "--detector", "yolo"], {}, "detector 'yolo' is unknown; use builtin, whole, or an .onnx or .json"),
+        ([ASTRONAUT, "--detector", "none.onnx"], {}, "no weights at none.onnx"),
+        ([ASTRONAUT, "--detector", "none.json"], {}, "cannot read the boxes none.json"),
+        ([ASTRONAUT, "--detector", "bad.onnx"], {"bad.onnx": b"rubbish"}, "bad.onnx is not a whole ONNX file"),
+        ([ASTRONAUT, "--detector", LPN50], {}, "this is a pose network, not a person detector; give it to --model"),
+        ([ASTRONAUT, "--detector", "whole", "--boxes", "b.json"], {}, "give --detector or --boxes"),
+        ([ASTRONAUT, "--detector-threshold", "1.5"], {}, "threshold must be from 0 to 1, not 1.5"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_a_sentence_exit_code_2_and_no_file(
@@ -195,7 +252,7 @@ def test_a_failed_run_leaves_earlier_results_as_they_were(tmp_path: Path):
 
 
 def test_predict_takes_arrays_and_refuses_what_is_no_picture():
-    estimator = PoseEstimator()
+    estimator = PoseEstimator(detector="whole")
     pixels = read_image(ASTRONAUT)
     from_file, from_array = estimator.predict(ASTRONAUT), estimator.predict(pixels)
     assert np.array_equal(from_file.keypoints, from_array.keypoints)
@@ -210,4 +267,4 @@ def test_help_of_every_command_is_there(tmp_path: Path):
         code, output, _ = lightpose(command, "--help", cwd=tmp_path)
         assert code == 0
         assert "Example:" in output
-    assert lightpose("--help", cwd=tmp_path)[1].count("•") == 6
+    assert lightpose("--help", cwd=tmp_path)[1].count("•") == len(get_args(Command))

@@ -1,0 +1,51 @@
+"""A picture in a network's input of fixed size, its aspect kept; and boxes back from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lightpose.types import FloatArray, ImageArray
+
+__all__ = ["PAD", "Letterbox", "letterbox"]
+
+PAD = 114
+"""The grey around a picture, which most detectors are trained with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Letterbox:
+    """A picture at the top left of an input, the rest grey.
+
+    pixels: (H, W, 3), the input. scale_xy: input pixels to one of the picture; they differ by the rounding of the
+    scaled picture to whole pixels. picture_hw: size of the picture.
+    """
+
+    pixels: ImageArray
+    scale_xy: tuple[float, float]
+    picture_hw: tuple[int, int]
+
+    def to_picture(self, boxes_xyxy: ArrayLike) -> FloatArray:
+        """Boxes (N, 4) left, top, right, bottom from input pixels to the picture's, clipped to it.
+
+        Edges are continuous, the first pixel from 0 to 1. A box outside the picture ends with no width or height.
+        """
+        limit = np.array(self.picture_hw[::-1] * 2, np.float64)
+        boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4) / np.array(self.scale_xy * 2)
+        clipped: FloatArray = np.clip(boxes, 0, limit).astype(np.float32)
+        return clipped
+
+
+def letterbox(image: ImageArray, input_hw: tuple[int, int], pad: int = PAD) -> Letterbox:
+    """Scale a picture (h, w, 3) so that it just fits into an input of that size; what is left over becomes `pad`."""
+    (height, width), (high, wide) = image.shape[:2], input_hw
+    scale = min(high / height, wide / width)
+    fitted_h = min(max(round(height * scale), 1), high)
+    fitted_w = min(max(round(width * scale), 1), wide)
+    pixels = np.full((high, wide, 3), pad, np.uint8)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    pixels[:fitted_h, :fitted_w] = cv2.resize(image, (fitted_w, fitted_h), interpolation=way)
+    return Letterbox(pixels, (fitted_w / width, fitted_h / height), (height, width))

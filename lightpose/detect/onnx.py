@@ -1,0 +1,141 @@
+"""Person detectors in ONNX files: lightpose's own, and other projects' (see `layouts`)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.detect import check_threshold
+from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout
+from lightpose.detect.letterbox import PAD, letterbox
+from lightpose.detect.nms import nms
+from lightpose.errors import WeightsError
+from lightpose.runtime.onnx import open_session
+from lightpose.types import SPEC_KEY, Boxes, DetectorSpec, FloatArray, ImageArray
+
+__all__ = ["OnnxDetector"]
+
+THRESHOLD = 0.3
+"""Least score of a box where the file does not say."""
+NMS_IOU = 0.6
+"""Overlap above which two boxes are taken for one person's."""
+OPEN_SIDE = 640
+"""Sides of the input where the file leaves them open: what most detectors were trained with."""
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+
+class OnnxDetector:
+    """Finds the people of a picture with a detector from an ONNX file, run by ONNX Runtime on the CPU.
+
+    threshold: least score of a box, in [0, 1]; the file's own if not given. threads: 0 for one on each usable core.
+    name: what a report calls it. Raises WeightsError if the file is missing, damaged, or no person detector that is
+    known.
+    """
+
+    def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
+        check_threshold(threshold)
+        self._path = Path(path)
+        self._session = open_session(self._path, threads)
+        metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        with _naming(self._path):
+            spec = DetectorSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None
+            self._input = _Input(self._session.get_inputs(), metadata)
+            self._layout = find_layout(Probe(self._path.stem, self._input.hw, metadata, self._probe()))
+            self._person = self._layout.person_class(metadata)
+        self._pad = PAD if spec is None else spec.pad
+        default = THRESHOLD if spec is None else spec.threshold
+        self.threshold = default if threshold is None else threshold
+        self.name = f"{self._path.name} ({self._layout.name})"
+
+    def __call__(self, image: ImageArray) -> Boxes:
+        """People of an RGB picture, the surest first. Raises WeightsError if the network gives no finite numbers."""
+        boxed = letterbox(image, self._input.hw, self._pad)
+        with _naming(self._path):
+            outputs = self._run(self._input.tensor(boxed.pixels, self._layout.pixels))
+            xyxy, scores = self._choose(self._layout.decode(outputs, self._person, self._input.hw))
+        corners = boxed.to_picture(xyxy)
+        sides = corners[:, 2:] - corners[:, :2]
+        seen = (sides >= 1).all(axis=1)  # what is left of a box in the grey is no person
+        return Boxes(np.concatenate([corners[:, :2], sides], axis=1)[seen], scores[seen])
+
+    def _choose(self, found: Found) -> tuple[FloatArray, FloatArray]:
+        """Of all boxes those that score enough, one a person, best first."""
+        xyxy, scores = (np.asarray(value, np.float32) for value in found)
+        if not (np.isfinite(xyxy).all() and np.isfinite(scores).all()):
+            raise WeightsError("its boxes are not finite numbers, so its weights are damaged")
+        sure = (scores >= self.threshold) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        xyxy, scores = xyxy[sure], np.clip(scores[sure], 0, 1)
+        order = np.argsort(-scores, kind="stable") if self._layout.suppressed else nms(xyxy, scores, NMS_IOU)
+        return xyxy[order], scores[order]
+
+    def _probe(self) -> Outputs:
+        """What the network gives for a grey picture."""
+        grey = np.full((*self._input.hw, 3), PAD, np.uint8)
+        return self._run(self._input.tensor(grey, Pixels()))
+
+    def _run(self, tensor: NDArray[Any]) -> Outputs:
+        try:
+            values = self._session.run(None, {self._input.name: tensor})
+        except Exception as error:  # ONNX Runtime raises a kind of its own for each way a run can fail
+            height, width = self._input.hw
+            raise WeightsError(f"it cannot be run on a picture of {width}x{height} ({type(error).__name__})") from error
+        batched = all(value.ndim > 1 for value in values)
+        names = [output.name for output in self._session.get_outputs()]
+        return {name: value[0] if batched else value for name, value in zip(names, values, strict=True)}
+
+
+class _Input:
+    """What a graph takes: one picture of some size, type and order of dimensions."""
+
+    def __init__(self, inputs: Sequence[Any], metadata: Mapping[str, str]) -> None:
+        given = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+        first = inputs[0]
+        shape = list(first.shape)
+        self.batched = len(shape) == 4
+        sides = shape[1:] if self.batched else shape
+        self.channels_last = len(sides) == 3 and sides[2] == 3 and sides[0] != 3
+        wanted = len(inputs) == 1 and first.type in TYPES and len(sides) == 3 and 3 in (sides[0], sides[2])
+        if not wanted or (self.batched and isinstance(shape[0], int) and shape[0] > 1):
+            raise WeightsError(f"it is no person detector that takes one picture at a time: its input is {given}")
+        self.name, self.type = first.name, TYPES[first.type]
+        height, width = sides[:2] if self.channels_last else sides[1:]
+        open_hw = _open_size(metadata)
+        self.hw = (
+            height if isinstance(height, int) else open_hw[0],
+            width if isinstance(width, int) else open_hw[1],
+        )
+
+    def tensor(self, pixels: ImageArray, way: Pixels) -> NDArray[Any]:
+        """An RGB picture (H, W, 3) as the network wants it."""
+        tensor: NDArray[Any] = pixels
+        if self.type != np.uint8:  # graphs that take bytes normalise by themselves
+            ordered = pixels[..., ::-1] if way.color_order == "bgr" else pixels
+            mean, std = np.array(way.mean, np.float32), np.array(way.std, np.float32)
+            tensor = ((ordered - mean) / std).astype(self.type, copy=False)
+        if not self.channels_last:
+            tensor = tensor.transpose(2, 0, 1)
+        return np.ascontiguousarray(tensor[None] if self.batched else tensor)
+
+
+def _open_size(metadata: Mapping[str, str]) -> tuple[int, int]:
+    """Height and width for a graph that leaves them open: those it was exported with, where it says so."""
+    try:
+        height, width = ast.literal_eval(metadata.get("imgsz", ""))
+        return int(height), int(width)
+    except (ValueError, SyntaxError, TypeError):
+        return OPEN_SIDE, OPEN_SIDE
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
