@@ -281,12 +281,65 @@ def weak_network(size):
     return network
 
 
-def test_a_graph_that_differs_from_torch_is_not_kept(tmp_path):
-    """Heatmaps of ten million differ by more than 1e-4 from any other way to add them up. An earlier file stays."""
-    (tmp_path / "small.onnx").write_bytes(b"earlier")
+class Moody(Small):
+    """A network that gives something else each time, so that no graph can agree with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) + 0.001 * self.calls
+
+    def __deepcopy__(self, memo):
+        return Small()
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "xml", "pt"])
+def test_a_graph_that_differs_from_torch_is_not_kept(tmp_path, suffix):
+    """An earlier file stays."""
+    if suffix == "xml":
+        pytest.importorskip("openvino")
+    (tmp_path / f"small.{suffix}").write_bytes(b"earlier")
     with pytest.raises(WeightsError, match=r"the exported graph differs from PyTorch by .* so it was not kept"):
-        export_checked(weak_network(1e7), SMALL_SPEC, tmp_path / "small.onnx")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("small.onnx", b"earlier")]
+        export_checked(Moody(), SMALL_SPEC, tmp_path / f"small.{suffix}")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"small.{suffix}", b"earlier")]
+
+
+def test_untrained_networks_with_huge_heatmaps_are_exported(tmp_path):
+    """Heatmaps of ten million differ by more than 1e-4 from any other way to add them up, and by next to nothing."""
+    parity = export_checked(weak_network(1e7), SMALL_SPEC, tmp_path / "small.onnx")
+    assert parity.reach > 1e6
+    assert parity.heatmaps < 1e-5 * parity.reach
+
+
+@pytest.mark.parametrize(("suffix", "files"), [("pt", ["small.pt"]), ("xml", ["small.bin", "small.xml"])])
+def test_every_format_agrees_with_torch_and_is_written_whole(tmp_path, suffix, files):
+    if suffix == "xml":
+        pytest.importorskip("openvino")
+    network = randomise(LPN((1, 1, 1, 1), 3).eval())
+    parity = export_checked(network, SMALL_SPEC, tmp_path / f"small.{suffix}", random_crops(3, SMALL_SPEC))
+    assert parity.holds
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+
+def test_torchscript_carries_the_spec_and_takes_any_batch(tmp_path):
+    network = randomise(LPN((1, 1, 1, 1), 3).eval())
+    export_checked(network, SMALL_SPEC, tmp_path / "small.pt")
+    extra = {"lightpose": ""}
+    graph = torch.jit.load(tmp_path / "small.pt", _extra_files=extra)
+    assert ModelSpec.from_json(extra["lightpose"]) == SMALL_SPEC
+    for count in (1, 5):
+        crops = random_crops(count, SMALL_SPEC)
+        heatmaps, keypoints = graph(torch.from_numpy(crops))
+        np.testing.assert_allclose(heatmaps.numpy(), TorchRuntime(network, SMALL_SPEC).heatmaps(crops), atol=1e-4)
+        assert keypoints.shape == (count, 3, 3)
+
+
+def test_a_suffix_of_no_format_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match=r"small\.tflite must end in \.onnx, \.xml, \.pt or \.safetensors"):
+        export_checked(Small(), SMALL_SPEC, tmp_path / "small.tflite")
 
 
 def test_a_graph_that_gives_no_numbers_is_not_kept(tmp_path):

@@ -9,13 +9,14 @@ from torch import nn
 from lightpose.errors import ConfigError
 from lightpose.models.blocks import initialise_kaiming
 from lightpose.models.cpn import cpn50
+from lightpose.models.detector import PersonDetector, lpn50_person
 from lightpose.models.hourglass import hourglass8
 from lightpose.models.hrnet import hrnet_w32, hrnet_w48
 from lightpose.models.lpn import lpn50, lpn101, lpn152
 from lightpose.models.simple_baseline import simple50, simple101, simple152
-from lightpose.types import ModelSpec
+from lightpose.types import DetectorSpec, ModelSpec
 
-__all__ = ["MODELS", "build", "check_input", "initialise_kaiming"]
+__all__ = ["DETECTORS", "MODELS", "build", "build_detector", "check_input", "initialise_kaiming"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lpn50": lpn50,
@@ -32,6 +33,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 """Each gives heatmaps (N, joints, H/4, W/4) of (N, 3, H, W); hourglass8 and cpn50 a tuple of them in training mode, the
 last the answer."""
 
+DETECTORS: dict[str, Callable[..., PersonDetector]] = {"lpn50_person": lpn50_person}
+"""Person detectors; each takes its own options and gives a Detection of (N, 3, H, W)."""
+
 
 def build(spec: ModelSpec) -> nn.Module:
     """The untrained network that a spec describes.
@@ -46,6 +50,16 @@ def build(spec: ModelSpec) -> nn.Module:
         raise ConfigError(f"model {spec.model!r} does not take the options {spec.options}: {error}") from error
     check_input(spec.model, network, spec.input_hw)
     return network
+
+
+def build_detector(spec: DetectorSpec) -> PersonDetector:
+    """The untrained detector that a spec describes. Raises ConfigError if it names an unknown one or option."""
+    if spec.model not in DETECTORS:
+        raise ConfigError(f"unknown detector {spec.model!r}; use {', '.join(DETECTORS)}")
+    try:
+        return DETECTORS[spec.model](**spec.options)
+    except TypeError as error:
+        raise ConfigError(f"detector {spec.model!r} does not take the options {spec.options}: {error}") from error
 
 
 def check_input(name: str, network: nn.Module, input_hw: tuple[int, int]) -> None:

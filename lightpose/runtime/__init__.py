@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
+import numpy as np
+
+from lightpose.errors import ShapeError
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 
-__all__ = ["Runtime"]
+__all__ = ["EngineName", "ModeName", "Runtime", "check_crops"]
+
+EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
+ModeName = Literal["latency", "throughput"]
+"""latency: all cores on one batch. throughput: a batch is split, and the parts run side by side."""
 
 
 class Runtime(Protocol):
@@ -22,3 +29,10 @@ class Runtime(Protocol):
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         """(N, H, W, 3) uint8 RGB, H and W of the spec → heatmaps (N, K, h, w)."""
+
+
+def check_crops(crops: ImageArray, spec: ModelSpec) -> None:
+    """Raise ShapeError unless crops are uint8 of the spec's size."""
+    wanted = (*spec.input_hw, 3)
+    if crops.shape[1:] != wanted or crops.dtype != np.uint8:
+        raise ShapeError(f"crops must be uint8 of shape (N, {wanted[0]}, {wanted[1]}, 3); got {crops.shape}")

@@ -1,4 +1,4 @@
-"""The PyTorch engine, and the network as it is exported: uint8 RGB in, heatmaps and keypoints out."""
+"""The PyTorch engine, and networks as they are exported: uint8 RGB in, keypoints or boxes out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from lightpose.codec import soft_argmax
 from lightpose.geometry import heatmap_scale
-from lightpose.types import FloatArray, ImageArray, ModelSpec
+from lightpose.models.detector import decode
+from lightpose.runtime.threads import choose_threads
+from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["CropNetwork", "Normalise", "TorchRuntime"]
+__all__ = ["CropNetwork", "DetectorNetwork", "Normalise", "TorchRuntime", "limit_threads"]
 
 
 class Normalise(nn.Module):
@@ -19,7 +21,7 @@ class Normalise(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
         super().__init__()
         self.register_buffer("shift", 255 * torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std)[:, None, None]), persistent=False)
@@ -47,6 +49,28 @@ class CropNetwork(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         heatmaps = self.network(self.normalise(crops.permute(0, 3, 1, 2).float()))
         return heatmaps, soft_argmax(heatmaps, self.beta) * self.to_crop
+
+
+class DetectorNetwork(nn.Module):
+    """(N, H, W, 3) uint8 RGB pictures → boxes (N, 300, 4) left, top, right, bottom in input pixels, scores (N, 300).
+
+    They are the best local maxima of the centre heatmap, the surest first; duplicates are still to be dropped.
+    """
+
+    def __init__(self, network: nn.Module, spec: DetectorSpec) -> None:
+        super().__init__()
+        self.normalise = Normalise(spec)
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        normal = self.normalise(images.permute(0, 3, 1, 2).float())
+        return decode(self.network(normal.contiguous(memory_format=torch.channels_last)))
+
+
+def limit_threads(threads: int) -> None:
+    """Let PyTorch use that many threads, in this whole process; 0 leaves it as it is. Raises ConfigError below 0."""
+    if count := threads and choose_threads(threads):
+        torch.set_num_threads(count)
 
 
 class TorchRuntime:

@@ -1,0 +1,94 @@
+"""Counting usable cores, on systems made of files."""
+
+import os
+
+import pytest
+
+from lightpose.errors import ConfigError
+from lightpose.runtime.threads import choose_threads, usable_cores
+
+
+def machine(root, siblings, files=None):
+    """A root folder with CPUs 0, 1, …, each with its list of sibling threads, and other files."""
+    for cpu, shared in enumerate(siblings):
+        files = {f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list": f"{shared}\n", **(files or {})}
+    for name, content in (files or {}).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+TWICE = ["0,4", "1,5", "2,6", "3,7"] * 2
+"""Four cores of two threads each."""
+
+
+@pytest.mark.parametrize(
+    ("cpus", "cores"),
+    [(range(8), 4), ([0, 4], 1), ([0, 1], 2), ([3, 4, 5, 7], 3)],
+    ids=["all", "both threads of one core", "two cores", "three cores"],
+)
+def test_threads_of_one_core_count_once(tmp_path, cpus, cores):
+    assert usable_cores(cpus, machine(tmp_path, TWICE)) == cores
+
+
+def test_without_topology_every_cpu_is_a_core(tmp_path):
+    assert usable_cores(range(6), tmp_path) == 6
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"),
+    [("max 100000", 4), ("200000 100000", 2), ("350000 100000", 3), ("50000 100000", 1), ("900000 100000", 4)],
+)
+def test_the_quota_of_a_container_holds_in_version_2(tmp_path, limit, cores):
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": limit}
+    assert usable_cores(range(8), machine(tmp_path, TWICE, files)) == cores
+
+
+def test_the_narrowest_group_on_the_way_up_counts(tmp_path):
+    files = {
+        "proc/self/cgroup": "0::/site.slice/job\n",
+        "sys/fs/cgroup/site.slice/cpu.max": "200000 100000",
+        "sys/fs/cgroup/site.slice/job/cpu.max": "max 100000",
+    }
+    assert usable_cores(range(8), machine(tmp_path, TWICE, files)) == 2
+
+
+@pytest.mark.parametrize("mount", ["cpu,cpuacct", "cpu"])
+@pytest.mark.parametrize("inside", ["", "docker/4f/"], ids=["top", "own folder"])
+def test_the_quota_of_a_container_holds_in_version_1(tmp_path, mount, inside):
+    folder = f"sys/fs/cgroup/{mount}/{inside}"
+    files = {
+        "proc/self/cgroup": "5:memory:/docker/4f\n4:cpu,cpuacct:/docker/4f\n",
+        f"{folder}cpu.cfs_quota_us": "300000\n",
+        f"{folder}cpu.cfs_period_us": "100000\n",
+    }
+    assert usable_cores(range(8), machine(tmp_path, TWICE, files)) == 3
+
+
+def test_no_quota_in_version_1_is_none(tmp_path):
+    files = {
+        "proc/self/cgroup": "1:cpu:/\n",
+        "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+        "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+    }
+    assert usable_cores(range(8), machine(tmp_path, TWICE, files)) == 4
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "0::", "0:/:\n:::\n", "200000", "0 0", "a b"])
+def test_strange_files_limit_nothing(tmp_path, content):
+    files = {"proc/self/cgroup": content if ":" in content else "0::/", "sys/fs/cgroup/cpu.max": content}
+    assert usable_cores(range(8), machine(tmp_path, TWICE, files)) == 4
+
+
+def test_a_number_that_is_given_is_taken_as_it_is():
+    assert choose_threads(3) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell")
+def test_here_there_is_a_core_at_least_and_no_more_than_the_process_may_use():
+    assert 1 <= choose_threads() <= len(os.sched_getaffinity(0))
+
+
+def test_fewer_than_no_threads_are_refused():
+    with pytest.raises(ConfigError, match="threads must not be below 0, not -1"):
+        choose_threads(-1)

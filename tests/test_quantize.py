@@ -1,0 +1,131 @@
+"""Networks in int8, end to end on the bundled weights and the photos that the project brings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightpose.errors import ConfigError, ImageError, WeightsError
+from lightpose.runtime.onnx import OnnxRuntime
+from lightpose.sample import sample_crops
+from lightpose.types import ModelSpec
+from lightpose.weights import DEFAULT, find_weights
+from tests.helpers import ColorRuntime
+
+PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
+
+pytest.importorskip("openvino")
+pytest.importorskip("nncf")
+from lightpose.quantize import compare_keypoints, compare_speed, quantize  # noqa: E402
+from lightpose.runtime.openvino import OpenVinoRuntime  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def original():
+    return OnnxRuntime(find_weights(DEFAULT), threads=1)
+
+
+@pytest.fixture(scope="module")
+def crops(original):
+    return sample_crops(PHOTOS, original.spec, 3, boxes=PHOTOS / "boxes.json")
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory, crops):
+    """Calibrated on the very crops that it is compared on, which is enough to see the machinery work."""
+    path = tmp_path_factory.mktemp("int8") / "net.xml"
+    return path, quantize(DEFAULT, path, crops, crops, max_shift_px=4)
+
+
+def test_int8_weights_take_less_than_half_the_size(quantized):
+    path, _ = quantized
+    assert sorted(file.name for file in path.parent.iterdir()) == ["net.bin", "net.xml"]
+    assert path.with_suffix(".bin").stat().st_size < find_weights(DEFAULT).stat().st_size / 2
+
+
+def test_the_shift_is_the_mean_distance_over_sure_joints(quantized, original, crops):
+    path, shift = quantized
+    runtime = OpenVinoRuntime(path, 1)
+    assert runtime.spec == original.spec
+    here, there = (np.concatenate([each.keypoints(crop[None]) for crop in crops]) for each in (original, runtime))
+    distances = [
+        float(np.hypot(*(a - b)[:2])) for first, second in zip(here, there, strict=True)
+        for a, b in zip(first, second, strict=True) if a[2] > 0.2
+    ]  # fmt: skip
+    assert shift.crops == 3
+    assert shift.joints == len(distances) > 10
+    assert shift.mean_px == pytest.approx(np.mean(distances), abs=0.05)
+    assert 0 < shift.mean_px < 4
+    assert shift.p95_px >= shift.mean_px / 2
+
+
+def test_heatmaps_come_from_a_float_convolution(quantized, crops):
+    """Quantized, they would take at most 256 values a joint."""
+    heatmaps = OpenVinoRuntime(quantized[0], 1).heatmaps(crops[:1])
+    assert min(len(np.unique(joint)) for joint in heatmaps[0]) > 300
+
+
+def test_a_network_that_moves_too_much_is_not_kept(tmp_path):
+    """A small one, for which NNCF takes a second."""
+    pytest.importorskip("torch")
+    from lightpose.export import export_onnx
+    from lightpose.models.lpn import LPN
+    from tests.test_export import SMALL_SPEC, random_crops, randomise
+
+    crops = random_crops(2, SMALL_SPEC)
+    export_onnx(randomise(LPN((1, 1, 1, 1), 3).eval()), SMALL_SPEC, tmp_path / "net.onnx")
+    with pytest.raises(WeightsError, match=r"moved by .* px in the mean, more than 1e-09, so it was not kept"):
+        quantize(tmp_path / "net.onnx", tmp_path / "net.xml", crops, crops, max_shift_px=1e-9)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_what_cannot_be_quantized_is_refused_before_the_work(tmp_path, crops):
+    (tmp_path / "net.safetensors").write_bytes(b"")
+    (tmp_path / "net.onnx").write_bytes(b"no graph")
+    for model, out, some, px, text in (
+        (DEFAULT, "net.onnx", crops, 1, r"net\.onnx must end in \.xml"),
+        (tmp_path / "net.safetensors", "net.xml", crops, 1, "must be exported first: lightpose export"),
+        (DEFAULT, "net.xml", crops[:0], 1, "need a crop each at least"),
+        (DEFAULT, "net.xml", crops, 0, "must be above 0 px"),
+        (tmp_path / "net.onnx", "net.xml", crops, 1, "is not a whole ONNX file"),
+    ):
+        with pytest.raises((ConfigError, WeightsError), match=text):
+            quantize(model, tmp_path / out, some, crops, px)
+
+
+def test_a_network_does_not_move_against_itself(original, crops):
+    shift = compare_keypoints(original, original, crops)
+    assert (shift.mean_px, shift.p95_px, shift.heatmaps) == (0, 0, 0)
+
+
+def test_nothing_is_judged_where_no_joint_is_sure(original):
+    empty = ColorRuntime(ModelSpec("colors", original.spec.skeleton), np.full((17, 3), 255))
+    with pytest.raises(WeightsError, match=r"no joint scores above 0\.2"):
+        compare_keypoints(empty, empty, np.zeros((1, 256, 192, 3), np.uint8))
+
+
+def test_speed_is_the_ratio_of_two_medians(original, crops):
+    speed = compare_speed(original, original, crops, rounds=2)
+    assert speed.ratio == speed.before_ms / speed.after_ms > 0
+
+
+def test_crops_are_drawn_from_a_labelled_file(drawn, original):
+    found = sample_crops(drawn.annotations, original.spec, 3, images=drawn.images)
+    assert found.shape == (3, 256, 192, 3)
+    assert len({crop.tobytes() for crop in found}) == 3
+    np.testing.assert_array_equal(found, sample_crops(drawn.annotations, original.spec, 3, images=drawn.images))
+    assert len(sample_crops(drawn.annotations, original.spec, 99, images=drawn.images)) == 4
+
+
+def test_crops_come_from_pictures_taken_whole_and_broken_ones_are_passed_over(tmp_path, original):
+    (tmp_path / "a.png").write_bytes((PHOTOS / "photographer.png").read_bytes())
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    assert len(sample_crops(tmp_path, original.spec, 9)) == 1
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ImageError, match="gives no crop of a person"):
+        sample_crops(tmp_path, original.spec, 9)
+
+
+def test_a_labelled_file_needs_its_pictures(drawn, original):
+    with pytest.raises(ConfigError, match="is an annotation file; name the folder of its pictures too"):
+        sample_crops(drawn.annotations, original.spec, 9)
