@@ -25,10 +25,12 @@ from lightpose.data.augment import AugmentConfig
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import open_store
 from lightpose.geometry import crop_regions, region_matrices, transform_points
-from lightpose.train.batches import Batch, Batches, Share
+from lightpose.train.batches import Batch, Batches
 from lightpose.train.config import DataConfig, ModelConfig, OptimConfig, SourceConfig, TrainConfig
 from lightpose.train.distributed import World, choose_device
 from lightpose.train.learner import Learner
+from lightpose.train.pose import PoseTask
+from lightpose.train.sampling import Share
 from lightpose.types import ModelSpec, Person
 
 PAPER_EPOCHS, COCO_PERSONS = 690, 149_813
@@ -91,7 +93,7 @@ def config_of(options: Options) -> TrainConfig:
     """A run of the paper's kind."""
     source = SourceConfig(str(options.annotations), str(options.images))
     return TrainConfig(
-        DataConfig((source,), source),
+        data=DataConfig((source,), source),
         out="",
         model=ModelConfig(options.model, input_hw=options.input_hw),
         optim=OptimConfig(batch=options.batch),
@@ -125,7 +127,7 @@ def main(options: Options) -> None:
     cv2.setNumThreads(1)
     config, device = config_of(options), choose_device(options.device)
     spec = config.model.spec()
-    learner = Learner(config, spec, World(), device)
+    learner = Learner(config, PoseTask(config, device), World(), device)
     mine, theirs = ours(options, config, spec, device), conventional(options, config, spec, device)
     same = next(mine)
     roads: dict[str, Iterator[list[Batch]]] = {

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ __all__ = [
     "Boxes",
     "ColorOrder",
     "DecoderName",
+    "DetectorSpec",
     "FloatArray",
     "GeometryName",
     "ImageArray",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 SPEC_KEY = "lightpose"
-"""Name under which a weights file's metadata holds its `ModelSpec`, in safetensors and ONNX files alike."""
+"""Name under which a weights file's metadata holds its `ModelSpec` or `DetectorSpec`, in safetensors and ONNX files."""
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
@@ -145,15 +146,9 @@ class ModelSpec:
     stride: int = 4
 
     def __post_init__(self) -> None:
-        if len(self.input_hw) != 2 or any(side < 16 or side % 16 for side in self.input_hw):
-            raise ConfigError(f"input_hw {self.input_hw} must be two multiples of 16, such as (256, 192)")
-        for name, known in (("color_order", ColorOrder), ("geometry", GeometryName), ("decoder", DecoderName)):
-            if getattr(self, name) not in get_args(known):
-                raise ConfigError(f"{name} {getattr(self, name)!r} is unknown; use {', '.join(get_args(known))}")
-        for name, least in (("mean", -math.inf), ("std", 0)):
-            values = getattr(self, name)
-            if len(values) != 3 or not all(math.isfinite(v) and v > least for v in values):
-                raise ConfigError(f"{name} {values} must be three finite numbers" + (", above 0" if least == 0 else ""))
+        _check_input(self, "(256, 192)")
+        for name, known in (("geometry", GeometryName), ("decoder", DecoderName)):
+            _check_choice(self, name, known)
         for name in ("beta", "sigma", "stride"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -172,6 +167,8 @@ class ModelSpec:
         """The spec written by `to_json`. Raises WeightsError if it is not one."""
         try:
             table = json.loads(text)
+            if table.get("kind") == "detector":
+                raise WeightsError("this is a person detector, not a pose network; give it to --detector")
             skeleton = table.pop("skeleton")
             limbs = tuple((a, b) for a, b in skeleton["limbs"])
             table["skeleton"] = Skeleton(skeleton["name"], tuple(skeleton["joints"]), limbs, tuple(skeleton["sigmas"]))
@@ -180,3 +177,64 @@ class ModelSpec:
             return cls(**table)
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError, SkeletonError) as error:
             raise WeightsError(f"the model's description is damaged or from another version ({error})") from error
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """What a person detector's file says of it, as `ModelSpec` does of a pose network.
+
+    model, options: the row of the DETECTORS table and its arguments. input_hw: size of its input in pixels, divisible
+    by 32; a picture is shrunk or enlarged to fit, put at the top left, and the rest filled with `pad` (grey, 0 to 255).
+    color_order, mean, std: see ModelSpec. threshold: boxes that score less are left out unless the user says otherwise.
+    labels: what it finds.
+    """
+
+    model: str
+    input_hw: tuple[int, int] = (320, 320)
+    options: dict[str, bool | int] = field(default_factory=dict)
+    color_order: ColorOrder = "rgb"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    pad: int = 114
+    threshold: float = 0.3
+    labels: tuple[str, ...] = ("person",)
+
+    def __post_init__(self) -> None:
+        _check_input(self, "(320, 320)", 32)
+        if not 0 <= self.pad <= 255:
+            raise ConfigError(f"pad must be a grey from 0 to 255, not {self.pad}")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold must be in [0, 1], not {self.threshold}")
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back."""
+        return json.dumps({"kind": "detector", **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> DetectorSpec:
+        """The spec written by `to_json`. Raises WeightsError if it is not one, such as that of a pose network."""
+        try:
+            table = json.loads(text)
+            if table.pop("kind", "pose") != "detector":
+                raise WeightsError("this is a pose network, not a person detector; give it to --model")
+            for name in ("input_hw", "mean", "std", "labels"):
+                table[name] = tuple(table[name])
+            return cls(**table)
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            raise WeightsError(f"the detector's description is damaged or from another version ({error})") from error
+
+
+def _check_input(spec: ModelSpec | DetectorSpec, example: str, multiple: int = 16) -> None:
+    """Raise ConfigError unless a spec's input size, colour order, mean and spread are ones."""
+    if len(spec.input_hw) != 2 or any(side < multiple or side % multiple for side in spec.input_hw):
+        raise ConfigError(f"input_hw {spec.input_hw} must be two multiples of {multiple}, such as {example}")
+    _check_choice(spec, "color_order", ColorOrder)
+    for name, least in (("mean", -math.inf), ("std", 0)):
+        values = getattr(spec, name)
+        if len(values) != 3 or not all(math.isfinite(v) and v > least for v in values):
+            raise ConfigError(f"{name} {values} must be three finite numbers" + (", above 0" if least == 0 else ""))
+
+
+def _check_choice(spec: object, name: str, known: Any) -> None:
+    if getattr(spec, name) not in get_args(known):
+        raise ConfigError(f"{name} {getattr(spec, name)!r} is unknown; use {', '.join(get_args(known))}")

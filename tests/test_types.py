@@ -1,4 +1,4 @@
-"""What Boxes and ModelSpec accept, refuse, and carry through JSON."""
+"""What Boxes, ModelSpec and DetectorSpec accept, refuse, and carry through JSON."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from lightpose.errors import BoxesError, ConfigError, LightposeError, WeightsError
 from lightpose.skeletons import COCO17, Skeleton
-from lightpose.types import Boxes, ModelSpec, Poses
+from lightpose.types import Boxes, DetectorSpec, ModelSpec, Poses
 
 SPEC = ModelSpec("lpn50", COCO17)
 ODD_SPEC = ModelSpec(
@@ -174,3 +174,45 @@ def test_a_spec_without_a_field_that_has_no_default_in_files_is_called_damaged(m
 @pytest.mark.parametrize("error", [BoxesError, ConfigError, WeightsError])
 def test_every_error_is_a_lightpose_error(error):
     assert issubclass(error, LightposeError)
+
+
+DETECTOR = DetectorSpec(
+    "lpn50_person", (416, 320), {"stride": 8}, "bgr", (0.1, 0.2, 0.3), (1.0, 2.0, 1 / 3), 0, 0.45, ("person", "dog")
+)
+
+
+@pytest.mark.parametrize("spec", [DetectorSpec("lpn50_person"), DETECTOR])
+def test_a_detectors_spec_comes_back_from_json_unchanged(spec):
+    assert DetectorSpec.from_json(spec.to_json()) == spec
+    assert json.loads(spec.to_json())["kind"] == "detector"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"input_hw": (320, 336)}, r"input_hw \(320, 336\) must be two multiples of 32, such as \(320, 320\)"),
+        ({"pad": 256}, "pad must be a grey from 0 to 255, not 256"),
+        ({"threshold": 1.5}, r"threshold must be in \[0, 1\], not 1.5"),
+        ({"color_order": "rbg"}, "color_order 'rbg' is unknown; use rgb, bgr"),
+        ({"std": (1, 1, 0)}, "std .* must be three finite numbers, above 0"),
+    ],
+)
+def test_a_wrong_value_of_a_detectors_spec_is_refused_in_code_and_in_a_file(change, text):
+    with pytest.raises(ConfigError, match=text):
+        dataclasses.replace(DETECTOR, **change)
+    table = {**json.loads(DETECTOR.to_json()), **change}
+    with pytest.raises(WeightsError, match=f"the detector's description is damaged .*{text}"):
+        DetectorSpec.from_json(json.dumps(table))
+
+
+def test_each_spec_refuses_the_others_json_and_says_where_it_belongs():
+    with pytest.raises(WeightsError, match="this is a person detector, not a pose network; give it to --detector"):
+        ModelSpec.from_json(DETECTOR.to_json())
+    with pytest.raises(WeightsError, match="this is a pose network, not a person detector; give it to --model"):
+        DetectorSpec.from_json(SPEC.to_json())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"kind": "detector"}', '{"kind": "detector", "model": 3, "std": 1}'])
+def test_text_that_is_no_detectors_spec_is_called_damaged(text):
+    with pytest.raises(WeightsError, match="description is damaged or from another version"):
+        DetectorSpec.from_json(text)

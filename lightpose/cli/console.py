@@ -1,14 +1,25 @@
-"""Progress bars and tables for all commands."""
+"""Progress bars and checks for all commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["bars", "counting"]
+from lightpose.errors import ConfigError
+
+__all__ = ["bars", "check_place", "counting"]
+
+
+def check_place(path: Path) -> None:
+    """Raise ConfigError if no file can be written there, so that this is known before the work."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file in it")
 
 
 def bars(shown: bool = True) -> Progress:

@@ -13,23 +13,18 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from lightpose.cli.console import bars
+from lightpose.paper.facts import STAGES
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lightpose.train.config import TrainConfig
+    from lightpose.train.detector_config import DetectorConfig
     from lightpose.train.report import Epoch, StageResult
     from lightpose.types import ImageArray
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of <malloc.h>."""
-
-PAPER_STAGES = {
-    "lpn50": (66.90, 67.73, 68.12, 68.28, 68.69, 68.89, 68.92),
-    "lpn101": (68.85, 69.34, 69.61, 69.78, 69.95, 70.15, 70.25),
-    "lpn152": (69.36, 69.87, 70.27, 70.57, 70.68, 70.86, 70.80),
-}
-"""AP after each stage on COCO val2017 with detected boxes (Table 4 of the paper)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Train:
         return 0
 
 
-def train(config: TrainConfig) -> None:
+def train(config: TrainConfig | DetectorConfig) -> None:
     """Train as configured, with progress on the terminal and in TensorBoard."""
     from lightpose.train.board import Board
     from lightpose.train.distributed import join
@@ -107,8 +102,9 @@ class _Console:
         self._progress.update(self._epoch, completed=step, total=steps, description=description, note=note)
 
     def evaluated(self, epoch: Epoch) -> None:
-        scores, pck = epoch.evaluation.scores, epoch.evaluation.pck()
-        figures = f"AP {100 * scores.ap:5.1f}  AP50 {100 * scores.ap50:5.1f}  PCK@0.1 {100 * pck:5.1f}"
+        from lightpose.train.report import FIGURES
+
+        figures = "  ".join(f"{FIGURES[name]} {100 * value:5.1f}" for name, value in epoch.figures.items())
         best = "  best" if epoch.best else ""
         self._progress.print(f"epoch {epoch.number + 1:4}  loss {epoch.loss:.4f}  {figures}{best}")
 
@@ -116,7 +112,7 @@ class _Console:
         """Nothing to show on a terminal."""
 
     def finished(self, stages: Sequence[StageResult]) -> None:
-        paper = PAPER_STAGES.get(self._model, ())
+        paper = STAGES.get(self._model, ())
         table = Table("stage", "best AP", "gain", "epoch", "paper, COCO", "paper's gain", title="stages")
         for result in stages:
             gain = f"{100 * (result.ap - stages[result.stage - 1].ap):+.2f}" if result.stage else ""

@@ -129,8 +129,8 @@ def draw_views(
     return Views(matrices, mirrored)
 
 
-def resample(crops: Tensor, matrices: NDArray[np.float64], input_hw: tuple[int, int]) -> Tensor:
-    """Cut network crops out of stored ones, bilinear, black outside.
+def resample(crops: Tensor, matrices: NDArray[np.float64], input_hw: tuple[int, int], fill: float = 0) -> Tensor:
+    """Cut network crops out of stored ones, bilinear; outside they are black, or that grey.
 
     crops: (N, S, S, 3) uint8. matrices: (N, 2, 3) stored → network crop. Returns (N, 3, H, W) float32 in [0, 255].
     """
@@ -140,20 +140,24 @@ def resample(crops: Tensor, matrices: NDArray[np.float64], input_hw: tuple[int, 
     to_grid = np.array([[2 / side_w, 0, 1 / side_w - 1], [0, 2 / side_h, 1 / side_h - 1]])
     bottom = np.broadcast_to(np.array([[[0.0, 0.0, 1.0]]]), (len(matrices), 1, 3))
     theta = to_grid @ np.concatenate([invert(matrices), bottom], axis=1) @ to_pixels
-    pixels = crops.permute(0, 3, 1, 2).float()
+    pixels = crops.permute(0, 3, 1, 2).float() - fill
     grid = functional.affine_grid(
         torch.from_numpy(theta).float().to(crops.device), [len(crops), 3, height, width], align_corners=False
     )
-    return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    found = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return found + fill
 
 
-def recolor(images: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
-    """Contrast and brightness changed for each picture and channel; images (N, 3, H, W) in [0, 255]."""
-    if config.color == 0:
+def recolor(images: Tensor, color: float, generator: np.random.Generator) -> Tensor:
+    """Contrast and brightness changed for each picture and channel; images (N, 3, H, W) in [0, 255].
+
+    color: standard deviation, see AugmentConfig.
+    """
+    if color == 0:
         return images
     shape = (len(images), 1, 1, 1)
     channels = (len(images), 3, 1, 1)
-    gain = np.exp(generator.normal(0, config.color, shape) + generator.normal(0, config.color / 2, channels))
-    lift = generator.normal(0, 100 * config.color, shape)
+    gain = np.exp(generator.normal(0, color, shape) + generator.normal(0, color / 2, channels))
+    lift = generator.normal(0, 100 * color, shape)
     gain_t, lift_t = (torch.from_numpy(value).float().to(images.device) for value in (gain, lift))
     return ((images - 128) * gain_t + 128 + lift_t).clamp(0, 255)

@@ -81,6 +81,17 @@ def read_coco(path: str | Path, images: str | Path) -> CocoFile:
     or a row has the wrong number of keypoints.
     """
     path = Path(path)
+    document = read_document(path)
+    category = _keypoint_category(path, document)
+    if type(category["id"]) is not int:
+        raise DataError(f"{path}: the category id {category['id']!r} is not a whole number")
+    skeleton = from_category(category)
+    check_annotations(path, document, category["id"], len(skeleton))
+    return CocoFile(path, Path(images), document, skeleton)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A COCO annotation file's content, its lists, keys, ids and picture sizes checked."""
     document = read_json(path)
     if not isinstance(document, dict):
         raise DataError(f"{path} is not a COCO annotation file: its top level is not an object")
@@ -97,12 +108,7 @@ def read_coco(path: str | Path, images: str | Path) -> CocoFile:
             raise DataError(f"{path}: image {image['id']} has the file_name {image['file_name']!r}, which is no text")
         if not (_numbers([image["height"], image["width"]], 2) and min(image["height"], image["width"]) > 0):
             raise DataError(f"{path}: image {image['id']} must have a height and width above 0")
-    category = _keypoint_category(path, document)
-    if type(category["id"]) is not int:
-        raise DataError(f"{path}: the category id {category['id']!r} is not a whole number")
-    skeleton = from_category(category)
-    _check_annotations(path, document, category["id"], len(skeleton))
-    return CocoFile(path, Path(images), document, skeleton)
+    return document
 
 
 def _keypoint_category(path: Path, document: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +139,10 @@ def _check_ids(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
         seen.add(row["id"])
 
 
-def _check_annotations(path: Path, document: dict[str, Any], keypoint_category: int, joints: int) -> None:
+def check_annotations(
+    path: Path, document: dict[str, Any], keypoint_category: int | None = None, joints: int = 0
+) -> None:
+    """keypoint_category: whose rows must have keypoints, those of that many joints; None for nobody's."""
     pictures = {image["id"] for image in document["images"]}
     categories = [category["id"] for category in document["categories"]]
     for row in document["annotations"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightpose.errors import MissingPackageError
 from lightpose.images import encode_image, write_aside
-from lightpose.train.report import Epoch, StageResult
+from lightpose.train.report import FIGURES, Epoch, StageResult
 from lightpose.types import ImageArray
 
 try:
@@ -49,9 +49,8 @@ class Board:
         self._scalar("train/learning_rate", lr)
 
     def evaluated(self, epoch: Epoch) -> None:
-        self._scalar("val/AP", epoch.evaluation.scores.ap)
-        self._scalar("val/AP50", epoch.evaluation.scores.ap50)
-        self._scalar("val/PCK@0.1", epoch.evaluation.pck())
+        for name, value in epoch.figures.items():
+            self._scalar(f"val/{FIGURES[name]}", value)
         self._scalar("train/epoch_loss", epoch.loss)
 
     def previewed(self, epoch: int, picture: ImageArray) -> None:

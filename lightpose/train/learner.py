@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor, nn
@@ -12,40 +12,31 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from lightpose.errors import ConfigError
-from lightpose.models import build, initialise_kaiming
 from lightpose.runtime.torch import Normalise
-from lightpose.train.batches import Batch
-from lightpose.train.config import TrainConfig
-from lightpose.train.distill import Teacher
 from lightpose.train.distributed import World
-from lightpose.train.loss import heatmap_loss
-from lightpose.types import ModelSpec
-from lightpose.weights.network import load_into
+from lightpose.train.run import RunConfig
+from lightpose.train.task import B, Task
 
 __all__ = ["Learner"]
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class Learner:
+class Learner(Generic[B]):
     """A network in training. `network` is the bare one, on the device; `answer` the one to evaluate and keep."""
 
-    def __init__(self, config: TrainConfig, spec: ModelSpec, world: World, device: torch.device) -> None:
-        self._config, self._world, self._device = config, world, device
+    def __init__(self, config: RunConfig, task: Task[B], world: World, device: torch.device) -> None:
+        self._config, self._task, self._world, self._device = config, task, world, device
         torch.manual_seed(config.seed)
-        network = build(spec)
-        if config.model.init == "kaiming":
-            initialise_kaiming(network)
-        elif config.model.init != "paper":
-            load_into(config.model.init, network, spec)
+        network = task.network()
         if config.optim.sync_bn:
             if device.type != "cuda":
                 raise ConfigError("optim.sync_bn needs GPUs; set it to false on a CPU")
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._normalise = Normalise(spec).to(device)
+        self._frozen = [_freeze(self.network, name) for name in config.optim.frozen]
+        self._normalise = Normalise(task.spec).to(device)
         self._half = _half_precision(config.amp, device)
-        self._teacher = Teacher(config.distill, spec, device) if config.distill.teacher else None
         self._trained = self._wrap()
         self.restart()
 
@@ -72,9 +63,11 @@ class Learner:
         parts: dict[str, Any] = {"network": self.network, "optimizer": self._optimizer, "scaler": self._scaler}
         return {**parts, "ema": self._ema} if self._ema is not None else parts
 
-    def step(self, batches: Sequence[Batch], rate: float) -> Tensor:
+    def step(self, batches: Sequence[B], rate: float) -> Tensor:
         """One step of the optimizer on a batch that comes in parts. Returns this process's part of the batch's loss."""
         self.network.train()
+        for module in self._frozen:
+            module.eval()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
@@ -94,15 +87,11 @@ class Learner:
             self._ema.update_parameters(self.network)
         return total
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: B) -> Tensor:
         images = self._normalise(batch.images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, self._half, enabled=self._half != torch.float32):
-            heatmaps = self._trained(images)
-        loss = heatmap_loss(heatmaps, batch.targets, batch.weights, self._config.loss)
-        if self._teacher is not None:
-            targets, weights = self._teacher(batch.images)
-            loss = loss + self._config.distill.weight * heatmap_loss(heatmaps, targets, weights, self._config.loss)
-        return loss
+            outputs = self._trained(images)
+        return self._task.loss(outputs, batch)
 
     def _wrap(self) -> nn.Module:
         """The network as it is called in training: spread over processes, compiled."""
@@ -117,6 +106,15 @@ class Learner:
         if unfinished and isinstance(self._trained, DistributedDataParallel):
             return self._trained.no_sync()
         return contextlib.nullcontext()
+
+
+def _freeze(network: nn.Module, name: str) -> nn.Module:
+    """The part of a network of that name, its weights fixed."""
+    try:
+        return network.get_submodule(name).requires_grad_(False)
+    except AttributeError as error:
+        known = ", ".join(name for name, _ in network.named_children())
+        raise ConfigError(f"optim.frozen names {name!r}, which the network does not have; it has {known}") from error
 
 
 def _half_precision(amp: str, device: torch.device) -> torch.dtype:

@@ -12,22 +12,19 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from lightpose.data.coco import CocoFile, read_coco
-from lightpose.data.crops import CropStore, open_store
 from lightpose.errors import DataError, TrainingError
-from lightpose.evaluate.coco import evaluate_given_boxes
 from lightpose.images import write_aside
-from lightpose.predict import PredictOptions
-from lightpose.runtime.torch import TorchRuntime
-from lightpose.train.batches import Batches, Share
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.config import TrainConfig
+from lightpose.train.detection import DetectionTask
+from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.distributed import World
 from lightpose.train.learner import Learner
-from lightpose.train.preview import preview
+from lightpose.train.pose import PoseTask
 from lightpose.train.report import Epoch, Report, StageResult
+from lightpose.train.sampling import Share
 from lightpose.train.schedule import Moment, learning_rate, moment, total_epochs
-from lightpose.types import ModelSpec
+from lightpose.train.task import Feed, Task
 from lightpose.weights.network import save_network
 
 __all__ = ["Trainer"]
@@ -44,30 +41,22 @@ class Trainer:
     starts. Given the same configuration, a run that was killed goes on where `last.pt` left it.
     """
 
-    def __init__(self, config: TrainConfig, report: Report, world: World, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig | DetectorConfig, report: Report, world: World, device: torch.device
+    ) -> None:
         self.config, self.report, self.world = config, report, world
-        self.spec: ModelSpec = config.model.spec()
         self.out = Path(config.out)
         self.progress = Progress()
         self._device = device
-        self._val = read_coco(config.data.val.annotations, config.data.val.images)
-        sources = [read_coco(source.annotations, source.images) for source in config.data.train]
-        optim = config.optim
-        self._learner = Learner(config, self.spec, world, device)
-        self._batches = Batches(
-            self._open_stores(sources),
-            config.data.train,
-            self.spec,
-            config.augment,
-            optim.batch,
-            config.seed,
-            config.model.exact_target,
-            device,
-            config.data.on_device,
+        self._task: Task[Any] = (
+            DetectionTask(config) if isinstance(config, DetectorConfig) else PoseTask(config, device)
         )
-        if self._batches.persons // len(self._batches) < world.size * optim.accumulate:
+        self._learner: Learner[Any] = Learner(config, self._task, world, device)
+        self._batches = self._feed()
+        optim = config.optim
+        if self._batches.shown // len(self._batches) < world.size * optim.accumulate:
             raise DataError(
-                f"a batch of {optim.batch} of the {self._batches.persons} persons of an epoch is less than one each "
+                f"a batch of {optim.batch} of the {self._batches.shown} persons of an epoch is less than one each "
                 f"for {world.size} processes with {optim.accumulate} parts; raise optim.batch or use fewer"
             )
 
@@ -88,23 +77,20 @@ class Trainer:
             self._save()
         return self.progress
 
-    def _open_stores(self, sources: list[CocoFile]) -> list[CropStore]:
-        """The crop stores; the first process of each machine makes what is missing."""
-        if self.world.local_rank == 0:
-            stores = [self._open(source) for source in sources]
+    def _feed(self) -> Feed[Any]:
+        """The training data; the first process of each machine stores what is missing, before the others."""
+        builds = self.world.local_rank == 0
+        verify = self.config.data.verify and builds
+        if not builds:
             self.world.wait()
-            return stores
-        self.world.wait()
-        return [self._open(source) for source in sources]
+        feed = self._task.feed(self._device, self._prepare, verify)
+        if builds:
+            self.world.wait()
+        return feed
 
-    def _open(self, source: CocoFile) -> CropStore:
-        def tell(done: int, total: int) -> None:
-            if self.world.first:
-                self.report.preparing(source.path.name, done, total)
-
-        spec, data = self.spec, self.config.data
-        verify = data.verify and self.world.local_rank == 0
-        return open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(data.store), tell, verify)
+    def _prepare(self, name: str, done: int, total: int) -> None:
+        if self.world.first:
+            self.report.preparing(name, done, total)
 
     def _resume(self) -> None:
         """Take up the run that `last.pt` holds, if there is one; the first process reads it for all."""
@@ -174,22 +160,20 @@ class Trainer:
         if not self.world.first:
             return
         progress, network = self.progress, self._learner.answer
-        runtime = TorchRuntime(network, self.spec)
-        evaluation = evaluate_given_boxes(self._val, runtime, PredictOptions(flip=True, batch=64))
-        score = evaluation.scores.ap
+        figures = self._task.evaluate(network)
+        score = figures["ap"]
         best = progress.stage_epoch < 0 or score > progress.stage_ap
         if best:
             progress.stage_ap, progress.stage_epoch = score, progress.epoch
             if self.config.plan.kind == "iterative":
-                save_network(self.out / f"stage_{now.stage}.safetensors", network, self.spec)
+                save_network(self.out / f"stage_{now.stage}.safetensors", network, self._task.spec)
         if progress.best_epoch < 0 or score > progress.best_ap:
             progress.best_ap, progress.best_epoch = score, progress.epoch
-            save_network(self.out / "best.safetensors", network, self.spec)
-        figures = {"ap": score, "ap50": evaluation.scores.ap50, "pck": evaluation.pck()}
+            save_network(self.out / "best.safetensors", network, self._task.spec)
         progress.epochs.append({"epoch": progress.epoch, "stage": now.stage, "loss": loss, **figures})
-        self.report.evaluated(Epoch(progress.epoch, now.stage, loss, evaluation, best))
+        self.report.evaluated(Epoch(progress.epoch, now.stage, loss, figures, best))
         if self.config.preview_every and ((now.epoch + 1) % self.config.preview_every == 0 or now.last):
-            self.report.previewed(progress.epoch, preview(self._val, runtime))
+            self.report.previewed(progress.epoch, self._task.preview(network))
 
     def _end_stage(self, stage: int) -> None:
         progress = self.progress
@@ -201,7 +185,8 @@ class Trainer:
         """Write the checkpoint, and what was measured as `log.json`."""
         if not self.world.first:
             return
-        log = {"model": self.spec.model, "epochs": self.progress.epochs, "stages": self.progress.stages}
+        progress, data = self.progress, self.config.data.val.annotations
+        log = {"model": self._task.spec.model, "data": data, "epochs": progress.epochs, "stages": progress.stages}
         # before the checkpoint, since a run whose checkpoint says that it is over writes no more
         write_aside(self.out / "log.json", json.dumps(log, indent=1).encode())
         save_checkpoint(self.out / "last.pt", self.progress, self._fingerprint(), self._learner.parts())

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lightpose.evaluate.coco import Evaluation
 from lightpose.types import ImageArray
 
-__all__ = ["Epoch", "Report", "Reports", "StageResult"]
+__all__ = ["FIGURES", "Epoch", "Report", "Reports", "StageResult"]
+
+FIGURES = {"ap": "AP", "ap50": "AP50", "pck": "PCK@0.1", "recall": "recall@0.5"}
+"""What people call the figures of an epoch."""
 
 
 @dataclass(frozen=True)
 class Epoch:
     """A validated epoch: its number in the whole run, from 0, its stage, its mean loss, what was measured.
 
-    best: whether its weights are the best of its stage and are kept for the next.
+    figures: in [0, 1], by the names in FIGURES. best: whether its weights are the best of its stage, kept for the next.
     """
 
     number: int
     stage: int
     loss: float
-    evaluation: Evaluation
+    figures: Mapping[str, float]
     best: bool
 
 
@@ -39,7 +41,7 @@ class Report(Protocol):
     """Somebody who is told of a run."""
 
     def preparing(self, name: str, done: int, total: int) -> None:
-        """That many persons of a data set have been cut out, or their checksums compared."""
+        """That many persons or pictures of a data set have been stored, or their checksums compared."""
 
     def resumed(self, epoch: int, step: int) -> None:
         """An earlier run is taken up here."""

@@ -10,22 +10,26 @@ from typing import Any, Literal, TypeVar
 
 from lightpose.errors import ConfigError
 
-__all__ = ["read_toml"]
+__all__ = ["fill", "read_toml"]
 
 Kind = TypeVar("Kind")
 
 
-def read_toml(path: str | Path, kind: type[Kind]) -> Kind:
-    """A dataclass, and those in it, filled from a TOML file.
-
-    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
-    """
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises ConfigError if there is none."""
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file ({error})") from error
+
+
+def fill(kind: type[Kind], table: dict[str, Any], path: str | Path) -> Kind:
+    """A dataclass, and those in it, filled from a TOML file's content. path: of the file, for errors.
+
+    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
+    """
     filled: Kind = _fill(kind, table, str(path), "")
     return filled
 

@@ -1,7 +1,8 @@
-"""Networks as safetensors files that carry their `ModelSpec`. Needs torch."""
+"""Networks as safetensors files that carry their `ModelSpec` or `DetectorSpec`. Needs torch."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.images import write_aside
-from lightpose.models import MODELS, build
-from lightpose.types import SPEC_KEY, ModelSpec
+from lightpose.models import MODELS, build, build_detector
+from lightpose.models.detector import PersonDetector
+from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec
 
 try:
     import safetensors
@@ -20,10 +22,10 @@ try:
 except ImportError as error:
     raise MissingPackageError("safetensors", "train") from error
 
-__all__ = ["load_into", "load_network", "save_network"]
+__all__ = ["is_detector", "load_detector", "load_into", "load_network", "save_network", "start_detector"]
 
 
-def save_network(path: str | Path, network: nn.Module, spec: ModelSpec, half: bool = False) -> None:
+def save_network(path: str | Path, network: nn.Module, spec: ModelSpec | DetectorSpec, half: bool = False) -> None:
     """Write a network's tensors and spec, whole or not at all. half: store as float16, half the size."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if half:
@@ -32,8 +34,8 @@ def save_network(path: str | Path, network: nn.Module, spec: ModelSpec, half: bo
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
-    """The network of a file, float32, in evaluation mode, and its spec. Raises WeightsError if it does not fit."""
-    spec, state = _read(Path(path))
+    """The pose network of a file, float32, in evaluation mode, and its spec. Raises WeightsError if it does not fit."""
+    spec, state = _read_pose(Path(path))
     try:
         network = build(spec)
     except ConfigError as error:
@@ -42,13 +44,47 @@ def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
     return network.eval(), spec
 
 
+def load_detector(path: str | Path) -> tuple[PersonDetector, DetectorSpec]:
+    """The person detector of a file, as `load_network`."""
+    text, state = _read(Path(path))
+    try:
+        spec = DetectorSpec.from_json(text)
+        network = build_detector(spec)
+    except ConfigError as error:
+        raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    _fill(network, state, Path(path))
+    return network.eval(), spec
+
+
+def is_detector(path: str | Path) -> bool:
+    """Whether a file holds a person detector rather than a pose network. Raises WeightsError if it holds neither."""
+    return _speaks_of_detector(_read(Path(path))[0])
+
+
+def start_detector(path: str | Path, network: PersonDetector) -> None:
+    """Start a detector from a file: of the same detector, or of a pose network that begins with the same layers.
+
+    Raises WeightsError if it does not fit.
+    """
+    text, state = _read(Path(path))
+    if not _speaks_of_detector(text):
+        fresh = network.state_dict()
+        shared = {name for name in fresh if name.startswith(("stem.", "layers."))}
+        if missing := shared - set(state):
+            raise WeightsError(f"{path} has no {min(missing)}: a detector starts from an LPN-50, or a detector like it")
+        state = {**fresh, **{name: state[name] for name in shared}}
+    _fill(network, state, Path(path))
+
+
 def load_into(path: str | Path, network: nn.Module, spec: ModelSpec) -> None:
     """Start a network from a file of the same architecture.
 
     Where the file has other joints, the outputs of those with the same name are taken over and the others left as they
     are. Raises WeightsError if the architectures differ.
     """
-    found, state = _read(Path(path))
+    found, state = _read_pose(Path(path))
     if found.skeleton.joints != spec.skeleton.joints:
         state = _match_joints(state, network.state_dict(), found, spec)
     _fill(network, state, Path(path))
@@ -88,7 +124,24 @@ def _joint_axes(spec: ModelSpec) -> dict[str, int]:
     }
 
 
-def _read(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+def _speaks_of_detector(text: str) -> bool:
+    """Whether a description is that of a detector; one that is damaged is left to whoever reads it."""
+    try:
+        return bool(json.loads(text)["kind"] == "detector")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _read_pose(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+    text, state = _read(path)
+    try:
+        return ModelSpec.from_json(text), state
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The description in a file, still as text, and its tensors."""
     try:
         with safetensors.safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -101,7 +154,7 @@ def _read(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
         raise WeightsError(
             f"{path} does not say which model, joints and input it is for; it was not written by lightpose"
         )
-    return ModelSpec.from_json(metadata[SPEC_KEY]), state
+    return metadata[SPEC_KEY], state
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:

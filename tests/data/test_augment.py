@@ -160,7 +160,7 @@ def test_inputs_are_left_alone():
     images = resample(crops, views.matrices, INPUT_HW)
     pixels = images.clone()
     views.points(points, visibility, (1, 0))
-    recolor(images, AugmentConfig(color=0.2), np.random.default_rng(0))
+    recolor(images, 0.2, np.random.default_rng(0))
     for value, old in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(value, old)
     assert torch.equal(images, pixels)
@@ -168,12 +168,12 @@ def test_inputs_are_left_alone():
 
 def test_without_a_colour_spread_colours_stay():
     images = torch.rand(2, 3, 8, 8) * 255
-    assert torch.equal(recolor(images, AugmentConfig(), np.random.default_rng(0)), images)
+    assert torch.equal(recolor(images, 0.0, np.random.default_rng(0)), images)
 
 
 def test_recolouring_is_a_straight_line_for_each_channel_cut_off_at_black_and_white():
     images = torch.arange(256.0).expand(40, 3, 1, 256)
-    found = recolor(images, AugmentConfig(color=0.2), np.random.default_rng(0)).numpy()
+    found = recolor(images, 0.2, np.random.default_rng(0)).numpy()
     assert found.min() >= 0
     assert found.max() <= 255
     slopes = []

@@ -44,7 +44,7 @@ class Diary:
         self.steps.append((epoch, step, steps, loss, lr))
 
     def evaluated(self, epoch):
-        self.evaluations.append((epoch.number, epoch.loss, epoch.evaluation.scores.ap, epoch.best))
+        self.evaluations.append((epoch.number, epoch.loss, epoch.figures["ap"], epoch.best))
 
     def previewed(self, epoch, picture):
         self.previews.append((epoch, picture))

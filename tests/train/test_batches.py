@@ -15,9 +15,10 @@ from lightpose.data.crops import CropStore, open_store  # noqa: E402
 from lightpose.errors import DataError  # noqa: E402
 from lightpose.geometry import crop_span, heatmap_scale  # noqa: E402
 from lightpose.skeletons import COCO17, Skeleton  # noqa: E402
-from lightpose.train.batches import Batches, Share  # noqa: E402
+from lightpose.train.batches import Batches  # noqa: E402
 from lightpose.train.config import SourceConfig  # noqa: E402
 from lightpose.train.loss import LossConfig, heatmap_loss  # noqa: E402
+from lightpose.train.sampling import Share  # noqa: E402
 from lightpose.types import ModelSpec  # noqa: E402
 from tests.data.test_augment import centroids, dots  # noqa: E402
 from tests.helpers import draw_set  # noqa: E402
@@ -51,7 +52,7 @@ def persons(steps):
 
 def test_an_epoch_shows_everybody_as_often_as_asked(stores):
     batches = batches_of(stores)
-    assert (len(batches), batches.persons) == (2, 10)
+    assert (len(batches), batches.shown) == (2, 10)
     shown = batches.order(epoch=0)
     assert [step.shape for step in shown] == [(5, 2)] * 2
     assert persons(shown) == {**{(0, n): 2 for n in range(4)}, **{(1, n): 1 for n in range(2)}}
@@ -74,7 +75,7 @@ def test_persons_are_spread_evenly_over_the_steps_and_nobody_is_left_out(stores,
 def test_of_a_broken_repeat_another_part_is_drawn_every_epoch(stores):
     """2.5 of four persons is everybody twice and two of them again; 0.5 of two is one of them."""
     batches = batches_of(stores, repeat=(2.5, 0.5), batch=4)
-    assert batches.persons == 11
+    assert batches.shown == 11
     drawn = set()
     for epoch in range(20):
         shown = persons(batches.order(epoch))

@@ -184,7 +184,7 @@ def test_every_example_can_be_read(path):
 
 
 BAD = {
-    "unknown top key": ("epochs = 3\n" + SHORTEST, r"run\.toml: unknown key epochs; known are data, out, model"),
+    "unknown top key": ("epochs = 3\n" + SHORTEST, r"run\.toml: unknown key epochs; known are out, optim, plan"),
     "unknown key": (SHORTEST + "[optim]\nrate = 1", r"unknown key optim\.rate; known are optimizer, lr"),
     "unknown key of a source": (SHORTEST + "weight = 2", r"unknown key data\.val\.weight; known are annotations"),
     "unknown key of a train source": (

@@ -13,11 +13,13 @@ from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
 from lightpose.models import build  # noqa: E402
-from lightpose.train.batches import Batches, Share  # noqa: E402
+from lightpose.train.batches import Batches  # noqa: E402
 from lightpose.train.config import ModelConfig  # noqa: E402
 from lightpose.train.distributed import World  # noqa: E402
 from lightpose.train.learner import Learner  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
+from lightpose.train.pose import PoseTask  # noqa: E402
+from lightpose.train.sampling import Share  # noqa: E402
 from tests.train.runs import INPUT_HW, PLAIN, assert_same, config_for  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -40,7 +42,7 @@ def batches(config):
 
 
 def learner(config, **optim):
-    return Learner(replace(config, optim=replace(config.optim, **optim)), config.model.spec(), World(), CPU)
+    return Learner(replace(config, optim=replace(config.optim, **optim)), PoseTask(config, CPU), World(), CPU)
 
 
 def by_hand(network, batches, clip):
@@ -135,7 +137,7 @@ def test_several_heatmaps_of_a_network_are_all_learned(config, few_people):
     source = read_coco(few_people.val.annotations, few_people.val.images)
     store = open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(config.data.store))
     (step,) = Batches([store], config.data.train, spec, PLAIN, 4, 0, False, CPU).epoch(0, 0, Share())
-    learning = Learner(replace(cpn, optim=replace(cpn.optim, ema=0)), spec, World(), CPU)
+    learning = Learner(replace(cpn, optim=replace(cpn.optim, ema=0)), PoseTask(cpn, CPU), World(), CPU)
     before = copy.deepcopy(learning.network.state_dict())
     learning.step(step, 1e-3)
     moved = [name for name, value in learning.network.named_parameters() if not torch.equal(value, before[name])]

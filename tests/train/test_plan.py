@@ -11,12 +11,14 @@ from safetensors.torch import load_file  # noqa: E402
 
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
-from lightpose.train.batches import Batches, Share  # noqa: E402
+from lightpose.train.batches import Batches  # noqa: E402
 from lightpose.train.config import PlanConfig  # noqa: E402
 from lightpose.train.distributed import World  # noqa: E402
 from lightpose.train.learner import Learner  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
+from lightpose.train.pose import PoseTask  # noqa: E402
 from lightpose.train.report import StageResult  # noqa: E402
+from lightpose.train.sampling import Share  # noqa: E402
 from tests.train.runs import (  # noqa: E402
     LEARNER,
     Diary,
@@ -129,7 +131,7 @@ def test_a_stage_starts_from_the_best_of_the_one_before_with_a_fresh_optimizer(w
     store = open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(config.data.store))
     device = torch.device("cpu")
     batches = Batches([store], config.data.train, spec, config.augment, 2, config.seed, True, device)
-    learner = Learner(config, spec, World(), device)
+    learner = Learner(config, PoseTask(config, device), World(), device)
     learner.restart(load_file(out / f"stage_{stage - 1}.safetensors"))
     learner.step(next(batches.epoch(epoch, 0, Share())), 2e-3)
     found = diary.begun[epoch]

@@ -1,0 +1,130 @@
+"""The speed of networks: all variants by turns, and what each is worth in pictures and people a second."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightpose.bench.memory import peak_mb
+from lightpose.bench.roads import Road
+from lightpose.bench.turns import Timing, by_turns
+from lightpose.bench.variants import Variant
+from lightpose.errors import ConfigError
+from lightpose.predict import run_network
+from lightpose.runtime import Runtime
+
+__all__ = ["Row", "measure"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant measured.
+
+    model: the network's row in MODELS. file: what the user called it. flip: whether the flip test was timed too.
+    ms_median, ms_iqr: of one run on `batch` crops, network and nothing else. cpu_ms_median: processor time of it, over
+    all threads. fps, fps_flip: runs a second without and with flip test, so pictures with as many people as the batch.
+    people_per_s: without flip test. peak_mb: of a process of its own, in 10⁶ bytes; None if not measured.
+    """
+
+    model: str
+    file: str
+    engine: str
+    precision: str
+    batch: int
+    threads: int
+    input_hw: tuple[int, int]
+    flip: bool
+    repeats: int
+    ms_median: float
+    ms_iqr: float
+    cpu_ms_median: float
+    fps: float
+    fps_flip: float | None
+    people_per_s: float
+    peak_mb: float | None
+    engine_version: str
+    machine: str
+    roads: tuple[Road, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """The json object."""
+        return asdict(self)
+
+
+def measure(
+    variants: Sequence[Variant],
+    repeats: int,
+    flip: bool = False,
+    memory: bool = True,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Row]:
+    """Time all variants by turns, `repeats` runs each; all are open at once.
+
+    memory: measure its peak too, which opens each variant again in a process of its own. progress: called with the
+    number of turns done. Raises ConfigError if there is nothing to do, and what opening a network raises.
+    """
+    if repeats < 1 or not variants:
+        raise ConfigError("a benchmark needs a network and a repeat at least; see lightpose bench --help")
+    ways = (False, True) if flip else (False,)
+    works = [
+        partial(run_network, variant.crops(), runtime, way)
+        for variant, runtime in zip(variants, _open(variants), strict=True)
+        for way in ways
+    ]
+    timings = by_turns(works, repeats, progress)
+    return [
+        _row(variant, timings[place * len(ways) :][: len(ways)], repeats, peak_mb(variant, flip) if memory else None)
+        for place, variant in enumerate(variants)
+    ]
+
+
+def _open(variants: Sequence[Variant]) -> list[Runtime]:
+    """A runtime for each variant; those that differ in their batch alone share one."""
+    runtimes: dict[Hashable, Runtime] = {}
+    for variant in variants:
+        if variant.opened_as not in runtimes:
+            runtimes[variant.opened_as] = variant.open()
+    return [runtimes[variant.opened_as] for variant in variants]
+
+
+def _row(variant: Variant, timings: Sequence[Timing], repeats: int, peak: float | None) -> Row:
+    """A row of the variant's timings: without flip test, and with it if that was timed."""
+    plain, *flipped = timings
+    spec = variant.source.spec
+    return Row(
+        model=spec.model,
+        file=variant.source.name,
+        engine=variant.engine,
+        precision=variant.source.precision,
+        batch=variant.batch,
+        threads=variant.threads,
+        input_hw=spec.input_hw,
+        flip=bool(flipped),
+        repeats=repeats,
+        ms_median=round(plain.ms, 4),
+        ms_iqr=round(plain.iqr_ms, 4),
+        cpu_ms_median=round(plain.cpu_ms, 4),
+        fps=round(1000 / plain.ms, 4),
+        fps_flip=round(1000 / flipped[0].ms, 4) if flipped else None,
+        people_per_s=round(1000 * variant.batch / plain.ms, 4),
+        peak_mb=None if peak is None else round(peak, 1),
+        engine_version=variant.engine_version,
+        machine=machine(),
+    )
+
+
+def machine() -> str:
+    """The processor's name and how many CPUs this process may use."""
+    info = Path("/proc/cpuinfo")
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in (info.read_text(encoding="utf-8").splitlines() if info.is_file() else ())
+        if line.startswith("model name")
+    ]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {usable} CPUs"

@@ -1,0 +1,191 @@
+"""`lightpose bench`: how fast networks run on this machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from lightpose.cli.console import check_place, counting
+from lightpose.errors import ConfigError, MissingPackageError
+
+if TYPE_CHECKING:
+    from lightpose.bench.measure import Row
+    from lightpose.bench.results import Cells, Change
+    from lightpose.bench.variants import Variant
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast networks run on this machine, on the CPU.
+
+    All variants run by turns, so that whatever else the machine does meets all alike; told are medians of single runs,
+    half the interquartile range, and the processor's time, which leaves out what others used. Example:
+    lightpose bench lpn50 simple50 --engines onnxruntime openvino --threads 1 2 --flip
+    """
+
+    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")] = ("lpn50",)
+    """Bundled weights, files (.onnx, .xml or .safetensors; an int8 .xml of `lightpose quantize` as well), or networks
+    by name (hrnet_w32, …), which are made untrained on the spot; the latter need `pip install 'lightpose[train]'`."""
+    engines: tuple[Literal["onnxruntime", "openvino", "torch", "torch_channels_last", "torch_compile"], ...] = (
+        "onnxruntime",
+    )
+    """What runs them. torch: as it is; torch_channels_last: channels together in memory; torch_compile: that, compiled,
+    which takes a minute or more. An engine that cannot run a file is passed over."""
+    inputs: tuple[str, ...] = ()
+    """Heights and widths, such as 256x192 384x288, for networks by name; 256x192, or a file's own, if not given."""
+    batch: tuple[int, ...] = (1,)
+    """Crops in a run, each in its turn."""
+    threads: tuple[int, ...] = (0,)
+    """Threads of the engine, each in its turn; 0 is one on each usable core."""
+    flip: bool = False
+    """Time the flip test too."""
+    repeats: int = 30
+    """Runs that count of each variant; each comes after one that does not."""
+    memory: bool = True
+    """Measure the peak memory of each variant in a process of its own."""
+    stages: bool = False
+    """Time the whole road too: read, detect, crop, network, decode, draw, write; and a folder of such pictures. With
+    the engines of `lightpose predict`."""
+    people: tuple[int, ...] = (1, 4, 16)
+    """People in the picture for --stages."""
+    cache: Path | None = None
+    """Folder to keep exported networks in for the next time; empty it when a network or the export changes."""
+    json: Path | None = None
+    """Write the results as a json list."""
+    markdown: Path | None = None
+    """Write the tables in Markdown."""
+    compare: Path | None = None
+    """An earlier --json file: tell what changed; exit code 1 if anything became slower by more than the spread."""
+    figure: Path | None = None
+    """Draw Figure 4 of the paper, AP over speed, area FLOPs (.png, .svg or .pdf): of each network the fastest variant
+    with batch 1, and the AP in --results. Needs `pip install 'lightpose[train,plot]'`."""
+    results: tuple[Path, ...] = ()
+    """For --figure: records of lightpose evaluate --report or lightpose ablate --json."""
+
+    def run(self) -> int:
+        """0 once all is measured; 1 if something became slower."""
+        from lightpose.bench.measure import measure
+        from lightpose.bench.results import compare, read_results, road_table, speed_table, write_json
+
+        earlier = self._check()
+        before = None if earlier is None else read_results(earlier)
+        with tempfile.TemporaryDirectory() as temporary:
+            variants = self._variants(self.cache or Path(temporary))
+            with counting("turns", self.repeats) as advance:
+                rows = measure(variants, self.repeats, self.flip, self.memory, advance)
+            rows = self._with_roads(rows, variants)
+        tables = [table for table in (speed_table(rows), road_table(rows)) if len(table) > 1]
+        _print(tables)
+        print(f"{rows[0].machine}; {', '.join(sorted({row.engine_version for row in rows}))}")
+        if self.json:
+            write_json(rows, self.json)
+        if self.markdown:
+            _write_markdown(tables, rows, self.markdown)
+        if self.figure:
+            self._draw(rows, self.figure)
+        return 0 if before is None else _report(compare(before, rows))
+
+    def _check(self) -> Path | None:
+        """Whether all that is asked for can be done, before the work; gives the file to compare with."""
+        if self.results and self.figure is None:
+            raise ConfigError("--results are for --figure; name the picture to draw, or leave them out")
+        for path in (self.json, self.markdown, self.figure):
+            if path is not None:
+                check_place(path)
+        if self.figure:
+            from lightpose.evaluate.plot import check_plot
+            from lightpose.records import read_records
+
+            _need_torch()
+            check_plot(self.figure)
+            read_records(self.results)
+        if self.cache:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        return self.compare
+
+    def _variants(self, cache: Path) -> list[Variant]:
+        from lightpose.bench.variants import find_source, variants_of
+        from lightpose.cli.profile import parse_size
+
+        sizes: Sequence[tuple[int, int] | None] = [parse_size(text, "--inputs") for text in self.inputs] or [None]
+        sources = [find_source(model, size) for model in self.models for size in sizes]
+        return [
+            variant
+            for source in sources
+            for variant in variants_of(source, self.engines, self.batch, self.threads, cache)
+        ]
+
+    def _with_roads(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
+        """The rows, with the roads of those that differ in more than their batch."""
+        from lightpose.bench.roads import can_measure, measure_road
+
+        if not self.stages:
+            return rows
+        first = {variant.opened_as: place for place, variant in reversed(list(enumerate(variants)))}
+        done = list(rows)
+        with counting("roads", len(first)) as advance:
+            for number, place in enumerate(sorted(first.values()), start=1):
+                if can_measure(variants[place]):
+                    repeats = min(self.repeats, 10)
+                    roads = tuple(measure_road(variants[place], people, repeats) for people in self.people)
+                    done[place] = replace(rows[place], roads=roads)
+                advance(number)
+        return done
+
+    def _draw(self, rows: list[Row], path: Path) -> None:
+        from lightpose.bench.results import fastest
+        from lightpose.paper.figure import MeasuredSpeed, figure4, plot_figure4
+        from lightpose.records import read_records
+
+        speeds = [MeasuredSpeed(row.model, row.input_hw, row.fps, row.fps_flip) for row in fastest(rows)]
+        drawn = plot_figure4(figure4(read_records(self.results), speeds), path)
+        print(f"drawn to {path}: {drawn} points with speed and AP, the paper's included")
+
+
+def _need_torch() -> None:
+    try:
+        import lightpose.profile  # noqa: F401  (counts with torch)
+    except ImportError as error:
+        raise MissingPackageError("torch", "train") from error
+
+
+def _print(tables: list[Cells]) -> None:
+    """Tables for a terminal, or as wide as they are where there is none."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for titles, *lines in tables:
+        table = Table(box=box.SIMPLE)
+        for place, title in enumerate(titles):
+            table.add_column(title, justify="right" if place > 2 else "left", overflow="fold")
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+
+
+def _write_markdown(tables: list[Cells], rows: list[Row], path: Path) -> None:
+    from lightpose.bench.results import markdown
+    from lightpose.images import write_aside
+
+    engines = ", ".join(sorted({row.engine_version for row in rows}))
+    about = f"{rows[0].machine}; {engines}; medians of {rows[0].repeats} runs by turns, ms.\n"
+    write_aside(path, "\n".join([*(markdown(table, 3) for table in tables), about]).encode())
+
+
+def _report(changes: list[Change]) -> int:
+    """Say what changed; 1 if something became slower."""
+    if not changes:
+        raise ConfigError("nothing that was measured is in the file to compare with; measure the same variants")
+    for change in changes:
+        times = f"{change.before_ms:.2f} ms before, {change.after_ms:.2f} ms now, ratio {change.ratio:.3f}"
+        elsewhere = ", on another machine or with another engine" if change.elsewhere else ""
+        print(f"{'SLOWER' if change.slower else 'ok'}: {change.label}: {times}{elsewhere}")
+    return int(any(change.slower for change in changes))

@@ -1,0 +1,89 @@
+"""Boxes of everybody in a picture, as a detector learns them: reading COCO files, keypoints or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lightpose.data.coco import check_annotations, read_document
+from lightpose.errors import DataError
+from lightpose.types import FloatArray
+
+__all__ = ["PeopleFile", "Scene", "read_people"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One picture and the people in it. image_hw: as the file has it.
+
+    boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the picture, within it. ignored_xyxy: (M, 4),
+    regions where there may be more people: crowds.
+    """
+
+    image_path: Path
+    image_id: int
+    image_hw: tuple[int, int]
+    boxes_xyxy: FloatArray
+    ignored_xyxy: FloatArray
+
+
+@dataclass(frozen=True)
+class PeopleFile:
+    """A COCO annotation file whose ids and shapes have been checked. category_id: that of people."""
+
+    path: Path
+    images: Path
+    document: dict[str, Any]
+    category_id: int
+
+    def scenes(self) -> list[Scene]:
+        """All pictures, those without people as well; boxes without an area are left out."""
+        people: dict[int, list[Any]] = defaultdict(list)
+        crowds: dict[int, list[Any]] = defaultdict(list)
+        for row in self.rows():
+            (crowds if row.get("iscrowd") else people)[row["image_id"]].append(row["bbox"])
+        return [
+            Scene(
+                self.images / picture["file_name"],
+                int(picture["id"]),
+                (hw := (int(picture["height"]), int(picture["width"]))),
+                _corners(people[picture["id"]], hw),
+                _corners(crowds[picture["id"]], hw),
+            )
+            for picture in self.document["images"]
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The annotations of people, as the file has them."""
+        return [row for row in self.document["annotations"] if row["category_id"] == self.category_id]
+
+
+def read_people(path: str | Path, images: str | Path) -> PeopleFile:
+    """Read a COCO file of boxes (instances or keypoints) and check it.
+
+    images: the folder that its `file_name`s are in. People are the category with keypoints, or the one called
+    `person`, or the only one. Raises DataError if a key is missing, an id dangles or repeats, or a box is malformed.
+    """
+    path = Path(path)
+    document = read_document(path)
+    categories = document["categories"]
+    found = [each for each in categories if each.get("keypoints")]
+    found = found or [each for each in categories if each.get("name") == "person"] or categories[: len(categories) == 1]
+    if not found or type(found[0]["id"]) is not int:
+        raise DataError(f"{path} has several categories and none is called 'person'; name that of the people so")
+    check_annotations(path, document)
+    return PeopleFile(path, Path(images), document, found[0]["id"])
+
+
+def _corners(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
+    """Boxes as corners, clipped to the picture's edges; without those that have no area there."""
+    boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
+    limit = np.array([*image_hw[::-1], *image_hw[::-1]], np.float64)
+    corners = np.clip(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1), 0, limit)
+    inside: FloatArray = corners[(corners[:, 2:] > corners[:, :2]).all(1)].astype(np.float32)
+    return inside

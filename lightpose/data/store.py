@@ -1,0 +1,142 @@
+"""Squares of pixels kept between runs, as one memory-mapped array that is checked and mended before each.
+
+A store is a folder of `crops.npy` and `checksums.npy`, the CRC-32 of each square, 0 for those that are still to be
+made. So a build that was killed goes on where it was, and a damaged square is made again.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import MissingPackageError
+from lightpose.types import ImageArray
+
+__all__ = ["file_name", "open_pixels"]
+
+_CHUNK = 64
+"""Pictures after which the checksums of their squares are written."""
+
+
+def open_pixels(
+    store: Path,
+    pictures: Sequence[int],
+    side: int,
+    make: Callable[[list[int]], ImageArray],
+    progress: Callable[[int, int], None],
+    verify: bool,
+) -> ImageArray:
+    """The squares (N, side, side, 3) of a store, read only, built as far as they are not there yet.
+
+    store: its folder, named by all that the pixels depend on. pictures: (N,) the picture that each row is of. make:
+    gives the squares of some rows, all of one picture. progress: called with rows done and rows in all. verify: compare
+    all squares with their checksums.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    with _locked(store):
+        pixels, checksums = _open_arrays(store, len(pictures), side)
+        if verify:
+            _verify(pixels, checksums, progress)
+        _fill(pixels, checksums, pictures, make, progress)
+    stored: ImageArray = np.load(store / "crops.npy", mmap_mode="r")
+    return stored
+
+
+def file_name(path: Path, images: Path) -> str:
+    """A picture's name in its folder, as the file has it, or its whole path if it is elsewhere."""
+    return (path.relative_to(images) if path.is_relative_to(images) else path).as_posix()
+
+
+def _locked(store: Path) -> AbstractContextManager[object]:
+    """One process at a time; the lock of one that was killed is free."""
+    try:
+        from filelock import FileLock
+    except ImportError as error:
+        raise MissingPackageError("filelock", "train") from error
+    return FileLock(store / "lock")
+
+
+def _open_arrays(store: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The arrays of a store, writable; both new where one is missing, damaged or does not fit."""
+    # new checksums first, so that they never speak of pixels that are yet to come
+    wanted = {"checksums": (np.int64, (count,)), "crops": (np.uint8, (count, side, side, 3))}
+    checksums, crops = (_open_array(store / f"{name}.npy", *kind) for name, kind in wanted.items())
+    if checksums is None or crops is None:
+        checksums, crops = (
+            np.lib.format.open_memmap(store / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+            for name, (dtype, shape) in wanted.items()
+        )
+    return crops, checksums
+
+
+def _open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """The array in a file, writable; None if there is none, or not a whole one of that kind."""
+    try:
+        np.lib.format.open_memmap(path, mode="r")  # "r+" would fill up a file that was cut short with zeros
+        array = np.lib.format.open_memmap(path, mode="r+")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        raise
+    except Exception:  # numpy raises a different kind for each way a header can be damaged
+        return None
+    return array if array.shape == shape and array.dtype == dtype else None
+
+
+def _verify(pixels: ImageArray, checksums: NDArray[np.int64], progress: Callable[[int, int], None]) -> None:
+    """Mark squares that do not have their checksum as still to be made."""
+    present = np.flatnonzero(checksums)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, (row, found) in enumerate(
+            zip(present, pool.map(lambda row: _checksum(pixels[row]), present), strict=True)
+        ):
+            if found != checksums[row]:
+                checksums[row] = 0
+            progress(done + 1, len(present))
+
+
+def _checksum(crop: ImageArray) -> int:
+    """CRC-32, never 0."""
+    return zlib.crc32(np.ascontiguousarray(crop).data) + 1
+
+
+def _fill(
+    pixels: ImageArray,
+    checksums: NDArray[np.int64],
+    pictures: Sequence[int],
+    make: Callable[[list[int]], ImageArray],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Make what is missing, one picture read once for all its rows, in threads."""
+    missing = sorted(np.flatnonzero(checksums == 0).tolist(), key=lambda row: pictures[row])
+    groups = [list(group) for _, group in groupby(missing, key=lambda row: pictures[row])]
+
+    def cut(rows: list[int]) -> None:
+        pixels[rows] = make(rows)
+
+    done = len(pictures) - len(missing)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(groups), _CHUNK):
+            chunk = groups[start : start + _CHUNK]
+            list(pool.map(cut, chunk))
+            _flush(pixels)  # before the checksums say that they are there
+            rows = [row for group in chunk for row in group]
+            checksums[rows] = [_checksum(pixels[row]) for row in rows]
+            _flush(checksums)
+            done += len(rows)
+            progress(done, len(pictures))
+
+
+def _flush(array: NDArray[Any]) -> None:
+    """Write a memory-mapped array's changes to the disk."""
+    if isinstance(array, np.memmap):
+        array.flush()

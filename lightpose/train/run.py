@@ -1,0 +1,96 @@
+"""What every training run is told, whatever it trains: frozen dataclasses that a TOML file fills."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lightpose.errors import ConfigError
+
+__all__ = ["OptimConfig", "PlanConfig", "RunConfig"]
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimizer and learning rate. The defaults are the paper's: Adam, 1e-3, divided by 10 at epochs 90 and 120 of 150.
+
+    schedule: `steps` divides by 10 at the milestones; `cosine` falls to zero, after warmup_epochs of linear rise.
+    batch: persons a step (pictures, for a detector), over all processes; accumulate: parts that a process takes them
+    in, one after the other. ema: decay of a running average of the weights that is evaluated and kept instead of them;
+    0 for none. sync_bn: batch norm over all GPUs instead of each for itself. frozen: parts of the network, by name,
+    that stay as they start, statistics of batch norm included; `stem` and `layers.0` are the first of an LPN.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    batch: int = 32
+    accumulate: int = 1
+    epochs: int = 150
+    schedule: Literal["steps", "cosine"] = "steps"
+    milestones: tuple[int, ...] = (90, 120)
+    warmup_epochs: float = 0.0
+    ema: float = 0.0
+    clip_norm: float = 0.0
+    sync_bn: bool = False
+    frozen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "batch", "accumulate", "epochs"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"optim.{name} must be finite and above 0, not {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"optim.ema must be in [0, 1), not {self.ema}")
+        for name in ("weight_decay", "warmup_epochs", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"optim.{name} must be finite and not below 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """Stages of a run. `single` is one; `iterative` is the paper's strategy (Section 3.3).
+
+    There, `stages` more follow the first, each from the best weights of the stage before, with a fresh optimizer and
+    the learning rate of epoch `restart_epoch` on: 150 + 6 · 90 = 690 epochs in all.
+    """
+
+    kind: Literal["single", "iterative"] = "single"
+    stages: int = 6
+    restart_epoch: int = 60
+
+    def __post_init__(self) -> None:
+        if self.stages < 1 or self.restart_epoch < 0:
+            raise ConfigError("plan.stages must be at least 1 and plan.restart_epoch not below 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A training run, save what it trains and on which data.
+
+    out: folder for checkpoints, weights and logs. device: `auto` takes a GPU if there is one. amp: half precision in
+    the network; `auto` is bf16 where the device computes in it natively. compile: torch.compile, seconds to minutes at
+    the start. evaluate_every: epochs between validations. preview_every: epochs between pictures of predictions, 0 for
+    none; they are made at validations. checkpoint_every_s: seconds between checkpoints within an epoch.
+    """
+
+    out: str
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    seed: int = 0
+    device: str = "auto"
+    amp: Literal["off", "auto", "bf16", "fp16"] = "off"
+    compile: bool = False
+    evaluate_every: int = 1
+    preview_every: int = 5
+    checkpoint_every_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.evaluate_every < 1:
+            raise ConfigError(f"evaluate_every must be at least 1, not {self.evaluate_every}")
+        if self.seed < 0 or self.preview_every < 0:
+            raise ConfigError("seed and preview_every must not be below 0")
+        if self.plan.kind == "iterative" and self.plan.restart_epoch >= self.optim.epochs:
+            raise ConfigError(
+                f"plan.restart_epoch {self.plan.restart_epoch} must be before the end, optim.epochs {self.optim.epochs}"
+            )
