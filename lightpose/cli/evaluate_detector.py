@@ -51,7 +51,8 @@ class EvaluateDetector:
         from lightpose.cli.console import counting
         from lightpose.data.people import read_people
         from lightpose.detect.coco_json import BoxFile
-        from lightpose.evaluate.boxes import bootstrap_boxes, find_people, score_boxes
+        from lightpose.evaluate.boxes import bootstrap_boxes, score_boxes
+        from lightpose.evaluate.detections import find_people
         from lightpose.evaluate.scores import require_library
         from lightpose.pipeline import open_detector
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,9 @@ from lightpose.evaluate.matching import (
     table,
 )
 from lightpose.evaluate.scores import require_library
-from lightpose.images import read_image
-from lightpose.types import Boxes, ImageArray
+from lightpose.types import Boxes
 
-__all__ = ["BoxIntervals", "BoxScores", "bootstrap_boxes", "coco_boxes", "find_people", "match_boxes", "score_boxes"]
+__all__ = ["BoxIntervals", "BoxScores", "bootstrap_boxes", "coco_boxes", "match_boxes", "score_boxes"]
 
 MOST_BOXES = 100
 """Of a picture's boxes so many are looked at, by falling score (COCO's maxDets for boxes)."""
@@ -56,17 +55,6 @@ class BoxIntervals:
     ap50: Interval
     ap75: Interval
     recall: Interval
-
-
-def find_people(
-    source: PeopleFile, detector: Callable[[ImageArray], Boxes], progress: Callable[[int], None] = lambda _: None
-) -> dict[int, Boxes]:
-    """A detector's boxes of all pictures of a file, by image id. progress: called with the pictures done."""
-    found = {}
-    for number, picture in enumerate(source.document["images"], start=1):
-        found[int(picture["id"])] = detector(read_image(source.images / picture["file_name"], exif=False))
-        progress(number)
-    return found
 
 
 def score_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> BoxScores:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile, read_coco, read_json
+from lightpose.data.people import PeopleFile
 from lightpose.detect import Detector, detector_name
 from lightpose.errors import BoxesError, DataError
 from lightpose.images import read_image
 from lightpose.skeletons import COCO17
 from lightpose.types import Boxes
 
-__all__ = ["Detections", "detect_people", "open_source", "read_detections"]
+__all__ = ["Detections", "detect_people", "find_people", "open_source", "read_detections"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +84,20 @@ def detect_people(source: CocoFile, detector: Detector, progress: Callable[[int]
 
     progress: called with the number of pictures done. Raises ImageError if a picture cannot be read.
     """
-    boxes = {}
-    for done, picture in enumerate(source.document["images"], start=1):
-        found = detector(read_image(source.images / picture["file_name"], exif=False))
-        if len(found):
-            boxes[picture["id"]] = found
-        progress(done)
+    found = find_people(source, detector, progress)
+    boxes = {image_id: people for image_id, people in found.items() if len(people)}
     return Detections(detector_name(detector), getattr(detector, "threshold", None), boxes, unusable=0, elsewhere=0)
+
+
+def find_people(
+    source: CocoFile | PeopleFile, detector: Detector, progress: Callable[[int], None] = lambda _: None
+) -> dict[int, Boxes]:
+    """A detector's boxes of all pictures of a file, by image id. progress: called with the pictures done."""
+    found = {}
+    for number, picture in enumerate(source.document["images"], start=1):
+        found[int(picture["id"])] = detector(read_image(source.images / picture["file_name"], exif=False))
+        progress(number)
+    return found
 
 
 def open_source(path: str | Path, images: str | Path) -> CocoFile:

@@ -14,7 +14,8 @@ from lightpose.data.people import PeopleFile, Scene, read_people
 from lightpose.data.pictures import PictureStore, open_pictures
 from lightpose.detect.letterbox import letterbox
 from lightpose.detect.nms import nms
-from lightpose.evaluate.boxes import find_people, score_boxes
+from lightpose.evaluate.boxes import score_boxes
+from lightpose.evaluate.detections import find_people
 from lightpose.images import read_image
 from lightpose.models import build_detector, initialise_kaiming
 from lightpose.models.detector import Detection

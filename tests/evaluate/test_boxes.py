@@ -11,7 +11,8 @@ pytest.importorskip("faster_coco_eval")
 
 from lightpose.data.people import read_people
 from lightpose.errors import ConfigError
-from lightpose.evaluate.boxes import bootstrap_boxes, coco_boxes, find_people, match_boxes, score_boxes
+from lightpose.evaluate.boxes import bootstrap_boxes, coco_boxes, match_boxes, score_boxes
+from lightpose.evaluate.detections import find_people
 from lightpose.evaluate.matching import average_precision
 from lightpose.types import Boxes
 

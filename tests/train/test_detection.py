@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 from lightpose.data.mosaic import SceneAugmentConfig  # noqa: E402
 from lightpose.data.people import read_people  # noqa: E402
 from lightpose.errors import ConfigError, WeightsError  # noqa: E402
-from lightpose.evaluate.boxes import find_people, score_boxes  # noqa: E402
+from lightpose.evaluate.boxes import score_boxes  # noqa: E402
+from lightpose.evaluate.detections import find_people  # noqa: E402
 from lightpose.models import build  # noqa: E402
 from lightpose.skeletons import COCO17  # noqa: E402
 from lightpose.train.config import read_config  # noqa: E402
