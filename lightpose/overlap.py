@@ -37,7 +37,7 @@ def ahead(
         return result
 
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="overlap")
     try:
         for item in items:
             waiting.append(pool.submit(make, item))
@@ -60,7 +60,7 @@ def behind(
     """
     waiting: deque[tuple[int, Future[Result]]] = deque()
     held = 0
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="overlap")
     try:
         for item in items:
             waiting.append((size(item), pool.submit(work, item)))

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def no_thread_is_left() -> bool:
-    return not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    return not any(thread.name.startswith("overlap") for thread in threading.enumerate())
 
 
 def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: Path, tmp_path: Path):

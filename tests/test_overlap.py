@@ -26,7 +26,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
 
 
 def workers() -> int:
-    return sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    return sum(thread.name.startswith("overlap") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("overlap", [ahead, behind])
