@@ -184,6 +184,13 @@ def test_the_fastest_of_each_network_is_of_pictures_of_one_person():
     assert [(one.model, one.engine) for one in fastest(rows)] == [("lpn50", "openvino"), ("simple50", "onnxruntime")]
 
 
+def test_speeds_are_told_as_multiples_of_the_first():
+    """100 people a second, then half of them, then 8 in a run of 40 ms."""
+    rows = [row(), row(people_per_s=50.0), row(batch=8, people_per_s=200.0)]
+    titles, *lines = speed_table(rows)
+    assert [line[titles.index("× the first")] for line in lines] == ["1.00", "0.50", "2.00"]
+
+
 def test_tables_are_markdown():
     assert markdown([["network", "ms"], ["lpn50", "3"]], 1) == "| network | ms |\n| --- | ---: |\n| lpn50 | 3 |\n"
     titles, line = speed_table([row(file="a/mine.onnx")])

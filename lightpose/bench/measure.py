@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lightpose.bench.efficiency import Efficiency
 from lightpose.bench.memory import peak_mb
 from lightpose.bench.roads import Road
 from lightpose.bench.turns import Timing, by_turns
@@ -50,6 +51,7 @@ class Row:
     engine_version: str
     machine: str
     roads: tuple[Road, ...] = ()
+    efficiency: Efficiency | None = None
 
     def to_record(self) -> dict[str, Any]:
         """The json object."""
@@ -62,11 +64,13 @@ def measure(
     flip: bool = False,
     memory: bool = True,
     progress: Callable[[int], None] = lambda _: None,
+    ready: Callable[[int], None] = lambda _: None,
 ) -> list[Row]:
     """Time all variants by turns, `repeats` runs each; all are open at once.
 
     memory: measure its peak too, which opens each variant again in a process of its own. progress: called with the
-    number of turns done. Raises ConfigError if there is nothing to do, and what opening a network raises.
+    number of turns done. ready: called before that with the number of variants that have run once, as some are compiled
+    in their first run, for minutes. Raises ConfigError if there is nothing to do, and what opening a network raises.
     """
     if repeats < 1 or not variants:
         raise ConfigError("a benchmark needs a network and a repeat at least; see lightpose bench --help")
@@ -76,6 +80,9 @@ def measure(
         for variant, runtime in zip(variants, _open(variants), strict=True)
         for way in ways
     ]
+    for number, work in enumerate(works, start=1):
+        work()
+        ready(number // len(ways))
     timings = by_turns(works, repeats, progress)
     return [
         _row(variant, timings[place * len(ways) :][: len(ways)], repeats, peak_mb(variant, flip) if memory else None)

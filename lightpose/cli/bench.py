@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lightpose.cli.console import check_place, counting
+from lightpose.cli.console import bars, check_place, counting
 from lightpose.errors import ConfigError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Bench:
     the engines of `lightpose predict`."""
     people: tuple[int, ...] = (1, 4, 16)
     """People in the picture for --stages."""
+    efficiency: bool = False
+    """Profile each network too: what its parts (stem, 1×1 convolutions, …) take, how many multiply-accumulates a second
+    they do, and what share that is of a large matrix product's in the same engine. With onnxruntime, which needs
+    `pip install 'lightpose[train]'` for it, and openvino."""
     cache: Path | None = None
     """Folder to keep exported networks in for the next time; empty it when a network or the export changes."""
     json: Path | None = None
@@ -70,23 +74,22 @@ class Bench:
 
     def run(self) -> int:
         """0 once all is measured; 1 if something became slower."""
-        from lightpose.bench.measure import measure
-        from lightpose.bench.results import compare, read_results, road_table, speed_table, write_json
+        from lightpose.bench.results import compare, efficiency_notes, read_results, write_json
 
         earlier = self._check()
         before = None if earlier is None else read_results(earlier)
         with tempfile.TemporaryDirectory() as temporary:
             variants = self._variants(self.cache or Path(temporary))
-            with counting("turns", self.repeats) as advance:
-                rows = measure(variants, self.repeats, self.flip, self.memory, advance)
-            rows = self._with_roads(rows, variants)
-        tables = [table for table in (speed_table(rows), road_table(rows)) if len(table) > 1]
-        _print(tables)
+            rows = self._measure(variants)
+            rows = self._with_efficiency(self._with_roads(rows, variants), variants)
+        _print(_tables(rows))
+        for note in efficiency_notes(rows):
+            print(note)
         print(f"{rows[0].machine}; {', '.join(sorted({row.engine_version for row in rows}))}")
         if self.json:
             write_json(rows, self.json)
         if self.markdown:
-            _write_markdown(tables, rows, self.markdown)
+            _write_markdown(rows, self.markdown)
         if self.figure:
             self._draw(rows, self.figure)
         return 0 if before is None else _report(compare(before, rows))
@@ -95,6 +98,13 @@ class Bench:
         """Whether all that is asked for can be done, before the work; gives the file to compare with."""
         if self.results and self.figure is None:
             raise ConfigError("--results are for --figure; name the picture to draw, or leave them out")
+        if self.efficiency:
+            if not {"onnxruntime", "openvino"}.intersection(self.engines):
+                raise ConfigError(
+                    "--efficiency needs onnxruntime or openvino among --engines; the others are not profiled"
+                )
+            if "onnxruntime" in self.engines:
+                import lightpose.bench.onnx_nodes  # noqa: F401  (which needs the package onnx)
         for path in (self.json, self.markdown, self.figure):
             if path is not None:
                 check_place(path)
@@ -121,6 +131,22 @@ class Bench:
             for variant in variants_of(source, self.engines, self.batch, self.threads, cache)
         ]
 
+    def _measure(self, variants: list[Variant]) -> list[Row]:
+        from lightpose.bench.measure import measure
+
+        note = "compiling takes minutes" if "torch_compile" in self.engines else ""
+        with bars() as progress:
+            ready = progress.add_task("networks ready", total=len(variants), note=note)
+            turns = progress.add_task("turns", total=self.repeats, note="")
+            return measure(
+                variants,
+                self.repeats,
+                self.flip,
+                self.memory,
+                lambda done: progress.update(turns, completed=done),
+                lambda done: progress.update(ready, completed=done),
+            )
+
     def _with_roads(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
         """The rows, with the roads of those that differ in more than their batch."""
         from lightpose.bench.roads import can_measure, measure_road
@@ -136,6 +162,19 @@ class Bench:
                     roads = tuple(measure_road(variants[place], people, repeats) for people in self.people)
                     done[place] = replace(rows[place], roads=roads)
                 advance(number)
+        return done
+
+    def _with_efficiency(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
+        """The rows, with the efficiency of those whose engine can be profiled."""
+        from lightpose.bench.efficiency import can_measure, measure_efficiency
+
+        if not self.efficiency:
+            return rows
+        done = list(rows)
+        for place, variant in enumerate(variants):
+            if can_measure(variant):
+                with counting(f"{variant.engine}, profiled", self.repeats) as advance:
+                    done[place] = replace(rows[place], efficiency=measure_efficiency(variant, self.repeats, advance))
         return done
 
     def _draw(self, rows: list[Row], path: Path) -> None:
@@ -155,6 +194,13 @@ def _need_torch() -> None:
         raise MissingPackageError("torch", "train") from error
 
 
+def _tables(rows: list[Row]) -> list[Cells]:
+    """Those that have a line."""
+    from lightpose.bench.results import efficiency_table, road_table, speed_table
+
+    return [table for table in (speed_table(rows), road_table(rows), efficiency_table(rows)) if len(table) > 1]
+
+
 def _print(tables: list[Cells]) -> None:
     """Tables for a terminal, or as wide as they are where there is none."""
     from rich import box
@@ -171,13 +217,14 @@ def _print(tables: list[Cells]) -> None:
         console.print(table)
 
 
-def _write_markdown(tables: list[Cells], rows: list[Row], path: Path) -> None:
-    from lightpose.bench.results import markdown
+def _write_markdown(rows: list[Row], path: Path) -> None:
+    from lightpose.bench.results import efficiency_notes, markdown
     from lightpose.images import write_aside
 
     engines = ", ".join(sorted({row.engine_version for row in rows}))
     about = f"{rows[0].machine}; {engines}; medians of {rows[0].repeats} runs by turns, ms.\n"
-    write_aside(path, "\n".join([*(markdown(table, 3) for table in tables), about]).encode())
+    notes = "".join(f"{note}\n" for note in efficiency_notes(rows))
+    write_aside(path, "\n".join([*(markdown(table, 3) for table in _tables(rows)), about + notes]).encode())
 
 
 def _report(changes: list[Change]) -> int:

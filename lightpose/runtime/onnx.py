@@ -15,14 +15,17 @@ from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 __all__ = ["OnnxRuntime", "open_session"]
 
 
-def open_session(path: str | Path, threads: int = 0) -> Any:
+def open_session(path: str | Path, threads: int = 0, profile: Path | None = None) -> Any:
     """Any ONNX file, ready to run on the CPU, as ONNX Runtime's InferenceSession.
 
-    threads: 0 for one on each usable core. Raises WeightsError if the file is missing or damaged.
+    threads: 0 for one on each usable core. profile: beginning of the name of the file into which the session's
+    `end_profiling` writes what each node took. Raises WeightsError if the file is missing or damaged.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = choose_threads(threads)  # its own default does not know a container's limits
     options.log_severity_level = 3
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a kind of its own for each way a file can be damaged

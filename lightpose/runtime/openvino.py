@@ -11,16 +11,18 @@ import numpy as np
 
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.runtime import ModeName, check_crops
+from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
 try:
     import openvino
     from openvino.frontend import FrontEndManager
+    from openvino.passes import ConstantFolding, Manager
 except ImportError as error:
     raise MissingPackageError("openvino", "openvino") from error
 
-__all__ = ["OpenVinoRuntime", "read_graph", "save_graph"]
+__all__ = ["OpenVinoRuntime", "compile_graph", "fold_constants", "read_graph", "save_graph"]
 
 
 class OpenVinoRuntime:
@@ -36,13 +38,7 @@ class OpenVinoRuntime:
 
     def __init__(self, path: str | Path, threads: int = 0, mode: ModeName = "latency") -> None:
         graph, self.spec = read_graph(path)
-        settings = {
-            "PERFORMANCE_HINT": mode.upper(),
-            "INFERENCE_PRECISION_HINT": "f32",  # else CPUs that have bfloat16 use it, with other answers
-        }
-        if count := choose_threads(threads):
-            settings["INFERENCE_NUM_THREADS"] = str(count)
-        self._compiled = openvino.Core().compile_model(graph, "CPU", settings)
+        self._compiled = compile_graph(graph, threads, mode)
         self._queue = openvino.AsyncInferQueue(self._compiled) if mode == "throughput" else None
         self._lock = Lock()
 
@@ -80,8 +76,26 @@ class OpenVinoRuntime:
         return np.concatenate(found)
 
 
+def compile_graph(graph: Any, threads: int = 0, mode: ModeName = "latency", profile: bool = False) -> Any:
+    """A graph made ready for the CPU, as openvino.CompiledModel.
+
+    threads: 0 for one on each usable core. profile: note what each node takes.
+    """
+    settings = {
+        "PERFORMANCE_HINT": mode.upper(),
+        "INFERENCE_PRECISION_HINT": "f32",  # else CPUs that have bfloat16 use it, with other answers
+        "PERF_COUNT": "YES" if profile else "NO",
+    }
+    if count := choose_threads(threads):
+        settings["INFERENCE_NUM_THREADS"] = str(count)
+    return openvino.Core().compile_model(graph, "CPU", settings)
+
+
 def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
-    """An exported graph as openvino.Model, and its spec. Raises WeightsError if the file is missing or is none."""
+    """An exported graph as openvino.Model, and its spec.
+
+    Raises WeightsError if the file is missing or is none, or if the .bin beside an .xml is not the one it came with.
+    """
     path = Path(path)
     kind = "OpenVINO" if path.suffix == ".xml" else "ONNX"
     if kind == "OpenVINO" and not path.with_suffix(".bin").is_file():
@@ -97,7 +111,16 @@ def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
         raise WeightsError(
             f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
         )
+    if graph.has_rt_info([BIN_KEY]):
+        check_bin(path, str(graph.get_rt_info([BIN_KEY]).value))
     return graph, ModelSpec.from_json(str(graph.get_rt_info(places[0]).value))
+
+
+def fold_constants(graph: Any) -> None:
+    """Work out, in place, what in a float graph does not depend on its input, such as shapes of biases."""
+    passes = Manager()
+    passes.register_pass(ConstantFolding())
+    passes.run_passes(graph)
 
 
 def save_graph(graph: Any, spec: ModelSpec, path: str | Path) -> None:
@@ -107,6 +130,8 @@ def save_graph(graph: Any, spec: ModelSpec, path: str | Path) -> None:
     aside = path.with_name(f".{path.stem}.{os.getpid()}.partial.xml")
     try:
         openvino.save_model(graph, aside, compress_to_fp16=False)
+        graph.set_rt_info(hash_bin(aside), [BIN_KEY])
+        openvino.save_model(graph, aside, compress_to_fp16=False)  # the same .bin, and the .xml that knows it
         aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
         aside.replace(path)
     finally:
