@@ -1,4 +1,4 @@
-"""What a weights file of ours is, and whether it is whole. Graphs (.onnx) are looked at without torch."""
+"""What a weights file of ours is, and whether it is whole. Graphs (.onnx, .xml) are looked at without torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.runtime.ir import BIN_KEY, check_bin, read_facts
 from lightpose.runtime.onnx import open_session
 from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec
 from lightpose.weights import bundled_weights, file_sha256, find_weights, known_sha256
@@ -30,7 +31,8 @@ _TYPES: dict[str, type[np.generic]] = {
 class Description:
     """What a weights file says of itself.
 
-    size: bytes. sha256: of the whole file. known_as: the bundled weights that it is, to the bit, or None.
+    size: bytes, of an .xml with its .bin. sha256: of the whole file; an .xml holds that of its .bin. known_as: the
+    bundled weights that it is, to the bit, or None.
     """
 
     path: Path
@@ -49,7 +51,7 @@ class Verdict:
 
 
 def describe_weights(name_or_path: str | Path) -> Description:
-    """Read what bundled weights, an .onnx or a .safetensors file say of themselves.
+    """Read what bundled weights, an .onnx, .xml or .safetensors file say of themselves.
 
     Raises WeightsError if the file is missing, damaged, or not written by lightpose.
     """
@@ -59,19 +61,20 @@ def describe_weights(name_or_path: str | Path) -> Description:
         raise WeightsError(f"{path} does not say what it is for; it was not written by lightpose")
     digest = file_sha256(path)
     known_as = next((name for name, known in known_sha256().items() if known == digest), None)
-    return Description(path, path.stat().st_size, digest, known_as, _read_spec(metadata[SPEC_KEY], path))
+    size = sum(file.stat().st_size for file in _files(path))
+    return Description(path, size, digest, known_as, _read_spec(metadata[SPEC_KEY], path))
 
 
 def has_description(path: Path) -> bool:
-    """Whether an .onnx or .safetensors file is one of ours. Raises WeightsError if it is damaged."""
+    """Whether an .onnx, .xml or .safetensors file is one of ours. Raises WeightsError if it is damaged."""
     return SPEC_KEY in _metadata(path)
 
 
 def verify_weights(name_or_path: str | Path) -> Verdict:
     """Look whether a weights file is whole and usable; bundled ones must be as they were packed, to the bit.
 
-    A graph is run on noise; a .safetensors file is loaded into its network, which needs torch. Raises WeightsError,
-    which says what is wrong.
+    A graph is run on noise; a .safetensors file is loaded into its network, which needs torch. An .xml file needs
+    OpenVINO, but for bundled ones, which are then only compared. Raises WeightsError, which says what is wrong.
     """
     path = find_weights(name_or_path)
     packed = next((name for name, each in bundled_weights().items() if each.samefile(path)), None)
@@ -79,14 +82,27 @@ def verify_weights(name_or_path: str | Path) -> Verdict:
         raise WeightsError(f"{path} is not the file that lightpose was packed with; install lightpose again")
     file = describe_weights(path)
     checks = ["as packed"] if file.known_as else []
-    checks += _check_graph(file) if path.suffix.lower() == ".onnx" else _check_tensors(file)
+    try:
+        checks += (_check_graph if path.suffix.lower() in _RUN else _check_tensors)(file)
+    except MissingPackageError:
+        if not file.known_as or path.suffix.lower() != ".xml":
+            raise
     return Verdict(file, tuple(checks))
 
 
+def _files(path: Path) -> list[Path]:
+    """What a weights file consists of: itself, and of an .xml its .bin."""
+    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+
+
 def _metadata(path: Path) -> dict[str, str]:
-    """What stands beside the tensors of an .onnx or .safetensors file; nothing for other files."""
+    """What stands beside the tensors of an .onnx, .xml or .safetensors file; nothing for other files."""
     if path.suffix.lower() == ".onnx":
         return dict(open_session(path, threads=1).get_modelmeta().custom_metadata_map)
+    if path.suffix.lower() == ".xml":
+        facts = read_facts(path)
+        check_bin(path, facts.get(BIN_KEY))
+        return facts
     if path.suffix.lower() != ".safetensors":
         return {}
     try:
@@ -114,8 +130,12 @@ def _read_spec(text: str, path: Path) -> ModelSpec | DetectorSpec:
 
 def _check_graph(file: Description) -> list[str]:
     """Run a graph on noise; its outputs must be finite, and a pose network's of the shapes that its spec promises."""
-    checks = _check_constants(file.path)
-    outputs = _run(file)
+    read, run = _RUN[file.path.suffix.lower()]
+    checks = []
+    for name, value in read(file.path):
+        _check_finite(file.path, name, value)
+        checks = ["weights finite"]
+    outputs = run(file)
     for name, value in outputs.items():
         _check_finite(file.path, name, value)
     if isinstance(file.spec, ModelSpec):
@@ -127,7 +147,7 @@ def _check_graph(file: Description) -> list[str]:
     return [*checks, "runs", "outputs finite"]
 
 
-def _run(file: Description) -> dict[str, np.ndarray[Any, Any]]:
+def _run_onnx(file: Description) -> dict[str, np.ndarray[Any, Any]]:
     """A graph's outputs for noise, by name. Numbers that are none can end in an error too: they become indices."""
     session = open_session(file.path, threads=1)
     noise = {node.name: _noise(node, file) for node in session.get_inputs()}
@@ -152,15 +172,34 @@ def _noise(node: Any, file: Description) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).integers(0, 256, shape).astype(_TYPES[node.type])
 
 
-def _check_constants(path: Path) -> list[str]:
-    """Look at the graph's weights themselves, where the package onnx is there to read them: a ReLU can hide a NaN."""
+def _run_openvino(file: Description) -> dict[str, np.ndarray[Any, Any]]:
+    from lightpose.runtime.openvino import OpenVinoRuntime
+
+    graph = OpenVinoRuntime(file.path, threads=1)
+    noise = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.input_hw, 3), dtype=np.uint8)
+    return {"heatmaps": graph.heatmaps(noise), "keypoints": graph.keypoints(noise)}
+
+
+def _onnx_constants(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """The graph's weights themselves, where the package onnx is there to read them: a ReLU can hide a NaN."""
     try:
         import onnx
     except ImportError:
-        return []
+        return
     for constant in onnx.load(str(path)).graph.initializer:
-        _check_finite(path, constant.name, onnx.numpy_helper.to_array(constant))
-    return ["weights finite"]
+        yield constant.name, onnx.numpy_helper.to_array(constant)
+
+
+def _openvino_constants(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    from lightpose.runtime.openvino import read_graph
+
+    for node in read_graph(path)[0].get_ops():
+        if node.get_type_name() == "Constant":
+            yield node.get_friendly_name(), node.get_data()
+
+
+_RUN = {".onnx": (_onnx_constants, _run_onnx), ".xml": (_openvino_constants, _run_openvino)}
+"""How the weights of a kind of graph are read, and how it is run on noise."""
 
 
 def _check_tensors(file: Description) -> list[str]:

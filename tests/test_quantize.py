@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lightpose.errors import ConfigError, ImageError, WeightsError
+from lightpose.runtime.ir import SOURCE_KEY, read_facts
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.sample import sample_crops
 from lightpose.types import ModelSpec
-from lightpose.weights import DEFAULT, find_weights
+from lightpose.weights import DEFAULT, file_sha256, find_weights
 from tests.helpers import ColorRuntime
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
@@ -17,7 +18,7 @@ PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 pytest.importorskip("openvino")
 pytest.importorskip("nncf")
 from lightpose.quantize import compare_keypoints, compare_speed, quantize  # noqa: E402
-from lightpose.runtime.openvino import OpenVinoRuntime  # noqa: E402
+from lightpose.runtime.openvino import OpenVinoRuntime, read_graph, save_graph  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +74,74 @@ def test_heatmaps_come_from_a_float_convolution(quantized, crops):
     assert min(len(np.unique(joint)) for joint in heatmaps[0]) > 300
 
 
-def test_a_network_that_moves_too_much_is_not_kept(tmp_path):
-    """A small one, for which NNCF takes a second."""
+def test_its_own_keypoints_are_those_of_its_heatmaps(quantized, crops):
+    """In one inference by plain OpenVINO, as other programs have it."""
+    import openvino
+
+    results = openvino.Core().compile_model(quantized[0], "CPU")(crops)
+    expected = soft_argmax_by_hand(results["heatmaps"].astype(np.float64))
+    np.testing.assert_allclose(results["keypoints"], expected, atol=0.01)
+
+
+def test_dense_convolutions_alone_are_in_int8(quantized):
+    """All but those of the head, which give a value for each joint."""
+    graph, _ = read_graph(quantized[0])
+    readers = [
+        target.get_node()
+        for node in graph.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for target in node.output(0).get_target_inputs()
+    ]
+    assert {node.get_type_name() for node in readers} == {"Convolution"}
+    dense = [node for node in graph.get_ops() if node.get_type_name() == "Convolution"]
+    heads = [node for node in dense if node.get_output_partial_shape(0)[1].get_length() == 17]
+    names = [{node.get_friendly_name() for node in nodes} for nodes in (readers, dense, heads)]
+    assert names[0] == names[1] - names[2]
+    assert names[2]
+
+
+def test_it_says_what_it_was_made_from(quantized):
+    assert read_facts(quantized[0])[SOURCE_KEY] == file_sha256(find_weights(DEFAULT))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The file of a small network, for which NNCF takes a second, and crops for it."""
     pytest.importorskip("torch")
     from lightpose.export import export_onnx
     from lightpose.models.lpn import LPN
     from tests.test_export import SMALL_SPEC, random_crops, randomise
 
-    crops = random_crops(2, SMALL_SPEC)
-    export_onnx(randomise(LPN((1, 1, 1, 1), 3).eval()), SMALL_SPEC, tmp_path / "net.onnx")
+    path = tmp_path_factory.mktemp("small") / "net.onnx"
+    export_onnx(randomise(LPN((1, 1, 1, 1), 3).eval()), SMALL_SPEC, path)
+    return path, random_crops(2, SMALL_SPEC)
+
+
+def test_a_graph_whose_keypoints_are_not_its_heatmaps_is_not_kept(small, tmp_path):
+    from openvino import Model, opset13
+
+    path, crops = small
+    graph, spec = read_graph(path)
+    heatmaps, keypoints = (graph.output(name).get_node().input_value(0) for name in ("heatmaps", "keypoints"))
+    off = opset13.add(keypoints, np.float32([1.5, 0, 0])).output(0)
+    keypoints.get_tensor().set_names({"before"})
+    off.get_tensor().set_names({"keypoints"})
+    save_graph(Model([heatmaps, off], graph.get_parameters()), spec, tmp_path / "off.xml")
+    with pytest.raises(WeightsError, match=r"own keypoints are 1\.50 px off its heatmaps, so it was not kept"):
+        quantize(tmp_path / "off.xml", tmp_path / "int8.xml", crops, crops, max_shift_px=99)
+    assert not list(tmp_path.glob("*int8*"))
+
+
+def test_an_int8_graph_is_not_quantized_again(quantized, tmp_path, crops):
+    with pytest.raises(ConfigError, match=r"net\.xml is in int8 already; give the file that it was made from"):
+        quantize(quantized[0], tmp_path / "again.xml", crops, crops)
+
+
+def test_a_network_that_moves_too_much_is_not_kept(small, tmp_path):
+    path, crops = small
     with pytest.raises(WeightsError, match=r"moved by .* px in the mean, more than 1e-09, so it was not kept"):
-        quantize(tmp_path / "net.onnx", tmp_path / "net.xml", crops, crops, max_shift_px=1e-9)
-    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+        quantize(path, tmp_path / "net.xml", crops, crops, max_shift_px=1e-9)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_quantized_is_refused_before_the_work(tmp_path, crops):

@@ -1,6 +1,7 @@
 """Weights files looked at and checked: what they say of themselves, and every way of being damaged."""
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightpose.errors import WeightsError
+from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.skeletons import COCO17, LSP14
 from lightpose.types import SPEC_KEY, DetectorSpec
 from lightpose.verify import describe_weights, has_description, verify_weights
-from lightpose.weights import DEFAULT, bundled_weights, file_sha256, find_weights, known_sha256
+from lightpose.weights import DEFAULT, bundled_weights, file_sha256, find_weights, known_sha256, write_sums
 
 
 @pytest.fixture
@@ -41,8 +42,19 @@ def rewrite(path: Path, metadata: str | None = None, value: float | None = None)
 def test_every_bundled_file_has_its_sum_and_is_the_one_that_was_packed():
     assert set(known_sha256()) == set(bundled_weights())
     for name, path in bundled_weights().items():
-        assert file_sha256(path) == known_sha256()[name], f"{name} changed: sha256sum *.onnx > SHA256SUMS"
+        assert file_sha256(path) == known_sha256()[name]
         assert "as packed" in verify_weights(name).checks
+
+
+def test_the_sums_are_of_all_bundled_files_as_sha256sum_would_write_them(tmp_path: Path):
+    folder = find_weights(DEFAULT).parent
+    copies = [tmp_path / path.name for path in folder.iterdir() if path.suffix in (".onnx", ".xml", ".bin")]
+    for copy in copies:
+        copy.write_bytes((folder / copy.name).read_bytes())
+    write_sums(tmp_path)
+    lines = [f"{hashlib.sha256(copy.read_bytes()).hexdigest()}  {copy.name}" for copy in sorted(copies)]
+    assert (tmp_path / "SHA256SUMS").read_text().splitlines() == lines
+    assert (folder / "SHA256SUMS").read_text().splitlines() == lines, "a bundled file changed"
 
 
 def test_a_copy_is_known_whatever_it_is_called(graph: Path):
@@ -138,6 +150,48 @@ def test_a_safetensors_file_is_loaded_into_its_network(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(WeightsError, match="is not a whole safetensors file"):
         verify_weights(path)
+
+
+@pytest.fixture(scope="module")
+def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled weights as OpenVINO's two files."""
+    engine = pytest.importorskip("lightpose.runtime.openvino", exc_type=Exception)
+    path = tmp_path_factory.mktemp("ir") / "mine.xml"
+    engine.save_graph(*engine.read_graph(find_weights(DEFAULT)), path)
+    return path
+
+
+def test_an_xml_graph_is_described_and_verified_with_its_bin(ir: Path, tmp_path: Path):
+    verdict = verify_weights(ir)
+    assert verdict.checks == ("weights finite", "runs", "outputs finite")
+    assert verdict.file.spec == describe_weights(DEFAULT).spec
+    assert verdict.file.size == ir.stat().st_size + ir.with_suffix(".bin").stat().st_size
+    (tmp_path / "mine.xml").write_bytes(ir.read_bytes())
+    with pytest.raises(WeightsError, match=r"mine\.xml needs mine\.bin beside it"):
+        describe_weights(tmp_path / "mine.xml")
+    (tmp_path / "mine.bin").write_bytes(b"0" + ir.with_suffix(".bin").read_bytes()[1:])
+    with pytest.raises(WeightsError, match=r"the mine\.bin beside .*mine\.xml is damaged or another graph's"):
+        verify_weights(tmp_path / "mine.xml")
+    (tmp_path / "mine.xml").write_text("<net></net>")
+    assert not has_description(tmp_path / "mine.xml")
+
+
+def test_a_number_that_is_none_is_found_in_an_xml_graph(graph: Path, tmp_path: Path):
+    """In a weight of the first convolution; the .bin's sum fits."""
+    rewrite(graph, value=np.nan)
+    engine = pytest.importorskip("lightpose.runtime.openvino", exc_type=Exception)
+    engine.save_graph(*engine.read_graph(graph), tmp_path / "nan.xml")
+    with pytest.raises(WeightsError, match=r"nan\.xml: network\.stem\.0\.weight has values that are no numbers"):
+        verify_weights(tmp_path / "nan.xml")
+
+
+def test_without_openvino_bundled_xml_files_are_compared_and_others_refused(ir: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "lightpose.runtime.openvino", raising=False)
+    with pytest.raises(MissingPackageError, match="openvino"):
+        verify_weights(ir)
+    monkeypatch.setattr("lightpose.verify.known_sha256", lambda: {"mine": file_sha256(ir)})
+    assert verify_weights(ir).checks == ("as packed",)
 
 
 def test_graphs_are_verified_without_the_package_onnx(graph: Path, monkeypatch: pytest.MonkeyPatch):

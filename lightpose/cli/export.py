@@ -91,6 +91,7 @@ class Export:
 
     def _out(self) -> Path:
         """The file to write, with the suffix of its format. Raises WeightsError if it has another one."""
+        from lightpose.cli.console import check_place
         from lightpose.errors import WeightsError
 
         suffix = SUFFIXES[self.to] if self.to else self.out.suffix
@@ -100,6 +101,7 @@ class Export:
             )
         if self.out.suffix not in ("", suffix):
             raise WeightsError(f"{self.out} must end in {suffix} for --to {self.to}")
+        check_place(self.out)
         return self.out.with_suffix(suffix)
 
 

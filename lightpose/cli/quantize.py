@@ -48,10 +48,12 @@ class Quantize:
 
     def run(self) -> int:
         """0 if the file was written."""
+        from lightpose.cli.console import check_place
         from lightpose.pipeline import open_runtime
         from lightpose.quantize import compare_speed, quantize
         from lightpose.sample import sample_crops
 
+        check_place(self.out)
         if self.crops < 1:
             raise ConfigError(f"calibration needs a crop at least, not {self.crops}")
         if (self.annotations is None) != (self.annotation_images is None):

@@ -112,7 +112,7 @@ class Info:
     """
 
     file: Positional[str]
-    """Name of bundled weights, a weights file (.onnx or .safetensors), or another project's checkpoint."""
+    """Name of bundled weights, a weights file (.onnx, .xml or .safetensors), or another project's checkpoint."""
     json: bool = False
     """Print one json object instead of a table."""
 
@@ -195,7 +195,7 @@ def _is_foreign(path: Path) -> bool:
     """Whether a file is to be looked at as another project's checkpoint."""
     from lightpose.verify import has_description
 
-    return path.suffix.lower() != ".onnx" and not has_description(path)
+    return path.suffix.lower() not in (".onnx", ".xml") and not has_description(path)
 
 
 def _as_json(file: Description) -> dict[str, Any]:

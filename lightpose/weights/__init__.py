@@ -6,8 +6,18 @@ import hashlib
 from pathlib import Path
 
 from lightpose.errors import WeightsError
+from lightpose.images import write_aside
 
-__all__ = ["DEFAULT", "DETECTOR", "bundled_weights", "file_sha256", "find_weights", "has_detector", "known_sha256"]
+__all__ = [
+    "DEFAULT",
+    "DETECTOR",
+    "bundled_weights",
+    "file_sha256",
+    "find_weights",
+    "has_detector",
+    "known_sha256",
+    "write_sums",
+]
 
 DEFAULT = "lpn50"
 """The weights used when none are named."""
@@ -16,17 +26,28 @@ DETECTOR = "person_detector"
 """The detector that finds people where no other is named, if it is there."""
 
 _BUNDLED = Path(__file__).parent / "bundled"
+SUMS = "SHA256SUMS"
 
 
 def bundled_weights() -> dict[str, Path]:
-    """The weights that the package brings, by name."""
-    return {path.stem: path for path in sorted(_BUNDLED.glob("*.onnx"))}
+    """The weights that the package brings, by name: .onnx files, and int8 ones for OpenVINO, .xml with .bin."""
+    return {path.stem: path for path in sorted(_BUNDLED.iterdir()) if path.suffix in (".onnx", ".xml")}
 
 
 def known_sha256() -> dict[str, str]:
-    """The SHA-256 of bundled weights as they were packed, by name: SHA256SUMS, which `sha256sum -c` reads too."""
-    lines = (_BUNDLED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    return {Path(name).stem: digest for digest, name in (line.split() for line in lines)}
+    """The SHA-256 of bundled weights as they were packed, by name: SHA256SUMS, which `sha256sum -c` reads too.
+
+    Of a pair, it is that of the .xml, which holds that of its .bin.
+    """
+    lines = (_BUNDLED / SUMS).read_text(encoding="utf-8").splitlines()
+    named = [(Path(name), digest) for digest, name in (line.split() for line in lines)]
+    return {file.stem: digest for file, digest in named if file.suffix != ".bin"}
+
+
+def write_sums(folder: Path) -> None:
+    """Write a folder's SHA256SUMS anew, for the scripts that put weights into the project's own."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".bin", ".onnx", ".xml")]
+    write_aside(folder / SUMS, "".join(f"{file_sha256(path)}  {path.name}\n" for path in files).encode())
 
 
 def file_sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Engines against each other, on the bundled weights; and which engine opens what."""
 
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,9 @@ import pytest
 from lightpose import PoseEstimator
 from lightpose.errors import ConfigError, ShapeError, WeightsError
 from lightpose.pipeline import open_runtime
+from lightpose.runtime.ir import BIN_KEY, read_facts
 from lightpose.runtime.onnx import OnnxRuntime
+from lightpose.types import SPEC_KEY, ModelSpec
 from lightpose.weights import DEFAULT, find_weights
 
 
@@ -75,6 +78,24 @@ def test_an_xml_file_without_its_numbers_is_refused(ir, tmp_path):
         open_runtime(tmp_path / "net.xml")
 
 
+def test_an_xml_file_with_the_numbers_of_another_graph_is_refused(ir, tmp_path):
+    """As where one file of the two was copied: here a number of it differs, which no engine would notice."""
+    numbers = bytearray(ir.with_suffix(".bin").read_bytes())
+    numbers[1000] ^= 1
+    (tmp_path / "net.xml").write_bytes(ir.read_bytes())
+    (tmp_path / "net.bin").write_bytes(numbers)
+    with pytest.raises(WeightsError, match=r"the net\.bin beside .*net\.xml is damaged or another graph's; copy both"):
+        open_runtime(tmp_path / "net.xml")
+
+
+def test_an_xml_file_can_be_looked_at_without_openvino(ir, reference, tmp_path):
+    facts = read_facts(ir)
+    assert ModelSpec.from_json(facts[SPEC_KEY]) == reference.spec
+    assert facts[BIN_KEY] == hashlib.sha256(ir.with_suffix(".bin").read_bytes()).hexdigest()
+    with pytest.raises(WeightsError, match=r"none\.xml is not a whole OpenVINO file"):
+        read_facts(tmp_path / "none.xml")
+
+
 @pytest.mark.parametrize("content", [b"", b"<net", b"not a graph"], ids=["empty", "cut", "text"])
 def test_what_is_no_xml_graph_is_refused(tmp_path, content):
     pytest.importorskip("openvino")
@@ -94,7 +115,7 @@ def test_an_xml_graph_of_another_program_is_refused(tmp_path):
 
 def test_engines_that_cannot_run_a_file_are_refused_with_those_that_can(tmp_path):
     (tmp_path / "net.xml").write_text("<net/>")
-    with pytest.raises(ConfigError, match="cannot be run by onnxruntime; use openvino, or export it"):
+    with pytest.raises(ConfigError, match=r"cannot be run by onnxruntime; use openvino$"):
         open_runtime(tmp_path / "net.xml", engine="onnxruntime")
     with pytest.raises(ConfigError, match="cannot be run by torch; use onnxruntime or openvino"):
         open_runtime(engine="torch")
