@@ -1,5 +1,7 @@
 """Human keypoints in pictures, fast on ordinary CPUs."""
 
+import os
+
 from lightpose.draw import draw_poses
 from lightpose.errors import LightposeError
 from lightpose.images import read_image
@@ -9,3 +11,7 @@ from lightpose.types import Boxes, Poses
 
 __all__ = ["Boxes", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
 __version__ = "0.1.0"
+
+# ONNX Runtime and NNCF report their use to their makers unless these, which they read when they are loaded, forbid it
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("NNCF_CI", "1")

@@ -58,7 +58,8 @@ class Results:
         failed = [{"picture": str(path), "reason": reason} for path, reason in self.failed]
         readable = {**self.about, "pictures": self.pictures, "failed": failed}
         write_aside(out / "keypoints.json", json.dumps(self.rows).encode())
-        write_aside(out / "poses.json", json.dumps(readable, indent=1, ensure_ascii=False).encode())
+        text = json.dumps(readable, indent=1, ensure_ascii=False)
+        write_aside(out / "poses.json", text.encode(errors="backslashreplace"))  # of names that are no UTF-8
 
 
 def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Picture]:
@@ -71,7 +72,7 @@ def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Pictu
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            kept = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+            kept = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and _may_be_read(file))
             inside = sorted(file for file in kept if not _is_below(file, out, path))
             pairs = [(file, file.relative_to(path)) for file in inside]
         elif not path.exists() and glob.has_magic(source):
@@ -84,6 +85,11 @@ def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Pictu
         for file, name in pairs:
             found.setdefault(file, name)
     return [Picture(path, name) for path, name in zip(found, _distinct(list(found.values())), strict=True)]
+
+
+def _may_be_read(file: Path) -> bool:
+    """Whether it is a file, or a link to one that is gone, which is to be told."""
+    return file.is_file() or (file.is_symlink() and not file.exists())
 
 
 def _is_below(file: Path, out: Path | None, searched: Path) -> bool:
@@ -124,11 +130,8 @@ def predict_pictures(
     with closing(ahead(_read, pictures, count, HELD_BYTES, _held)) as read:
         found = predict_many(_usable(read, estimator, results), estimator.runtime, estimator.options)
         with closing(behind(finish, found, count, HELD_BYTES, lambda one: _held(one[0]))) as finished:
-            for picture, image, poses, error in finished:
-                if error is None:
-                    _add(results, picture, image, poses, numbers[picture.name])
-                else:
-                    results.failed.append((picture.path, str(error)))
+            for picture, image, poses in finished:
+                _add(results, picture, image, poses, numbers[picture.name])
                 progress(len(results.pictures) + len(results.failed))
     order = {picture.path: place for place, picture in enumerate(pictures)}
     results.failed.sort(key=lambda failed: order[failed[0]])
@@ -150,17 +153,12 @@ def _held(read: tuple[Picture, ImageArray | ImageError]) -> int:
     return 0 if isinstance(read[1], ImageError) else read[1].nbytes
 
 
-def _finish(
-    out: Path | None, found: tuple[tuple[Picture, ImageArray], Poses]
-) -> tuple[Picture, ImageArray, Poses, ImageError | None]:
-    """Draw a picture's poses into a folder, if there is one; with why it could not be, if so."""
+def _finish(out: Path | None, found: tuple[tuple[Picture, ImageArray], Poses]) -> tuple[Picture, ImageArray, Poses]:
+    """Draw a picture's poses into a folder, if there is one."""
     (picture, image), poses = found
-    try:
-        if out is not None:
-            _write_drawn(out / picture.name, draw_poses(image, poses))
-    except ImageError as error:
-        return picture, image, poses, error
-    return picture, image, poses, None
+    if out is not None:
+        _write_drawn(out / picture.name, draw_poses(image, poses))
+    return picture, image, poses
 
 
 def _usable(
@@ -171,7 +169,7 @@ def _usable(
         try:
             if isinstance(image, ImageError):
                 raise image
-            found = estimator.find_people(image, picture.path.name)
+            found = estimator.find_people(image, picture.path)
             found.check_inside(*image.shape[:2])
         except LightposeError as error:
             results.failed.append((picture.path, str(error)))
@@ -217,14 +215,19 @@ def _add(results: Results, picture: Picture, image: ImageArray, poses: Poses, im
 
 
 def _write_drawn(path: Path, drawn: ImageArray) -> None:
+    """In the format of the picture's name, or as PNG, with .png added, where that cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, encode_image(drawn, path.suffix))
+    try:
+        content = encode_image(drawn, path.suffix)
+    except ImageError:
+        path, content = path.with_name(f"{path.name}.png"), encode_image(drawn, ".png")
+    write_aside(path, content)
 
 
 def _image_ids(pictures: Sequence[Picture], estimator: PoseEstimator) -> dict[Path, int]:
     """A number for each picture: the box file's or the one it is named by, if all have different ones, else 1, 2…"""
     boxes = estimator.detector if isinstance(estimator.detector, BoxFile) else None
-    named = [boxes.image_id(picture.path.name) if boxes else number_in_name(picture.path) for picture in pictures]
+    named = [boxes.image_id(picture.path.absolute()) if boxes else number_in_name(picture.path) for picture in pictures]
     numbers = [number for number in named if number is not None]
     if len(set(numbers)) < len(pictures):
         numbers = list(range(1, len(pictures) + 1))

@@ -29,6 +29,8 @@ __all__ = [
 
 PADDING = 1.25
 """How much wider than the box a crop is, in the paper and its predecessors."""
+WARP_SIDE = 2**15 - 2
+"""OpenCV 4 warps no picture with a longer side."""
 
 
 def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
@@ -126,5 +128,21 @@ def warp(image: ImageArray, matrices: ArrayLike, input_hw: tuple[int, int]) -> I
     height, width = input_hw
     crops = np.empty((len(full), height, width, image.shape[2]), dtype=image.dtype)
     for crop, matrix in zip(crops, full, strict=True):
-        cv2.warpAffine(image, matrix, (width, height), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        seen, moved = (image, matrix) if max(image.shape) <= WARP_SIDE else _seen(image, matrix, input_hw)
+        cv2.warpAffine(seen, moved, (width, height), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crops
+
+
+def _seen(
+    image: ImageArray, matrix: NDArray[np.float64], input_hw: tuple[int, int]
+) -> tuple[ImageArray, NDArray[np.float64]]:
+    """The part of a picture that a crop shows, thinned out if that is too large too, and its map to the crop."""
+    height, width = input_hw
+    corners = transform_points([[[0, 0], [width, 0], [0, height], [width, height]]], invert(matrix)[None])[0]
+    limit = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(corners.min(0)) - 1, 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, limit).astype(int)
+    step = 1 + int((high - low).max()) // WARP_SIDE
+    linear, shift = matrix[:, :2], matrix[:, 2:]
+    part = image[low[1] : high[1] : step, low[0] : high[0] : step]
+    return part, np.concatenate([linear * step, shift + linear @ low[:, None]], axis=1)

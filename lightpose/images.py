@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from threading import get_native_id
 
 import cv2
 import numpy as np
@@ -29,8 +29,8 @@ def read_image(path: str | Path, exif: bool = True) -> ImageArray:
     """
     try:
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
     return decode_image(content, str(path), exif)
 
 
@@ -76,9 +76,12 @@ def encode_image(image: ImageArray, suffix: str = ".jpg") -> bytes:
 def write_aside(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: under another name first, then renamed into place."""
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
     try:
         aside.write_bytes(content)
         aside.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # what the user knows; a full disk tells none
+        raise
     finally:
         aside.unlink(missing_ok=True)

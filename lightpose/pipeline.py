@@ -35,10 +35,15 @@ def open_runtime(
     engine cannot run it, MissingPackageError if the engine is not installed.
     """
     path = find_weights(model)
+    if path.suffix in (".pt", ".pth"):
+        raise WeightsError(
+            f"{path} is a checkpoint; give a run's best.safetensors; another project's needs lightpose weights import"
+        )
     able = _ENGINES.get(path.suffix, ("onnxruntime", "openvino"))
     chosen = able[0] if engine == "auto" else engine
     if chosen not in able:
-        raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}, or export it: lightpose export")
+        other = ", or export it: lightpose export" if path.suffix == ".safetensors" else ""
+        raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}{other}")
     if mode != "latency" and chosen != "openvino":
         raise ConfigError(f"mode {mode} is for the engine openvino, not {chosen}; leave it out or choose that engine")
     if chosen == "torch":
@@ -119,21 +124,25 @@ class PoseEstimator:
         image: a file, read upright, or an RGB array (H, W, 3) uint8. boxes: (N, 4) left, top, width, height in pixels.
         Raises ImageError, ShapeError or BoxesError if the picture or a box cannot be used.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        path = Path(image) if isinstance(image, str | Path) else None
+        pixels = image if path is None else read_image(path)
+        if not isinstance(pixels, np.ndarray):
+            raise ShapeError(f"predict takes one picture, a file's name or an RGB array, not a {type(image).__name__}")
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
             raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
-        name = None if isinstance(image, np.ndarray) else Path(image).name
-        found = self.find_people(pixels, name) if boxes is None else boxes
+        found = self.find_people(pixels, path) if boxes is None else boxes
         people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
         return predict_poses(pixels, people, self.runtime, self.options)
 
-    def find_people(self, image: ImageArray, name: str | None = None) -> Boxes:
-        """People of an RGB picture, as the detector finds them. name: the picture's, by which a file of boxes goes."""
+    def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
+        """People of an RGB picture, as the detector finds them. path: the picture's, by which a file of boxes goes."""
         if not isinstance(self.detector, BoxFile):
             found = self.detector(image)
-        elif name is None:
+        elif path is None:
             raise BoxesError("a file of boxes goes by the names of pictures; give a picture's file, or its boxes")
         else:
-            found = self.detector.boxes(name)
-        sure = found.scores >= (self.detector_threshold or 0)
-        return found if sure.all() else Boxes(found.xywh[sure], found.scores[sure])
+            found = self.detector.boxes(path.absolute())
+        if self.detector_threshold is None:
+            return found
+        sure = found.scores >= self.detector_threshold
+        return Boxes(found.xywh[sure], found.scores[sure])

@@ -72,4 +72,4 @@ def _pictured(source: str, boxes: str | Path | None, generator: np.random.Genera
     known = None if boxes is None else read_boxes(boxes)
     for place in generator.permutation(len(pictures)):
         path = pictures[place].path
-        yield path, None if known is None else known.boxes(path.name), True
+        yield path, None if known is None else known.boxes(path.absolute()), True

@@ -54,8 +54,9 @@ class Boxes:
 
     def __post_init__(self) -> None:
         try:
-            xywh = np.array(self.xywh, dtype=np.float32)
-            scores = np.array(self.scores, dtype=np.float32)
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+                xywh = np.array(self.xywh, dtype=np.float32)
+                scores = np.array(self.scores, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise BoxesError(f"boxes must be numbers, four for each person ({error})") from error
         if xywh.size == 0:

@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -265,3 +266,21 @@ def test_warping_several_boxes_equals_warping_each_alone():
 def test_a_mirrored_view_of_a_picture_can_be_warped():
     image = random_image(10, 12)
     np.testing.assert_array_equal(warp(image[:, ::-1], [IDENTITY], (10, 12))[0], image[:, ::-1])
+
+
+@pytest.mark.parametrize("left", [0, 31_000, 44_500])
+def test_a_panorama_is_cropped_as_its_part_is(left):
+    """OpenCV 4 warps no picture with a side of 32767 pixels or more."""
+    panorama = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 900, 3), dtype=np.uint8), (45_000, 60))
+    box = np.array([[left + 100, 10, 40, 30]])
+    part = panorama[:, left : left + 500].copy()
+    expected = warp(part, crop_matrices(box - [left, 0, 0, 0], (64, 48), "msra"), (64, 48))
+    found = warp(panorama, crop_matrices(box, (64, 48), "msra"), (64, 48))
+    np.testing.assert_allclose(found.astype(int), expected, atol=1)
+
+
+def test_a_whole_panorama_is_thinned_out_in_place():
+    panorama = np.tile(np.linspace(0, 255, 70_000).astype(np.uint8)[None, :, None], (9, 1, 3))
+    matrix = np.array([[[100 / 70_000, 0, 0], [0, 1, 0]]])
+    row = warp(panorama, matrix, (9, 100))[0, 4, :, 0].astype(float)
+    np.testing.assert_allclose(row, np.arange(100) * 2.55, atol=1.5)

@@ -268,3 +268,20 @@ def test_a_write_whose_rename_fails_leaves_no_part(tmp_path):
         write_aside(folder, b"new")
     assert list(tmp_path.iterdir()) == [folder]
     assert [entry.name for entry in folder.iterdir()] == ["inner"]
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    path = tmp_path / ("a" * 251 + ".jpg")
+    write_aside(path, b"content")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [(path.name, b"content")]
+
+
+def test_a_write_that_fails_names_the_file_that_was_wanted(tmp_path):
+    with pytest.raises(OSError, match="No such file") as failure:
+        write_aside(tmp_path / "none" / "a.jpg", b"content")
+    assert failure.value.filename == str(tmp_path / "none" / "a.jpg")
+
+
+def test_a_name_that_no_file_can_have_is_a_picture_that_cannot_be_read():
+    with pytest.raises(ImageError, match="cannot read"):
+        read_image("a\0b.jpg")

@@ -1,12 +1,13 @@
 """From a picture to poses through a detector: what finds people, and pictures of every kind."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lightpose import Boxes, PoseEstimator, read_image
-from lightpose.errors import BoxesError, ConfigError, WeightsError
+from lightpose.errors import BoxesError, ConfigError, ShapeError, WeightsError
 from lightpose.pipeline import open_detector
 from lightpose.weights import find_weights, has_detector
 
@@ -120,3 +121,17 @@ def test_the_builtin_detector_finds_the_astronaut_and_nobody_in_the_dark():
     assert top + height > 400
     for hw in ((300, 400), (1, 1), (10, 6000)):
         assert len(estimator.predict(np.zeros((*hw, 3), np.uint8))) == 0
+
+
+def test_a_file_of_boxes_keeps_boxes_of_any_score_unless_a_threshold_is_given(tmp_path: Path):
+    rows = [{"file_name": "astronaut.jpg", "bbox": [20, 12, 350, 500], "score": score} for score in (-3, 0.4, 0.8)]
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    for threshold, people in ((None, 3), (0.5, 1)):
+        estimator = PoseEstimator(detector=tmp_path / "b.json", detector_threshold=threshold)
+        assert len(estimator.find_people(read_image(ASTRONAUT), ASTRONAUT)) == people
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [ASTRONAUT], b"bytes"])
+def test_what_is_neither_a_name_nor_an_array_is_refused_by_its_type(crowd: PoseEstimator, wrong: object):
+    with pytest.raises(ShapeError, match=f"a file's name or an RGB array, not a {type(wrong).__name__}"):
+        crowd.predict(wrong)

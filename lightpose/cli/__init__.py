@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
+import cv2
 import tyro
 from tyro.conf import subcommand
 
@@ -42,6 +46,13 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 done in part, 2 nothing done and a sentence on standard error says why."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in no encoding at all
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4's, 5's
+    set_log_level(0)  # what is wrong with a picture we say ourselves
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"lightpose {version('lightpose')}")
+        sys.exit(0)
     try:
         command = tyro.cli(
             Command,
@@ -50,12 +61,17 @@ def main(arguments: list[str] | None = None) -> None:
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-        sys.exit(command.run())
+        code = command.run()
+        sys.stdout.flush()
+        sys.exit(code)
     except LightposeError as error:
         print(f"lightpose: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as a program that the system ends for it
     except OSError as error:
-        print(f"lightpose: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"lightpose: cannot use {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("lightpose: interrupted", file=sys.stderr)

@@ -78,10 +78,12 @@ class Convert:
 
     def run(self) -> int:
         """0 once the files are written."""
+        from lightpose.cli.console import check_place
         from lightpose.data.convert import split
         from lightpose.data.lsp import read_lsp
         from lightpose.data.mpii import read_mpii
 
+        check_place(self.out)
         if self.kind == "mpii":
             converted = read_mpii(self.file, self.images, self.boxes)
         else:
@@ -117,10 +119,12 @@ class Preview:
 
     def run(self) -> int:
         """0 once the picture is written."""
+        from lightpose.cli.console import check_place
         from lightpose.data.coco import read_coco
         from lightpose.data.preview import choose_persons, preview_sheet
         from lightpose.images import encode_image, write_aside
 
+        check_place(self.out)
         source = read_coco(self.file, self.images)
         people = choose_persons(source, self.count, self.seed, self.ids)
         write_aside(self.out, encode_image(preview_sheet(source, people), self.out.suffix))
@@ -157,13 +161,14 @@ class Label:
 
     def run(self) -> int:
         """0 once the file is written."""
-        from lightpose.cli.console import counting
+        from lightpose.cli.console import check_place, counting
         from lightpose.data.coco import read_coco
         from lightpose.errors import DataError
         from lightpose.images import write_aside
         from lightpose.label import LabelOptions, added_labels, label_persons, people_to_label
         from lightpose.pipeline import open_runtime
 
+        check_place(self.out)
         if self.out.resolve() == self.file.resolve():
             raise DataError(f"the result would overwrite {self.file}; name another file with --out")
         options = LabelOptions(self.min_score, self.agree, self.min_side, self.replace)

@@ -54,7 +54,7 @@ class Predict:
 
     def run(self) -> int:
         """0: all pictures done; 1: some could not be used; 2: none could."""
-        from lightpose.cli.console import counting
+        from lightpose.cli.console import check_folder, counting
         from lightpose.detect.coco_json import read_boxes
         from lightpose.errors import ConfigError, ImageError
         from lightpose.folder import find_pictures, predict_pictures, stdin_picture
@@ -64,6 +64,7 @@ class Predict:
             raise ImageError("name at least one picture, folder or pattern; see lightpose predict --help")
         if self.boxes is not None and self.detector is not None:
             raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
+        check_folder(self.out)
         pictures = find_pictures((source for source in self.sources if source != "-"), self.out)
         if "-" in self.sources:
             pictures.append(stdin_picture(sys.stdin.buffer.read()))
@@ -96,5 +97,7 @@ def _print_results(results: Results, out: Path, drawn: bool, whole_unasked: bool
     for picture in results.pictures:
         if not picture["people"]:
             print(f"{picture['picture']}: {nobody}")
+    if results.about["boxes"] == "given" and not results.people:
+        print("No box fits any picture: rows go by file_name, or by image_id, the picture's name or number.")
     print(f"pictures: {len(results.pictures)}, people: {results.people}, failed: {len(results.failed)}")
     print(f"written to {out}: keypoints.json, poses.json" + (", drawn pictures" if drawn else ""))

@@ -67,10 +67,10 @@ class CocoFile:
 def read_json(path: Path) -> Any:
     """A json file's content. Raises DataError if it is missing or is no json."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a json file ({error})") from error
 
 

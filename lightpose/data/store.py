@@ -6,6 +6,7 @@ made. So a build that was killed goes on where it was, and a damaged square is m
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.errors import MissingPackageError
+from lightpose.errors import DataError, MissingPackageError
 from lightpose.types import ImageArray
 
 __all__ = ["file_name", "open_pixels"]
@@ -39,13 +40,15 @@ def open_pixels(
 
     store: its folder, named by all that the pixels depend on. pictures: (N,) the picture that each row is of. make:
     gives the squares of some rows, all of one picture. progress: called with rows done and rows in all. verify: compare
-    all squares with their checksums.
+    all squares with their checksums. Raises DataError if the disk is too full.
     """
     store.mkdir(parents=True, exist_ok=True)
     with _locked(store):
         pixels, checksums = _open_arrays(store, len(pictures), side)
         if verify:
             _verify(pixels, checksums, progress)
+        if not checksums.all():
+            _reserve(store, checksums)
         _fill(pixels, checksums, pictures, make, progress)
     stored: ImageArray = np.load(store / "crops.npy", mmap_mode="r")
     return stored
@@ -90,6 +93,29 @@ def _open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]
     except Exception:  # numpy raises a different kind for each way a header can be damaged
         return None
     return array if array.shape == shape and array.dtype == dtype else None
+
+
+def _reserve(store: Path, checksums: NDArray[np.int64]) -> None:
+    """Take all the room on the disk at once: a process that fills a memory-mapped file on a full one is killed.
+
+    Raises DataError if there is too little.
+    """
+    path = store / "crops.npy"
+    if not hasattr(os, "posix_fallocate"):  # outside Linux
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:  # a file system that cannot reserve
+            return
+        size = path.stat().st_size
+        if not checksums.any():
+            path.unlink()
+        raise DataError(
+            f"{path} takes {size / 2**30:.2g} GiB, more than its disk has free; make room there, or "
+            "name another place as data.store"
+        ) from error
 
 
 def _verify(pixels: ImageArray, checksums: NDArray[np.int64], progress: Callable[[int, int], None]) -> None:

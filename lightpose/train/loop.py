@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
-from lightpose.errors import DataError, TrainingError
+from lightpose.errors import ConfigError, DataError, TrainingError
 from lightpose.images import write_aside
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.config import TrainConfig
@@ -62,20 +65,39 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train to the last epoch of the last stage. Returns the best validation AP and its epoch."""
-        self._resume()
-        last = total_epochs(self.config.plan, self.config.optim)
-        while self.progress.epoch < last:
-            now = moment(self.config.plan, self.config.optim, self.progress.epoch)
-            if now.first and now.stage and self.progress.step == 0:
-                self._begin_stage(now.stage)
-            loss = self._epoch(now)
-            if (now.epoch + 1) % self.config.evaluate_every == 0 or now.last:
-                self._evaluate(now, loss)
-            if now.last:
-                self._end_stage(now.stage)
-            self.progress.epoch, self.progress.step, self.progress.loss = self.progress.epoch + 1, 0, 0.0
-            self._save()
-        return self.progress
+        with self._alone():
+            self._resume()
+            last = total_epochs(self.config.plan, self.config.optim)
+            while self.progress.epoch < last:
+                now = moment(self.config.plan, self.config.optim, self.progress.epoch)
+                if now.first and now.stage and self.progress.step == 0:
+                    self._begin_stage(now.stage)
+                loss = self._epoch(now)
+                if (now.epoch + 1) % self.config.evaluate_every == 0 or now.last:
+                    self._evaluate(now, loss)
+                if now.last:
+                    self._end_stage(now.stage)
+                self.progress.epoch, self.progress.step, self.progress.loss = self.progress.epoch + 1, 0, 0.0
+                self._save()
+            return self.progress
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other runs out of the folder, which would write over this one. The lock of one that was killed is free.
+
+        Raises ConfigError if there is one.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.out / ".lock", timeout=0)
+        try:
+            if self.world.first:
+                lock.acquire()
+        except Timeout as error:
+            raise ConfigError(f"another process is training into {self.out}; stop it, or name another `out`") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _feed(self) -> Feed[Any]:
         """The training data; the first process of each machine stores what is missing, before the others."""
@@ -96,7 +118,6 @@ class Trainer:
         """Take up the run that `last.pt` holds, if there is one; the first process reads it for all."""
         path = self.out / "last.pt"
         if self.world.first:
-            self.out.mkdir(parents=True, exist_ok=True)
             for left in self.out.glob(".*.partial"):  # of a run that was killed while it wrote
                 left.unlink(missing_ok=True)
         content = self.world.share(path.read_bytes() if self.world.first and path.exists() else None)

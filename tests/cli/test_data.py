@@ -124,6 +124,13 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
         (["label", "SET", "--images", "IMAGES", "--out", "SET"], {}, "the result would overwrite"),
         (["label", "SET", "--images", "IMAGES", "--out", "b.json", "--model", "no.onnx"], {}, "no.onnx"),
         (["label", "SET", "--images", "IMAGES", "--out", "b.json", "--agree", "-1"], {}, "agree must be finite"),
+        (["label", "SET", "--images", "IMAGES", "--out", "no/b.json"], {}, "there is no folder no; make it first"),
+        (["preview", "SET", "--images", "IMAGES", "--out", "no/b.jpg"], {}, "there is no folder no; make it first"),
+        (
+            ["convert", "lsp", "no.mat", "--images", "x", "--out", "no/b.json"],
+            {},
+            "there is no folder no; make it first",
+        ),
     ],
 )
 def test_bad_input_gets_a_sentence_and_exit_code_2(

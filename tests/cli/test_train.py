@@ -84,7 +84,7 @@ def test_train_evaluate_export_and_predict_with_joints_of_ones_own(tmp_path: Pat
     assert f"best AP {100 * best['ap']:.1f} at epoch {best['epoch'] + 1}: run/best.safetensors" in output
     assert "lightpose export run/best.safetensors --out run/best.onnx" in output
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files == {"best.safetensors", "last.pt", "log.json", "previews", "tensorboard"} | {
+    assert files == {".lock", "best.safetensors", "last.pt", "log.json", "previews", "tensorboard"} | {
         f"stage_{stage}.safetensors" for stage in (0, 1)
     }
     code, again, errors = here("train", "config.toml")  # nothing is left to do

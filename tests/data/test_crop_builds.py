@@ -1,5 +1,6 @@
 """Building a crop store: once, whole, taken up where it was broken off, and mended where it was damaged."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import open_store
 from lightpose.errors import ImageError
+from lightpose.images import read_image
 from lightpose.skeletons import COCO17
 from tests.helpers import DrawnSet, draw_set
 
@@ -249,3 +251,40 @@ def test_a_store_can_be_read_while_it_is_opened_again(source, tmp_path):
     opened(source, tmp_path / "store")
     np.testing.assert_array_equal(first.crops, before)
     assert not first.crops.flags.writeable
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room is reserved on Linux alone")
+def test_the_room_on_the_disk_is_taken_before_the_first_picture_is_read(source, tmp_path, monkeypatch):
+    taken = []
+
+    def read(*arguments, **settings):
+        (store,) = tmp_path.glob("store/*")
+        taken.append((store / "crops.npy").stat().st_blocks * 512)
+        return read_image(*arguments, **settings)
+
+    monkeypatch.setattr("lightpose.data.crops.read_image", read)
+    crops = opened(source, tmp_path / "store").crops
+    assert min(taken) >= crops.nbytes
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size=64k none disk || exit 77
+exec "$0" -c '
+from pathlib import Path
+from lightpose.data.store import open_pixels
+import numpy as np
+open_pixels(Path("disk/store"), list(range(50)), 64, lambda rows: np.ones((1, 64, 64, 3), np.uint8), print, True)'
+"""
+
+
+def test_a_store_that_does_not_fit_on_the_disk_is_an_error_and_leaves_the_room_free(tmp_path):
+    """Written without room, a memory-mapped file ends the process by a signal."""
+    (tmp_path / "disk").mkdir()
+    if shutil.which("unshare") is None:
+        pytest.skip("needs a disk of its own, through unshare")
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", SMALL_DISK, sys.executable]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("needs a disk of its own, which is not permitted here")
+    assert done.returncode == 1
+    assert "crops.npy takes 0.00057 GiB, more than its disk has free" in done.stderr

@@ -77,6 +77,9 @@ def test_a_picture_the_file_does_not_name_has_no_boxes(tmp_path: Path):
         ([{"image_id": 1.5, "bbox": [1, 2, 3, 4]}], "image_id must be a number or a name"),
         ('[{"image_id": 1, "bbox": [NaN, 2, 3, 4]}]', "NaN or infinite"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, Infinity]}]', "NaN or infinite"),
+        ([{"image_id": 1, "bbox": [10**400, 2, 3, 4]}], "NaN or infinite"),
+        ([{"image_id": 1, "bbox": [1e39, 2, 3, 4]}], "NaN or infinite"),
+        ("[" * 200_000, "not a json file"),
         ({"annotations": []}, "every image must have"),
         (
             {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]},
@@ -95,3 +98,32 @@ def test_a_malformed_file_is_refused_with_a_reason(tmp_path: Path, document: obj
 def test_a_missing_file_is_refused(tmp_path: Path):
     with pytest.raises(BoxesError, match="cannot read the boxes"):
         read_boxes(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "picture", "left"),
+    [
+        (["a/1.jpg", "b/1.jpg"], "/x/b/1.jpg", [1]),
+        (["a/1.jpg", "b/1.jpg"], "/x/c/1.jpg", []),
+        (["train/a/1.jpg", "train/b/1.jpg"], "b/1.jpg", [1]),
+        (["a/1.jpg", "1.jpg"], "/x/c/1.jpg", [1]),
+        (["a/1.jpg", "1.jpg"], "/x/a/1.jpg", [0]),
+        (["./a/1.jpg", "other.jpg"], "/x/c/1.jpg", [0]),
+        (["c:\\photos\\1.jpg"], "1.jpg", [0]),
+    ],
+)
+def test_folders_tell_pictures_of_one_name_apart(tmp_path: Path, names: list[str], picture: str, left: list[int]):
+    rows = [{"file_name": name, "bbox": [number, 2, 3, 4]} for number, name in enumerate(names)]
+    assert read_boxes(written(tmp_path / "rows.json", rows)).boxes(picture).xywh[:, 0].tolist() == left
+    document = {
+        "images": [{"id": 10 + number, "file_name": name} for number, name in enumerate(names)],
+        "annotations": [{"image_id": 10 + number, "bbox": row["bbox"]} for number, row in enumerate(rows)],
+    }
+    file = read_boxes(written(tmp_path / "coco.json", document))
+    assert file.boxes(picture).xywh[:, 0].tolist() == left
+    assert file.image_id(picture) == (10 + left[0] if left else 1)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path):
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([{"image_id": 1, "bbox": [1, 2, 3, 4]}]).encode())
+    assert len(read_boxes(tmp_path / "b.json").boxes("1.jpg")) == 1

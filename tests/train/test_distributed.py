@@ -154,6 +154,12 @@ def test_two_processes_end_with_the_weights_of_one_with_two_parts(together, alon
 @needs_proc
 def test_only_the_first_of_the_processes_writes_and_speaks(together):
     out, _, output = together
-    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.pt", "log.json", "tensorboard"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock",
+        "best.safetensors",
+        "last.pt",
+        "log.json",
+        "tensorboard",
+    ]
     assert len(list((out / "tensorboard").iterdir())) == 2, "a file for each start"
     assert output.count("best AP") == 2, "in the table and at the end"

@@ -128,7 +128,7 @@ def test_weights_that_got_worse_do_not_replace_the_best(learned, people, tmp_pat
 
 def test_a_finished_run_leaves_weights_checkpoint_and_log(uninterrupted):
     out, diary = uninterrupted
-    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "last.pt", "log.json"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "best.safetensors", "last.pt", "log.json"]
     assert len(diary.steps) == 16
 
 
@@ -235,7 +235,7 @@ def test_what_a_killed_run_left_half_written_is_gone_after_the_next(people, tmp_
     stopped_at(people, tmp_path, 0, 2, **small)
     (tmp_path / ".last.pt.1.partial").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
     train(config_for(people, tmp_path, **small))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.pt", "log.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "best.safetensors", "last.pt", "log.json"]
 
 
 @pytest.mark.parametrize(
@@ -380,3 +380,21 @@ def test_half_precision_runs_on_a_cpu_and_keeps_full_weights(few_people, tmp_pat
     network, _ = load_network(tmp_path / "best.safetensors")
     assert {value.dtype for value in network.parameters()} == {torch.float32}
     assert all(value.isfinite().all() for value in network.parameters())
+
+
+def test_two_runs_do_not_share_a_folder(people, tmp_path):
+    """The second is refused, and the first goes on as if nothing had been."""
+    config = config_for(people, tmp_path, epochs=1, batch=16)
+
+    class Rival(Diary):
+        def stepped(self, *step):
+            super().stepped(*step)
+            if len(self.steps) == 1:
+                with pytest.raises(ConfigError, match=r"another process is training into .*name another `out`"):
+                    train(config)
+
+    first = Rival()
+    train(config, first)
+    assert len(first.evaluations) == 1
+    train(config, again := Diary())
+    assert (again.steps, len(again.resumptions)) == ([], 1)

@@ -34,7 +34,8 @@ from tests.train.runs import (  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-FILES = ["best.safetensors", "last.pt", "log.json", "stage_0.safetensors", "stage_1.safetensors", "stage_2.safetensors"]
+STAGES = ["stage_0.safetensors", "stage_1.safetensors", "stage_2.safetensors"]
+FILES = [".lock", "best.safetensors", "last.pt", "log.json", *STAGES]
 
 
 class Witness(Diary):
