@@ -56,12 +56,14 @@ class Import:
             from lightpose.weights.network import save_network
         except ImportError as error:
             raise MissingPackageError("torch", "train") from error
+        from lightpose.cli.console import check_place
         from lightpose.skeletons import get_skeleton
 
         if self.out.suffix != ".safetensors":
             raise WeightsError(f"{self.out} must end in .safetensors; `lightpose export` makes an .onnx of it")
         if self.out.resolve() == self.file.resolve():
             raise WeightsError(f"the result would overwrite {self.file}; name another file with --out")
+        check_place(self.out)
         asked = Settings(
             skeleton=get_skeleton(self.skeleton) if self.skeleton else None,
             input_hw=self.input_hw,
