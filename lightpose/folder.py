@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Pictu
     out: a folder whose pictures are earlier results; those below it are passed over when a folder is searched.
     Raises ImageError if a folder or pattern holds no picture. A named file that is missing is left to fail when read.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         path = Path(source)
         if path.is_dir():
@@ -83,8 +84,9 @@ def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Pictu
         if not pairs:
             raise ImageError(f"there is no picture in {source}; known kinds are {' '.join(sorted(IMAGE_SUFFIXES))}")
         for file, name in pairs:
-            found.setdefault(file, name)
-    return [Picture(path, name) for path, name in zip(found, _distinct(list(found.values())), strict=True)]
+            found.setdefault(os.path.abspath(file), (file, name))  # noqa: PTH100 - links stay apart
+    names = _distinct([name for _, name in found.values()])
+    return [Picture(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
 
 
 def _may_be_read(file: Path) -> bool:

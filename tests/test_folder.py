@@ -121,3 +121,10 @@ def test_a_link_to_nothing_in_a_folder_is_told(estimator: PoseEstimator, folder:
     (folder / "link.jpg").symlink_to("gone.jpg")
     results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out")
     assert [path.name for path, _ in results.failed] == ["link.jpg"]
+
+
+def test_a_picture_named_in_two_ways_is_done_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    named = find_pictures(["07.png", str(folder / "07.png"), "../" + folder.name + "/07.png", "."])
+    assert [picture.path for picture in named].count(Path("07.png")) == 1
+    assert len(named) == len(find_pictures([str(folder)]))

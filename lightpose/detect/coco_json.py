@@ -97,15 +97,16 @@ def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[str | int
     """File names of a COCO annotation file's pictures, by id."""
     pictures = document.get("images")
     if not isinstance(pictures, list) or not all(
-        isinstance(p, dict) and "file_name" in p and isinstance(p.get("id"), int | str) for p in pictures
+        isinstance(p, dict) and isinstance(p.get("file_name"), str) and isinstance(p.get("id"), int | str)
+        for p in pictures
     ):
         raise BoxesError(f"{path}: every image must have an id and a file_name")
-    return {picture["id"]: _plain_name(str(picture["file_name"])) for picture in pictures}
+    return {picture["id"]: _plain_name(picture["file_name"]) for picture in pictures}
 
 
 def _key(row: dict[str, Any], names: dict[str | int, str] | None) -> str | int:
     if "file_name" in row:
-        return _plain_name(str(row["file_name"]))
+        return _plain_name(row["file_name"])
     number: str | int = row["image_id"]
     return number if names is None else names.get(number, number)
 
@@ -126,6 +127,8 @@ def _check_row(path: str | Path, number: int, row: Any) -> None:
         raise BoxesError(f"{where} must be an object with a bbox and an image_id or file_name")
     if not isinstance(row.get("image_id", 0), int | str):
         raise BoxesError(f"{where}: image_id must be a number or a name")
+    if not isinstance(row.get("file_name", ""), str):
+        raise BoxesError(f"{where}: file_name must be text")
     values = [*row["bbox"], row.get("score", 1)] if isinstance(row["bbox"], list) else []
     if len(values) != 5 or not all(type(value) in (int, float) for value in values):
         raise BoxesError(f"{where}: bbox must be [left, top, width, height] and score a number")

@@ -75,6 +75,7 @@ def test_a_picture_the_file_does_not_name_has_no_boxes(tmp_path: Path):
         ([{"image_id": 1, "bbox": [1, 2, 3, "4"]}], "must be \\[left, top, width, height\\]"),
         ([{"image_id": 1, "bbox": [1, 2, 3, 4], "score": None}], "score a number"),
         ([{"image_id": 1.5, "bbox": [1, 2, 3, 4]}], "image_id must be a number or a name"),
+        ([{"file_name": None, "bbox": [1, 2, 3, 4]}], "file_name must be text"),
         ('[{"image_id": 1, "bbox": [NaN, 2, 3, 4]}]', "NaN or infinite"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, Infinity]}]', "NaN or infinite"),
         ([{"image_id": 1, "bbox": [10**400, 2, 3, 4]}], "NaN or infinite"),
