@@ -5,7 +5,9 @@ import os
 import pytest
 
 from lightpose.errors import ConfigError
+from lightpose.runtime.onnx import open_session
 from lightpose.runtime.threads import choose_threads, usable_cores
+from lightpose.weights import DEFAULT, find_weights
 
 
 def machine(root, siblings, files=None):
@@ -92,3 +94,8 @@ def test_here_there_is_a_core_at_least_and_no_more_than_the_process_may_use():
 def test_fewer_than_no_threads_are_refused():
     with pytest.raises(ConfigError, match="threads must not be below 0, not -1"):
         choose_threads(-1)
+
+
+def test_idle_threads_of_one_session_leave_the_cores_to_the_next():
+    options = open_session(find_weights(DEFAULT), threads=2).get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
