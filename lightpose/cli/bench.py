@@ -68,7 +68,7 @@ class Bench:
     """An earlier --json file: tell what changed; exit code 1 if anything became slower by more than the spread."""
     figure: Path | None = None
     """Draw Figure 4 of the paper, AP over speed, area FLOPs (.png, .svg or .pdf): of each network the fastest variant
-    with batch 1, and the AP in --results. Needs `pip install 'lightpose[train,plot]'`."""
+    with batch 1, at the AP in --results, or hollow at the paper's. Needs `pip install 'lightpose[train,plot]'`."""
     results: tuple[Path, ...] = ()
     """For --figure: records of lightpose evaluate --report or lightpose ablate --json."""
 
@@ -184,7 +184,7 @@ class Bench:
 
         speeds = [MeasuredSpeed(row.model, row.input_hw, row.fps, row.fps_flip) for row in fastest(rows)]
         drawn = plot_figure4(figure4(read_records(self.results), speeds), path)
-        print(f"drawn to {path}: {drawn} points with speed and AP, the paper's included")
+        print(f"drawn to {path}: {drawn} points with speed and AP; hollow: speed from here, AP from the paper")
 
 
 def _need_torch() -> None:

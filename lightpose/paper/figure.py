@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lightpose.records import Record
 __all__ = ["MeasuredSpeed", "figure4", "plot_figure4", "read_speeds"]
 
 COLORS = {"paper": "#6c757d", "ours": "#c8553d"}
+BORROWED = "our speed at the paper's AP"
 POINTS_PER_GFLOP = 18.0
 """Area of a point, in square points."""
 
@@ -75,23 +76,27 @@ def figure4(records: Sequence[Record], speeds: Sequence[MeasuredSpeed]) -> Table
 
 
 def plot_figure4(table: Table, path: str | Path) -> int:
-    """Draw the rows that have both a speed and an AP; returns how many. Raises as `check_plot` does."""
+    """Draw the rows that have a speed and an AP; returns how many. Raises as `check_plot` does.
+
+    A row of ours without an AP is drawn, hollow, at the paper's.
+    """
     figure = check_plot(path)(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
-    drawn = [row for row in table.rows if row.cells.get("FPS") is not None and row.cells.get("AP") is not None]
-    for whose, color in COLORS.items():
-        rows = [row for row in drawn if row.whose == whose]
+    drawn = 0
+    for label, rows in _series(table).items():
         if not rows:
             continue
         x, y = [row.cells["FPS"] for row in rows], [row.cells["AP"] for row in rows]
         areas = [POINTS_PER_GFLOP * (row.cells["FLOPs G"] or 0) for row in rows]
-        marker = "o" if whose == "paper" else "s"
-        axes.scatter(x, y, areas, color=color, alpha=0.55, marker=marker, label=whose)
+        color = COLORS[rows[0].whose]
+        face, marker = "none" if label == BORROWED else color, "o" if label == "paper" else "s"
+        axes.scatter(x, y, areas, facecolors=face, edgecolors=color, alpha=0.55, marker=marker, label=label)
         for row in rows:
-            differs = row.note and (whose == "paper" or "as in the paper" not in row.note)
+            differs = row.note and (label == "paper" or (label == "ours" and "as in the paper" not in row.note))
             text = f"{row.network}{'*' if differs else ''}" + (f"\n{row.data}" if row.data else "")
             axes.annotate(text, (row.cells["FPS"], row.cells["AP"]), (0, 9), textcoords="offset points", ha="center",
                           fontsize=8)  # fmt: skip
+        drawn += len(rows)
     axes.set(xlabel="pictures of one person a second, no flip test", ylabel="AP, %")
     axes.margins(0.15)
     axes.grid(alpha=0.25)
@@ -99,7 +104,21 @@ def plot_figure4(table: Table, path: str | Path) -> int:
     content = io.BytesIO()
     figure.savefig(content, format=Path(path).suffix.lower().removeprefix("."), dpi=150)
     write_aside(path, content.getvalue())
-    return len(drawn)
+    return drawn
+
+
+def _series(table: Table) -> dict[str, list[Row]]:
+    """The rows with speed and AP by what the legend calls them; those of ours without AP get the paper's."""
+    fast = [row for row in table.rows if row.cells.get("FPS") is not None]
+    printed = {row.network: row.cells["AP"] for row in table.rows if row.whose == "paper"}
+    return {
+        **{whose: [row for row in fast if row.whose == whose and row.cells["AP"] is not None] for whose in COLORS},
+        BORROWED: [
+            replace(row, cells={**row.cells, "AP": printed[row.network]})
+            for row in fast
+            if row.whose == "ours" and row.cells["AP"] is None
+        ],
+    }
 
 
 def _networks() -> dict[tuple[str, tuple[int, int]], facts.Result]:

@@ -68,6 +68,15 @@ def test_the_picture_has_the_points_with_speed_and_ap(tmp_path, bare, suffix, mo
         assert ">ours<" in text
 
 
+def test_a_speed_without_ap_is_drawn_at_the_papers(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")
+    speeds = [MeasuredSpeed("lpn101", (256, 192), 15.0, None), MeasuredSpeed("simple50", (256, 192), 9.0, None)]
+    assert plot_figure4(figure4([], speeds), tmp_path / "f.svg") == 8
+    text = (tmp_path / "f.svg").read_text()
+    assert ">our speed at the paper's AP<" in text
+    assert "lpn101 256x192" in text
+
+
 def test_a_picture_of_an_unknown_kind_is_refused(tmp_path, bare):
     with pytest.raises(ConfigError, match="a plot cannot be written to"):
         plot_figure4(bare, tmp_path / "f.doc")
