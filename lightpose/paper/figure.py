@@ -91,11 +91,13 @@ def plot_figure4(table: Table, path: str | Path) -> int:
         color = COLORS[rows[0].whose]
         face, marker = "none" if label == BORROWED else color, "o" if label == "paper" else "s"
         axes.scatter(x, y, areas, facecolors=face, edgecolors=color, alpha=0.55, marker=marker, label=label)
-        for row in rows:
+        side, aligned = (-1, "top") if label == BORROWED else (1, "bottom")
+        for row, area in zip(rows, areas, strict=True):
             differs = row.note and (label == "paper" or (label == "ours" and "as in the paper" not in row.note))
             text = f"{row.network}{'*' if differs else ''}" + (f"\n{row.data}" if row.data else "")
-            axes.annotate(text, (row.cells["FPS"], row.cells["AP"]), (0, 9), textcoords="offset points", ha="center",
-                          fontsize=8)  # fmt: skip
+            place, away = (row.cells["FPS"], row.cells["AP"]), side * (3 + math.sqrt(area) / 2)
+            axes.annotate(text, place, (0, away), textcoords="offset points", ha="center", va=aligned, fontsize=7,
+                          color=color)  # fmt: skip
         drawn += len(rows)
     axes.set(xlabel="pictures of one person a second, no flip test", ylabel="AP, %")
     axes.margins(0.15)
