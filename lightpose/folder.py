@@ -128,7 +128,7 @@ def predict_pictures(
     results = Results(_describe(estimator))
     numbers = _image_ids(pictures, estimator)
     count = estimator.options.batch  # so that one batch is read, and one drawn, while the network runs another
-    finish = partial(_finish, out if draw else None)
+    finish = partial(_finish, out if draw else None, estimator.least_score)
     with closing(ahead(_read, pictures, count, HELD_BYTES, _held)) as read:
         found = predict_many(_usable(read, estimator, results), estimator.runtime, estimator.options)
         with closing(behind(finish, found, count, HELD_BYTES, lambda one: _held(one[0]))) as finished:
@@ -155,9 +155,12 @@ def _held(read: tuple[Picture, ImageArray | ImageError]) -> int:
     return 0 if isinstance(read[1], ImageError) else read[1].nbytes
 
 
-def _finish(out: Path | None, found: tuple[tuple[Picture, ImageArray], Poses]) -> tuple[Picture, ImageArray, Poses]:
-    """Draw a picture's poses into a folder, if there is one."""
+def _finish(
+    out: Path | None, least_score: float, found: tuple[tuple[Picture, ImageArray], Poses]
+) -> tuple[Picture, ImageArray, Poses]:
+    """Leave out people who score less, and draw the others into a folder, if there is one."""
     (picture, image), poses = found
+    poses = poses.scoring(least_score)
     if out is not None:
         _write_drawn(out / picture.name, draw_poses(image, poses))
     return picture, image, poses
@@ -187,6 +190,7 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
         "engine": estimator.runtime.name,
         "boxes": "given" if isinstance(detector, BoxFile) else detector_name(detector),
         "box_threshold": getattr(detector, "threshold", estimator.detector_threshold),
+        "least_score": estimator.least_score,
         "decoder": options.decoder or spec.decoder,
         "flip": options.flip,
         "joints": list(spec.skeleton.joints),

@@ -92,7 +92,8 @@ class PoseEstimator:
 
     model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given, any function
     from an RGB picture to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
-    found; the detector's own if not given. flip, decoder, beta, batch: see PredictOptions. threads, engine, mode: see
+    found; the detector's own if not given. least_score: of a person who was found, joints included; the detector's own
+    if not given, and none where boxes are. flip, decoder, beta, batch: see PredictOptions. threads, engine, mode: see
     open_runtime.
     """
 
@@ -102,6 +103,7 @@ class PoseEstimator:
         detector: Detector | BoxFile | str | Path | None = None,
         *,
         detector_threshold: float | None = None,
+        least_score: float | None = None,
         flip: bool = False,
         decoder: DecoderName | None = None,
         beta: float | None = None,
@@ -111,11 +113,13 @@ class PoseEstimator:
         mode: ModeName = "latency",
     ) -> None:
         check_threshold(detector_threshold)
+        check_threshold(least_score, "the least score of a person")
         self.options = PredictOptions(flip, decoder, beta, batch)
         if detector is None or isinstance(detector, str | Path):
             detector = open_detector(detector, detector_threshold, threads)
         self.detector = detector
         self.detector_threshold = detector_threshold
+        self.least_score: float = getattr(detector, "least_score", 0.0) if least_score is None else least_score
         self.runtime = open_runtime(model, threads, engine, mode)
 
     def predict(self, image: str | Path | ImageArray, boxes: Boxes | ArrayLike | None = None) -> Poses:
@@ -132,7 +136,8 @@ class PoseEstimator:
             raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
         found = self.find_people(pixels, path) if boxes is None else boxes
         people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
-        return predict_poses(pixels, people, self.runtime, self.options)
+        poses = predict_poses(pixels, people, self.runtime, self.options)
+        return poses.scoring(self.least_score) if boxes is None else poses
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """People of an RGB picture, as the detector finds them. path: the picture's, by which a file of boxes goes."""

@@ -104,6 +104,12 @@ class Poses:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    def scoring(self, least: float) -> Poses:
+        """Those of the people whose score is at least that."""
+        sure = self.scores >= least
+        boxes = Boxes(self.boxes.xywh[sure], self.boxes.scores[sure])
+        return Poses(self.keypoints[sure], self.scores[sure], boxes, self.skeleton)
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
@@ -186,8 +192,9 @@ class DetectorSpec:
 
     model, options: the row of the DETECTORS table and its arguments. input_hw: size of its input in pixels, divisible
     by 32; a picture is shrunk or enlarged to fit, put at the top left, and the rest filled with `pad` (grey, 0 to 255).
-    color_order, mean, std: see ModelSpec. threshold: boxes that score less are left out unless the user says otherwise.
-    labels: what it finds.
+    color_order, mean, std: see ModelSpec. threshold, least_score: unless the user says otherwise, boxes that score less
+    than the former are left out, and, once their joints are known, people who score less than the latter. labels: what
+    it finds.
     """
 
     model: str
@@ -199,13 +206,15 @@ class DetectorSpec:
     pad: int = 114
     threshold: float = 0.3
     labels: tuple[str, ...] = ("person",)
+    least_score: float = 0.0
 
     def __post_init__(self) -> None:
         _check_input(self, "(320, 320)", 32)
         if not 0 <= self.pad <= 255:
             raise ConfigError(f"pad must be a grey from 0 to 255, not {self.pad}")
-        if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"threshold must be in [0, 1], not {self.threshold}")
+        for name in ("threshold", "least_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], not {getattr(self, name)}")
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""

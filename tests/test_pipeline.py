@@ -36,6 +36,24 @@ def test_the_threshold_holds_for_any_detector(threshold: float | None, count: in
     assert len(PoseEstimator(detector=left_half, detector_threshold=threshold).predict(ASTRONAUT)) == count
 
 
+def test_found_people_whose_joints_are_unsure_are_left_out_and_given_ones_never():
+    box = left_half(read_image(ASTRONAUT)).xywh
+    [score] = PoseEstimator(detector=left_half).predict(ASTRONAUT).scores
+    strict = PoseEstimator(detector=left_half, least_score=float(score) + 0.01)
+    assert len(strict.predict(ASTRONAUT)) == 0
+    assert len(strict.predict(ASTRONAUT, box)) == 1
+    assert len(PoseEstimator(detector=left_half, least_score=float(score)).predict(ASTRONAUT)) == 1
+
+
+def test_the_least_score_of_people_is_the_detectors_own_unless_another_is_given(tmp_path: Path):
+    pytest.importorskip("onnx")
+    from tests.detect import graphs
+
+    path = graphs.ours(tmp_path / "mine.onnx", np.array([[3, 2, 46, 63], [5, 5, 20, 30]]), least_score=1.0)
+    assert len(PoseEstimator(detector=path).predict(ASTRONAUT)) == 0
+    assert len(PoseEstimator(detector=path, least_score=0).predict(ASTRONAUT)) == 2
+
+
 def test_a_file_of_boxes_goes_by_the_pictures_name(tmp_path: Path):
     row = '{"file_name": "astronaut.jpg", "bbox": [1, 2, 300, 400], "score": %s}'
     (tmp_path / "b.json").write_text(f"[{row % 0.9}, {row % 0.2}]")
@@ -61,6 +79,8 @@ def test_what_is_no_detector_is_refused():
         open_detector(find_weights("lpn50"))
     with pytest.raises(ConfigError, match="the detector's threshold must be from 0 to 1, not 2"):
         PoseEstimator(detector=left_half, detector_threshold=2)
+    with pytest.raises(ConfigError, match="the least score of a person must be from 0 to 1, not -1"):
+        PoseEstimator(detector=left_half, least_score=-1)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ class Predict:
     detector_threshold: float | None = None
     """Least score of a person's box, from 0 to 1: lower finds more people, and more who are none. The detector's own if
     not given; none for a file of boxes."""
+    least_score: float | None = None
+    """Least score of a person who was found, joints included, from 0 to 1; the detector's own if not given."""
     boxes: Path | None = None
     """The same as --detector with a .json file of boxes."""
     model: str = DEFAULT
@@ -73,6 +75,7 @@ class Predict:
             self.model,
             detector,
             detector_threshold=self.detector_threshold,
+            least_score=self.least_score,
             flip=self.flip,
             decoder=self.decoder,
             threads=self.threads,

@@ -16,10 +16,10 @@ class Detector(Protocol):
     def __call__(self, image: ImageArray) -> Boxes: ...
 
 
-def check_threshold(threshold: float | None) -> None:
-    """Raise ConfigError unless the least score of a box is in [0, 1], or not given."""
+def check_threshold(threshold: float | None, name: str = "the detector's threshold") -> None:
+    """Raise ConfigError unless the least score of a box, or of what else is named, is in [0, 1], or not given."""
     if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"the detector's threshold must be from 0 to 1, not {threshold}")
+        raise ConfigError(f"{name} must be from 0 to 1, not {threshold}")
 
 
 def detector_name(detector: Detector) -> str:

@@ -34,8 +34,8 @@ class OnnxDetector:
     """Finds the people of a picture with a detector from an ONNX file, run by ONNX Runtime on the CPU.
 
     threshold: least score of a box, in [0, 1]; the file's own if not given. threads: 0 for one on each usable core.
-    name: what a report calls it. Raises WeightsError if the file is missing, damaged, or no person detector that is
-    known.
+    least_score: of a person, see DetectorSpec; 0 where the file does not say. name: what a report calls it. Raises
+    WeightsError if the file is missing, damaged, or no person detector that is known.
     """
 
     def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
@@ -51,6 +51,7 @@ class OnnxDetector:
         self._pad = PAD if spec is None else spec.pad
         default = THRESHOLD if spec is None else spec.threshold
         self.threshold = default if threshold is None else threshold
+        self.least_score = 0.0 if spec is None else spec.least_score
         self.name = f"{self._path.name} ({self._layout.name})"
 
     def __call__(self, image: ImageArray) -> Boxes:

@@ -103,6 +103,25 @@ def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tm
     assert json.loads((tmp_path / "out/poses.json").read_text())["box_threshold"] == 0.8
 
 
+def test_unsure_people_are_neither_drawn_nor_written(tmp_path: Path):
+    pytest.importorskip("onnx")
+    from tests.detect import graphs
+
+    graphs.ours(tmp_path / "mine.onnx", np.array([[3, 2, 46, 63], [5, 5, 20, 30]]))
+    arguments = ("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx")
+    lightpose(*arguments, cwd=tmp_path)
+    found = json.loads((tmp_path / "out/poses.json").read_text())
+    scores = sorted(person["score"] for person in found["pictures"][0]["people"])
+    assert found["least_score"] == 0
+    between = str(round(sum(scores) / 2, 3))
+    code, output, _ = lightpose(*arguments, "--least-score", between, cwd=tmp_path)
+    found = json.loads((tmp_path / "out/poses.json").read_text())
+    assert (code, found["least_score"]) == (0, float(between))
+    assert "people: 1," in output
+    assert [person["score"] for person in found["pictures"][0]["people"]] == scores[1:]
+    assert len(json.loads((tmp_path / "out/keypoints.json").read_text())) == 1
+
+
 def test_nobody_found_is_no_fault_and_is_said(tmp_path: Path):
     pytest.importorskip("onnx")
     from tests.detect import graphs
