@@ -23,7 +23,7 @@ from lightpose.pipeline import PoseEstimator
 from lightpose.predict import HELD_BYTES, predict_many
 from lightpose.types import Boxes, ImageArray, Poses
 
-__all__ = ["Picture", "Results", "find_pictures", "predict_pictures", "stdin_picture"]
+__all__ = ["Found", "Picture", "Results", "find_pictures", "predict_pictures", "stdin_picture"]
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,69 @@ class Picture:
         return read_image(self.path) if self.content is None else decode_image(self.content, str(self.path))
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The people of one picture. name: its path below the output folder. image_hw: its height and width."""
+
+    name: Path
+    image_id: int
+    image_hw: tuple[int, int]
+    poses: Poses
+
+    def rows(self) -> list[dict[str, Any]]:
+        """COCO keypoint results, one a person."""
+        return [{**row, "file_name": str(self.name)} for row in coco_rows(self.image_id, self.poses)]
+
+    def table(self) -> dict[str, Any]:
+        """The same for people to read."""
+        joints = self.poses.skeleton.joints
+        people = [
+            {
+                "box": [round(float(value), 2) for value in box],
+                "box_score": round(float(box_score), 4),
+                "score": round(float(score), 4),
+                "keypoints": {
+                    joint: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(sure), 4)}
+                    for joint, (x, y, sure) in zip(joints, points, strict=True)
+                },
+            }
+            for box, box_score, score, points in zip(
+                self.poses.boxes.xywh, self.poses.boxes.scores, self.poses.scores, self.poses.keypoints, strict=True
+            )
+        ]
+        height, width = self.image_hw
+        about = {"picture": str(self.name), "image_id": self.image_id, "width": width, "height": height}
+        return {**about, "people": people}
+
+
 @dataclass
 class Results:
-    """What a run found, ready to be written. rows: COCO keypoint results. pictures: the same for people to read."""
+    """What a run found, ready to be written. about: what its reader must know. failed: what could not be used, why."""
 
     about: dict[str, Any]
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    pictures: list[dict[str, Any]] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
 
     @property
     def people(self) -> int:
         """How many people were found in all."""
-        return len(self.rows)
+        return sum(len(one.poses) for one in self.found)
 
     def write(self, out: Path) -> None:
         """Write keypoints.json and poses.json, each whole or not at all."""
         out.mkdir(parents=True, exist_ok=True)
+        rows = ", ".join(json.dumps(row) for one in self.found for row in one.rows())
+        write_aside(out / "keypoints.json", f"[{rows}]".encode())
         failed = [{"picture": str(path), "reason": reason} for path, reason in self.failed]
-        readable = {**self.about, "pictures": self.pictures, "failed": failed}
-        write_aside(out / "keypoints.json", json.dumps(self.rows).encode())
-        text = json.dumps(readable, indent=1, ensure_ascii=False)
+        pictures = ",\n".join(
+            _readable(one.table()) for one in self.found
+        )  # as text, which takes a tenth of the memory
+        text = f'{_readable(self.about)[:-2]},\n "pictures": [\n{pictures}\n ],\n "failed": {_readable(failed)}\n}}\n'
         write_aside(out / "poses.json", text.encode(errors="backslashreplace"))  # of names that are no UTF-8
+
+
+def _readable(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
 
 
 def find_pictures(sources: Iterable[str], out: Path | None = None) -> list[Picture]:
@@ -133,11 +174,11 @@ def predict_pictures(
         found = predict_many(_usable(read, estimator, results), estimator.runtime, estimator.options)
         with closing(behind(finish, found, count, HELD_BYTES, lambda one: _held(one[0]))) as finished:
             for picture, image, poses in finished:
-                _add(results, picture, image, poses, numbers[picture.name])
-                progress(len(results.pictures) + len(results.failed))
+                results.found.append(Found(picture.name, numbers[picture.name], image.shape[:2], poses))
+                progress(len(results.found) + len(results.failed))
     order = {picture.path: place for place, picture in enumerate(pictures)}
     results.failed.sort(key=lambda failed: order[failed[0]])
-    if results.pictures:
+    if results.found:
         results.write(out)
     return results
 
@@ -195,29 +236,6 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
         "flip": options.flip,
         "joints": list(spec.skeleton.joints),
     }
-
-
-def _add(results: Results, picture: Picture, image: ImageArray, poses: Poses, image_id: int) -> None:
-    """Add a picture's people to both result files."""
-    results.rows += [{**row, "file_name": str(picture.name)} for row in coco_rows(image_id, poses)]
-    joints = poses.skeleton.joints
-    people = [
-        {
-            "box": [round(float(value), 2) for value in box],
-            "box_score": round(float(box_score), 4),
-            "score": round(float(score), 4),
-            "keypoints": {
-                joint: {"x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(sure), 4)}
-                for joint, (x, y, sure) in zip(joints, points, strict=True)
-            },
-        }
-        for box, box_score, score, points in zip(
-            poses.boxes.xywh, poses.boxes.scores, poses.scores, poses.keypoints, strict=True
-        )
-    ]
-    height, width = image.shape[:2]
-    about = {"picture": str(picture.name), "image_id": image_id, "width": width, "height": height, "people": people}
-    results.pictures.append(about)
 
 
 def _write_drawn(path: Path, drawn: ImageArray) -> None:

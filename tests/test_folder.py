@@ -50,19 +50,26 @@ def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: P
     done: list[int] = []
     results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out", progress=done.append)
     assert done == list(range(1, 31))
-    assert [picture["picture"] for picture in results.pictures] == [f"{number:02}.png" for number in range(30)]
-    rows = iter(results.rows)
+    assert [str(found.name) for found in results.found] == [f"{number:02}.png" for number in range(30)]
+    written = json.loads((tmp_path / "out/keypoints.json").read_text())
+    readable = json.loads((tmp_path / "out/poses.json").read_text())
+    assert (readable["failed"], readable["boxes"]) == ([], results.about["boxes"])
+    rows = iter(written)
     for number in range(30):
         image = read_image(folder / f"{number:02}.png")
         poses = estimator.predict(image)
         assert len(poses) == number % 4
         for keypoints in poses.keypoints:
             row = next(rows)
-            assert row["image_id"] == results.pictures[number]["image_id"]
+            assert row["image_id"] == results.found[number].image_id
             assert row["keypoints"] == pytest.approx(keypoints.ravel().tolist(), abs=1e-3)
+        people = readable["pictures"][number]["people"]
+        assert [person["keypoints"]["nose"]["x"] for person in people] == pytest.approx(
+            poses.keypoints[:, 0, 0], abs=0.01
+        )
         drawn = read_image(tmp_path / f"out/{number:02}.png")
         np.testing.assert_array_equal(drawn, draw_poses(image, poses))
-    assert json.loads((tmp_path / "out/keypoints.json").read_text()) == results.rows
+    assert len(written) == results.people
     assert no_thread_is_left()
 
 
@@ -79,7 +86,7 @@ def test_each_pictures_fault_is_its_own_and_told_in_order(estimator: PoseEstimat
     for (_, reason), part in zip(results.failed, reasons, strict=True):
         assert part in reason
     good = [f"{number:02}.png" for number in range(30) if number not in (5, 11, 20)]
-    assert [picture["picture"] for picture in results.pictures] == good
+    assert [str(found.name) for found in results.found] == good
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == good
 
 
@@ -113,7 +120,7 @@ def test_a_picture_whose_kind_cannot_be_written_is_drawn_as_png(
     (folder / "07.png").rename(tmp_path / name)
     results = predict_pictures(find_pictures([str(tmp_path / name)]), estimator, tmp_path / "out")
     assert (results.people, results.failed) == (3, [])
-    assert results.pictures[0]["picture"] == name
+    assert str(results.found[0].name) == name
     assert read_image(tmp_path / f"out/{name}.png").shape == read_image(tmp_path / name).shape
 
 

@@ -85,22 +85,22 @@ class Predict:
         with counting("pictures", len(pictures)) as advance:
             results = predict_pictures(pictures, estimator, self.out, self.draw, advance)
         _print_results(results, self.out, self.draw, whole_unasked=detector is None and not has_detector())
-        return (1 if results.failed else 0) if results.pictures else 2
+        return (1 if results.failed else 0) if results.found else 2
 
 
 def _print_results(results: Results, out: Path, drawn: bool, whole_unasked: bool) -> None:
     """What was found, and where it was written; what failed on standard error."""
     for path, reason in results.failed:
         print(f"lightpose: {reason if str(path) in reason else f'{path}: {reason}'}", file=sys.stderr)
-    if not results.pictures:
+    if not results.found:
         return
     if whole_unasked:
         print("No --detector and no --boxes given: each picture was taken whole, as one person.")
     nobody = "no person boxed" if results.about["boxes"] == "given" else "nobody found"
-    for picture in results.pictures:
-        if not picture["people"]:
-            print(f"{picture['picture']}: {nobody}")
+    for one in results.found:
+        if not len(one.poses):
+            print(f"{one.name}: {nobody}")
     if results.about["boxes"] == "given" and not results.people:
         print("No box fits any picture: rows go by file_name, or by image_id, the picture's name or number.")
-    print(f"pictures: {len(results.pictures)}, people: {results.people}, failed: {len(results.failed)}")
+    print(f"pictures: {len(results.found)}, people: {results.people}, failed: {len(results.failed)}")
     print(f"written to {out}: keypoints.json, poses.json" + (", drawn pictures" if drawn else ""))
