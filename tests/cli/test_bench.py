@@ -100,7 +100,7 @@ def test_figure_4_is_drawn_of_the_fastest(bench, tmp_path: Path):
     pytest.importorskip("matplotlib")
     code, output, errors = bench("lpn50", *FAST, "--figure", "f.png")
     assert (code, errors) == (0, "")
-    assert "drawn to f.png: 6 points with speed and AP, the paper's included" in output
+    assert "drawn to f.png: 7 points with speed and AP; hollow: speed from here, AP from the paper" in output
     assert (tmp_path / "f.png").stat().st_size > 5000
     code, _, errors = bench("lpn50", *FAST, "--figure", "f.doc")
     assert code == 2
