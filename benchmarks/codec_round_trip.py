@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 
 from lightpose.codec import decode, encode
+from lightpose.skeletons import COCO17
 from lightpose.types import DecoderName
 
 POINTS, HEATMAP_HW, MARGIN = 17_000, (64, 48), 8
@@ -26,7 +27,7 @@ def main() -> None:
         cells = []
         for exact in (False, True):
             heatmaps, _ = encode(points, weights, HEATMAP_HW, exact=exact)
-            distance = np.linalg.norm(decode(heatmaps, decoder)[..., :2] - points, axis=-1)
+            distance = np.linalg.norm(decode(heatmaps, decoder, sigmas=COCO17.sigmas)[..., :2] - points, axis=-1)
             cells += [f"{distance.mean():.3f}", f"{distance.max():.3f}"]
         print(f"| {decoder} | {' | '.join(cells)} |")
 

@@ -6,12 +6,14 @@ Everything here is in heatmap pixels. `encode`, `soft_argmax` and `merge_flip` t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, get_args
 
 import array_api_compat
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, ShapeError
 from lightpose.types import DecoderName, FloatArray, GeometryName
@@ -23,6 +25,12 @@ Array = Any
 
 DARK_KERNEL = 11
 """Side of DARK's Gaussian blur for heatmaps of sigma 2 (Zhang et al., Distribution-Aware Coordinate Representation)."""
+
+TEMPERATURE = 20.0
+"""softmax(TEMPERATURE · heatmap) is how likely a joint is to be at each pixel; a cross-entropy loss makes it so."""
+
+PERSON_SHARE = 0.46
+"""√(area of a person / area of their crop), by which OKS measures: the median of COCO's labelled persons."""
 
 
 def encode(
@@ -74,22 +82,32 @@ def soft_argmax(heatmaps: Array, beta: float = 160.0) -> Array:
     return xp.stack([x, y, scores], axis=-1)
 
 
-def decode(heatmaps: FloatArray, decoder: DecoderName = "softargmax", beta: float = 160.0) -> FloatArray:
+def decode(
+    heatmaps: FloatArray,
+    decoder: DecoderName = "softargmax",
+    beta: float = 160.0,
+    sigmas: Sequence[float] | None = None,
+) -> FloatArray:
     """Find each joint on its heatmap.
 
     heatmaps: (N, K, h, w). decoder: `argmax` (the highest pixel), `quarter` (argmax moved ¼ pixel towards the higher
     neighbour), `softargmax` (the paper), `softargmax_quarter` (the authors' code), `dark` (Taylor step on the log of
-    the blurred map). Returns (N, K, 3): x, y, score. A map with nothing above 0 gives (0, 0) under the argmax family.
-    Raises ShapeError unless there are four axes and at least one pixel.
+    the blurred map), `expected_oks` (where the joint's OKS is likely to be highest). sigmas: the skeleton's K OKS
+    constants, for `expected_oks` alone. Returns (N, K, 3): x, y, score. A map with nothing above 0 gives (0, 0) under
+    the argmax family. Raises ShapeError unless there are four axes and at least one pixel.
     """
     if heatmaps.ndim != 4 or 0 in heatmaps.shape[1:]:
         raise ShapeError(f"heatmaps must have shape (N, K, h, w) with K, h, w above 0; got {heatmaps.shape}")
     if decoder not in get_args(DecoderName):
         raise ConfigError(f"decoder {decoder!r} is unknown; use {', '.join(get_args(DecoderName))}")
+    if decoder == "expected_oks":
+        if sigmas is None or len(sigmas) != heatmaps.shape[1]:
+            raise ShapeError(f"decoder expected_oks needs the OKS sigma of each of the {heatmaps.shape[1]} joints")
+        return _most_similar(heatmaps, tuple(sigmas))
     found = soft_argmax(heatmaps, beta) if decoder.startswith("softargmax") else _argmax(heatmaps)
     keypoints: FloatArray = found.astype(np.float32)
     if decoder == "dark":
-        keypoints[..., :2] += _dark_offset(heatmaps, keypoints)
+        keypoints[..., :2] += _taylor_offset(_blur(heatmaps), keypoints)
     elif decoder.endswith("quarter"):
         keypoints[..., :2] += _quarter_offset(heatmaps, keypoints)
     return keypoints
@@ -151,12 +169,12 @@ def _quarter_offset(heatmaps: FloatArray, keypoints: FloatArray) -> FloatArray:
     return offset
 
 
-def _dark_offset(heatmaps: FloatArray, keypoints: FloatArray) -> FloatArray:
-    """Newton step to the maximum of log(blurred map), where 1 < x < w-2 and 1 < y < h-2; (N, K, 2).
+def _taylor_offset(maps: FloatArray, keypoints: FloatArray) -> FloatArray:
+    """Newton step to the maximum of a smooth map's logarithm, where 1 < x < w-2 and 1 < y < h-2; (N, K, 2).
 
     A step of over 2 pixels is left out: it would leave the neighbourhood that the derivatives were taken in.
     """
-    patch, inside = _neighbours(_blur(heatmaps), keypoints, margin=2, reach=2)
+    patch, inside = _neighbours(maps, keypoints, margin=2, reach=2)
     p = np.log(np.maximum(patch, 1e-10)).astype(np.float64)
     dx, dy = (p[:, 2, 3] - p[:, 2, 1]) / 2, (p[:, 3, 2] - p[:, 1, 2]) / 2
     dxx = (p[:, 2, 4] - 2 * p[:, 2, 2] + p[:, 2, 0]) / 4
@@ -180,3 +198,30 @@ def _blur(heatmaps: FloatArray) -> FloatArray:
         return heatmaps
     blurred = np.asarray(cv2.GaussianBlur(tall, (DARK_KERNEL, DARK_KERNEL), 0), np.float32)
     return blurred.reshape(padded.shape)[:, :, pad:-pad, pad:-pad]
+
+
+def _most_similar(heatmaps: FloatArray, sigmas: tuple[float, ...]) -> FloatArray:
+    """The point of each map whose expected OKS is highest, and the heatmap's highest value; (N, K, 3).
+
+    The expectation is over where the joint may be, as in ProbPose (Purkrabek and Matas, CVPR 2025): how likely each
+    pixel is, blurred by the Gaussian by which OKS falls with the distance (see oks.py) on a person of usual size.
+    """
+    count, joints, height, width = heatmaps.shape
+    flat = heatmaps.reshape(count, joints, height * width).astype(np.float32)
+    top = flat.max(-1, keepdims=True)
+    likely = np.exp((flat - top) * TEMPERATURE)
+    likely = (likely / likely.sum(-1, keepdims=True)).reshape(heatmaps.shape)
+    size = PERSON_SHARE * (height * width) ** 0.5
+    similar = _oks_falls(height, sigmas, size) @ likely @ _oks_falls(width, sigmas, size)
+    keypoints: FloatArray = _argmax(similar).astype(np.float32)
+    keypoints[..., :2] += _taylor_offset(similar, keypoints)
+    keypoints[..., 2:] = top
+    return keypoints
+
+
+@functools.lru_cache(maxsize=16)
+def _oks_falls(length: int, sigmas: tuple[float, ...], size: float) -> NDArray[np.float32]:
+    """A joint's similarity at every distance along an axis: (K, length, length), for a person of √area size."""
+    distance = np.arange(length)[:, None] - np.arange(length)
+    spread = (2 * size * np.array(sigmas))[:, None, None]
+    return np.exp(-(distance**2) / (2 * spread**2)).astype(np.float32)

@@ -132,7 +132,9 @@ def _confident(
     shift = flip_shift(spec.geometry)
     merged = merge_flip(straight, mirrored, skeleton.flip_order, shift)
     back = 2 * merged - straight  # the mirrored view alone, mirrored back
-    both, one, other = (decode(maps, spec.decoder, spec.beta) for maps in (merged, straight, back))
+    both, one, other = (
+        decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas) for maps in (merged, straight, back)
+    )
     scale = np.array(heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry), np.float32)
     apart = np.linalg.norm((one - other)[..., :2] * scale, axis=-1)
     return both[..., :2] * scale, (both[..., 2] >= min_score) & (apart <= distance)

@@ -105,7 +105,7 @@ def run_network(crops: ImageArray, runtime: Runtime, flip: bool) -> FloatArray:
 
 def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
     """Heatmaps (N, K, h, w) → keypoints (N, K, 3) in crop pixels."""
-    keypoints = decode(heatmaps, way.decoder, way.beta)
+    keypoints = decode(heatmaps, way.decoder, way.beta, spec.skeleton.sigmas)
     keypoints[..., :2] *= heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
     return keypoints
 

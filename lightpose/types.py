@@ -38,7 +38,7 @@ ImageArray = NDArray[np.uint8]
 
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
-DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"]
+DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
 
 
 @dataclass(frozen=True, eq=False)

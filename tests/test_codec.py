@@ -1,4 +1,4 @@
-"""Encoding, the five decoders and the flip merge, each against a plain loop over pixels in double precision."""
+"""Encoding, the six decoders and the flip merge, each against a plain loop over pixels in double precision."""
 
 import itertools
 import math
@@ -10,8 +10,9 @@ from lightpose.codec import decode, encode, flip_shift, merge_flip, soft_argmax
 from lightpose.errors import LightposeError, ShapeError
 from lightpose.skeletons import COCO17
 
-DECODERS = ["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"]
+DECODERS = ["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
 HW = (16, 12)
+SIGMAS = (0.025, 0.062, 0.107, 0.079, 0.025, 0.062, 0.107)
 
 
 def loop_encode(points, weights, height, width, sigma, exact):
@@ -24,6 +25,11 @@ def loop_encode(points, weights, height, width, sigma, exact):
                 maps[n, k, y, x] = math.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
                 kept[n, k] = weights[n, k]
     return maps, kept
+
+
+def read(maps, decoder, beta=160.0, sigmas=SIGMAS):
+    """`decode` of joints with the first of the sigmas, as many as there are."""
+    return decode(maps, decoder, beta, sigmas[: maps.shape[1]])
 
 
 def highest_pixel(m):
@@ -64,10 +70,27 @@ def dark_step(m, x, y):
 
     Steps of over 2 pixels along an axis are not taken.
     """
+    return taylor_step(blurred(m), x, y)
+
+
+def expected_similarity(m, sigma):
+    """For each pixel, the mean of exp(-d² / (2·size²·(2·sigma)²)) to all pixels, weighed by softmax(20·m)."""
+    likely = np.exp(20 * (m - m.max()))
+    likely /= likely.sum()
+    rows, columns = np.mgrid[: m.shape[0], : m.shape[1]]
+    size2 = 0.46**2 * m.size
+    expected = np.zeros(m.shape)
+    for y, x in np.ndindex(m.shape):
+        expected[y, x] = (likely * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (8 * size2 * sigma**2))).sum()
+    return expected
+
+
+def taylor_step(m, x, y):
+    """As in `dark_step`, on a map that is smooth already."""
     x, y = int(x), int(y)
     if not (1 < x < m.shape[1] - 2 and 1 < y < m.shape[0] - 2):
         return x, y
-    p = np.log(np.maximum(blurred(m), 1e-10))
+    p = np.log(np.maximum(m, 1e-10))
     gradient = [(p[y, x + 1] - p[y, x - 1]) / 2, (p[y + 1, x] - p[y - 1, x]) / 2]
     across = (p[y + 1, x + 1] - p[y - 1, x + 1] - p[y + 1, x - 1] + p[y - 1, x - 1]) / 4
     xx = (p[y, x + 2] - 2 * p[y, x] + p[y, x - 2]) / 4
@@ -88,6 +111,9 @@ def loop_decode(heatmaps, decoder, beta=160.0):
             x, y = quarter_step(m, x, y)
         elif decoder == "dark":
             x, y = dark_step(m, x, y)
+        elif decoder == "expected_oks":
+            expected = expected_similarity(m, SIGMAS[k])
+            x, y = taylor_step(expected, *highest_pixel(expected)[:2])
         found[n, k] = x, y, score
     return found
 
@@ -200,7 +226,7 @@ def test_encode_of_nobody_is_empty():
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decode_equals_a_plain_loop(decoder, kind):
     expected = loop_decode(MAPS[kind], decoder)
-    np.testing.assert_allclose(decode(MAPS[kind], decoder), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(read(MAPS[kind], decoder), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("beta", [1.0, 20.0, 100.0])
@@ -211,7 +237,7 @@ def test_soft_argmax_equals_a_plain_loop_for_other_betas(kind, beta):
 
 
 def test_the_decoders_differ_on_these_maps():
-    found = [decode(MAPS["smooth"], decoder) for decoder in DECODERS]
+    found = [read(MAPS["smooth"], decoder) for decoder in DECODERS]
     for one, other in itertools.combinations(found, 2):
         assert np.abs(one - other).max() > 0.05
 
@@ -220,20 +246,23 @@ def test_the_decoders_differ_on_these_maps():
 def test_decode_leaves_the_maps_alone_and_returns_float32(decoder):
     maps = MAPS["smooth"].copy()
     maps.flags.writeable = False
-    assert decode(maps, decoder).dtype == np.float32
+    assert read(maps, decoder).dtype == np.float32
     np.testing.assert_array_equal(maps, MAPS["smooth"])
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decoding_a_batch_equals_decoding_each_map_alone(decoder):
     maps = np.concatenate([smooth_maps(3), noise_maps(4)])
-    single = [[decode(maps[n : n + 1, k : k + 1], decoder)[0, 0] for k in range(4)] for n in range(10)]
-    np.testing.assert_allclose(decode(maps, decoder), single, rtol=1e-4, atol=1e-4)
+    single = [
+        [decode(maps[n : n + 1, k : k + 1], decoder, sigmas=SIGMAS[k : k + 1])[0, 0] for k in range(4)]
+        for n in range(10)
+    ]
+    np.testing.assert_allclose(read(maps, decoder), single, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decode_of_nobody_is_empty(decoder):
-    assert decode(np.zeros((0, 17, 64, 48), np.float32), decoder).shape == (0, 17, 3)
+    assert read(np.zeros((0, 17, 64, 48), np.float32), decoder, sigmas=COCO17.sigmas).shape == (0, 17, 3)
 
 
 @pytest.mark.parametrize(("ground", "peak"), [(0, 0), (-0.5, -0.25), (-0.5, 0)])
@@ -254,7 +283,7 @@ def test_soft_argmax_of_a_flat_map_is_its_middle():
 def test_maps_too_small_for_a_step_give_the_pixel_itself(decoder, hw):
     maps = np.zeros((1, 1, *hw), np.float32)
     maps[0, 0, -1, -1] = 1
-    np.testing.assert_allclose(decode(maps, decoder), [[[hw[1] - 1, hw[0] - 1, 1]]], atol=1e-4)
+    np.testing.assert_allclose(read(maps, decoder), [[[hw[1] - 1, hw[0] - 1, 1]]], atol=1e-4)
 
 
 def test_quarter_moves_along_each_axis_by_the_higher_neighbour():
@@ -263,13 +292,31 @@ def test_quarter_moves_along_each_axis_by_the_higher_neighbour():
     assert decode(maps, "quarter").tolist() == [[[5.25, 6.75, 1]]]
 
 
+def test_two_likely_places_side_by_side_beat_a_likelier_one_far_away():
+    """Each of the two is worth nearly as much as both where OKS is lenient, as for a hip, and not for an eye."""
+    maps = np.zeros((1, 2, 64, 48), np.float32)
+    maps[..., 10, 10] = 1
+    maps[..., 50, 30] = maps[..., 50, 34] = 0.98
+    far, between = (10, 10), (32, 50)
+    found = decode(maps, "expected_oks", sigmas=(0.01, 0.107))[0]
+    np.testing.assert_allclose(found[0, :2], far, atol=0.01)
+    np.testing.assert_allclose(found[1, :2], between, atol=0.01)
+    assert found[:, 2].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("sigmas", [None, (), COCO17.sigmas[:3]])
+def test_expected_oks_needs_a_sigma_of_each_joint(sigmas):
+    with pytest.raises(ShapeError, match="needs the OKS sigma of each of the 4 joints"):
+        decode(MAPS["smooth"], "expected_oks", sigmas=sigmas)
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize(
     "shape", [(17, 64, 48), (2, 17, 64), (1, 2, 17, 64, 48), (1, 0, 4, 4), (1, 2, 0, 4), (1, 2, 4, 0)]
 )
 def test_decode_refuses_a_wrong_shape_and_names_it(decoder, shape):
     with pytest.raises(ShapeError, match=r"must have shape \(N, K, h, w\).*got \(" + ", ".join(map(str, shape))):
-        decode(np.zeros(shape, np.float32), decoder)
+        decode(np.zeros(shape, np.float32), decoder, sigmas=COCO17.sigmas)
 
 
 @pytest.mark.parametrize("decoder", ["", "dar", "argmax_quarter", "DARK"])
@@ -312,12 +359,13 @@ def test_soft_argmax_scores_the_last_pixels_of_a_float16_array():
         ("softargmax", 0.4, 0.24),  # at beta 160 a Gaussian of sigma 2 is as narrow as a sixth of a pixel
         ("softargmax_quarter", 0.26, 0.12),
         ("dark", 0.002, 0.0005),
+        ("expected_oks", 0.07, 0.035),
     ],
 )
 def test_a_joint_away_from_the_border_survives_encode_and_decode(decoder, worst, mean):
     points = np.random.default_rng(5).uniform([8, 8], [39, 55], (200, 5, 2)).astype(np.float32)
     maps, _ = encode(points, np.ones((200, 5), np.float32), (64, 48), exact=True)
-    error = np.abs(decode(maps, decoder)[..., :2] - points)
+    error = np.abs(read(maps, decoder)[..., :2] - points)
     assert error.max() <= worst + 1e-5
     assert error.mean() <= mean
 
@@ -326,7 +374,7 @@ def test_a_joint_away_from_the_border_survives_encode_and_decode(decoder, worst,
 def test_a_joint_on_a_pixel_comes_back_exactly(decoder):
     points = np.random.default_rng(6).integers([7, 7], [41, 57], (50, 4, 2)).astype(np.float32)
     maps, _ = encode(points, np.ones((50, 4), np.float32), (64, 48))
-    found = decode(maps, decoder)
+    found = read(maps, decoder)
     np.testing.assert_allclose(found[..., :2], points, atol=1e-3)
     np.testing.assert_allclose(found[..., 2], 1, atol=1e-6)
 

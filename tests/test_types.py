@@ -117,7 +117,11 @@ def test_heatmap_size_is_input_size_over_stride():
         ("input_hw", (256, 192, 3), "two multiples of 16"),
         ("color_order", "grb", "color_order 'grb' is unknown; use rgb, bgr"),
         ("geometry", "dark", "geometry 'dark' is unknown; use msra, udp"),
-        ("decoder", "udp", "decoder 'udp' is unknown; use argmax, quarter, softargmax, softargmax_quarter, dark"),
+        (
+            "decoder",
+            "udp",
+            "decoder 'udp' is unknown; use argmax, quarter, softargmax, softargmax_quarter, dark, expected_oks",
+        ),
         ("beta", 0.0, "beta must be above 0, not 0"),
         ("beta", float("nan"), "beta must be above 0, not nan"),
         ("sigma", -1.0, "sigma must be above 0, not -1"),

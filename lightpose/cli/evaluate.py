@@ -51,7 +51,7 @@ class Evaluate:
     """OpenVINO only: all cores on one batch, or parts of it side by side."""
     flip: bool = True
     """Average with the mirrored crop, as the paper does."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
+    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
     """How heatmaps become points; the protocol's or the weights' own if not given."""
     beta: float | None = None
     """β of the soft-argmax; the protocol's or the weights' own (160) if not given."""

@@ -44,7 +44,7 @@ class Predict:
     """Write the pictures with skeletons."""
     flip: bool = False
     """Average with the mirrored crop: a little more accurate, twice the work."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
+    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
     """How heatmaps become points; the weights' own if not given."""
     engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
     """What runs the network. auto: ONNX Runtime for .onnx, OpenVINO for .xml, PyTorch for .safetensors. OpenVINO runs

@@ -45,7 +45,7 @@ class Import:
     """Order of the colours it was fed."""
     geometry: Literal["msra", "udp"] | None = None
     """How a box becomes a crop."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark"] | None = None
+    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
     """How heatmaps become points."""
 
     def run(self) -> int:

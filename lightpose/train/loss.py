@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lightpose.codec import TEMPERATURE
 from lightpose.errors import ConfigError
 
 __all__ = ["LossConfig", "heatmap_loss"]
@@ -25,7 +26,7 @@ class LossConfig:
 
     mse: float = 1.0
     cross_entropy: float = 0.0
-    temperature: float = 20.0
+    temperature: float = TEMPERATURE
     hard_joints: int = 0
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ import gc
 import itertools
 import json
 import weakref
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from lightpose.errors import ConfigError
 from lightpose.evaluate.coco import evaluate_decodings, evaluate_detections, evaluate_given_boxes
 from lightpose.predict import Decoding, PredictOptions, predict_decodings, predict_many
 from lightpose.skeletons import COCO17
-from lightpose.types import Boxes, ModelSpec
+from lightpose.types import Boxes, DecoderName, ModelSpec
 from tests.helpers import ColorRuntime, draw_set
 
 SPEC = ModelSpec("colors", COCO17, (64, 48))
@@ -103,9 +104,9 @@ def test_no_heatmaps_are_held_beyond_their_batch(tmp_path):
 def test_the_ways_are_all_decoders_with_each_beta_after_argmax():
     ways = decodings((40.0, 160.0))
     assert ways[0] == Decoding("argmax")
-    assert {way.decoder for way in ways} == {"argmax", "quarter", "softargmax", "softargmax_quarter", "dark"}
+    assert {way.decoder for way in ways} == set(get_args(DecoderName))
     assert [way.beta for way in ways if way.decoder == "softargmax"] == [40.0, 160.0]
-    assert len(decodings()) == 3 + 2 * len(PAPER_BETAS)
+    assert len(decodings()) == 4 + 2 * len(PAPER_BETAS)
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, float("inf"), float("nan")])

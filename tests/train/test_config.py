@@ -48,6 +48,7 @@ skeleton = "lsp14"
 input_hw = [128, 96]
 gc = false
 geometry = "udp"
+decoder = "dark"
 sigma = 1.5
 exact_target = true
 init = "kaiming"
@@ -118,7 +119,7 @@ def test_every_setting_of_a_file_arrives(tmp_path):
             on_device=False,
         ),
         out="runs/full",
-        model=ModelConfig("lpn101", "lsp14", (128, 96), False, "udp", 1.5, True, "kaiming"),
+        model=ModelConfig("lpn101", "lsp14", (128, 96), False, "udp", "dark", 1.5, True, "kaiming"),
         optim=OptimConfig("adamw", 2e-3, 0.01, 64, 4, 20, "cosine", (8, 9), 1.0, 0.998, 5.0, True),
         plan=PlanConfig("iterative", 3, 10),
         loss=LossConfig(200.0, 0.3, 10.0, 8),
