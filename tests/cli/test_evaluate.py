@@ -43,7 +43,7 @@ def detections_of(drawn, path):
 
 
 def test_every_figure_comes_with_how_it_was_got(lightpose, labelled):
-    code, output, errors = lightpose(*labelled)
+    code, output, errors = lightpose(*labelled, "--decoder", "softargmax")
     assert (code, errors) == (0, "")
     first, figures = output.splitlines()
     assert "persons=4  boxes=given  protocol=lightpose  flip=True  decoder=softargmax" in first

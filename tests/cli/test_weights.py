@@ -48,10 +48,11 @@ def test_list_names_the_bundled_weights_with_their_sums(lightpose: Run):
 def test_info_tells_what_a_file_is_for(lightpose: Run):
     code, output, errors = lightpose("info", DEFAULT)
     assert (code, errors) == (0, "")
-    for told in ("lpn50", "coco17, 17 joints: nose, left_eye", "256x192", "gc=True", "rgb", "msra", "softargmax"):
+    for told in ("lpn50", "coco17, 17 joints: nose, left_eye", "256x192", "gc=True", "rgb", "msra"):
         assert told in output
     told = json.loads(lightpose("info", DEFAULT, "--json")[1])
     assert (told["known_as"], told["spec"]["skeleton"]["name"]) == (DEFAULT, "coco17")
+    assert told["spec"]["decoder"] in output
 
 
 def test_an_import_says_what_it_recognised_and_assumed_and_can_be_used(theirs: Path, tmp_path: Path, lightpose: Run):
