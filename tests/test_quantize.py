@@ -60,7 +60,7 @@ def test_the_shift_is_the_mean_distance_over_sure_joints(quantized, original, cr
     path, shift = quantized
     runtime = OpenVinoRuntime(path)
     assert runtime.spec == original.spec
-    assert shift == compare_keypoints(original, runtime, crops)
+    assert shift.mean_px == pytest.approx(compare_keypoints(original, runtime, crops).mean_px, abs=0.05)
     for each in (original, runtime):
         monkeypatch.setattr(each, "spec", replace(each.spec, decoder="softargmax"))
     shift = compare_keypoints(original, runtime, crops)
