@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
@@ -98,6 +99,8 @@ class Learner(Generic[B]):
         trained = self.network
         if self._world.size > 1:
             devices = [self._device.index] if self._device.type == "cuda" else None
+            # of depthwise weights, whose dimension of one channel has a stride that means nothing
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             trained = DistributedDataParallel(trained, devices)
         return torch.compile(trained) if self._config.compile else trained  # type: ignore[return-value]
 

@@ -163,3 +163,4 @@ def test_only_the_first_of_the_processes_writes_and_speaks(together):
     ]
     assert len(list((out / "tensorboard").iterdir())) == 2, "a file for each start"
     assert output.count("best AP") == 2, "in the table and at the end"
+    assert "Warning" not in output
