@@ -5,12 +5,13 @@ other, in worker processes of a torch DataLoader, as most pose code does. The ne
 is the ceiling. The three take turns; medians are printed, and the hours that the paper's schedule would take.
 
     python benchmarks/training_speed.py --annotations data/lspet/train.json --images data/lspet/images
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 benchmarks/training_speed.py …   # two processes together
 """
 
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from lightpose.data.crops import open_store
 from lightpose.geometry import crop_regions, region_matrices, transform_points
 from lightpose.train.batches import Batch, Batches
 from lightpose.train.config import DataConfig, ModelConfig, OptimConfig, SourceConfig, TrainConfig
-from lightpose.train.distributed import World, choose_device
+from lightpose.train.distributed import World, join
 from lightpose.train.learner import Learner
 from lightpose.train.pose import PoseTask
 from lightpose.train.sampling import Share
@@ -38,7 +39,7 @@ PAPER_EPOCHS, COCO_PERSONS = 690, 149_813
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """workers: processes of the conventional loader. steps: of each turn. repeats: turns."""
+    """batch: of all processes. workers: of the conventional loader, in each. steps: of a turn. repeats: turns."""
 
     annotations: Path
     images: Path
@@ -102,57 +103,76 @@ def config_of(options: Options) -> TrainConfig:
     )
 
 
-def ours(options: Options, config: TrainConfig, spec: ModelSpec, device: torch.device) -> Iterator[list[Batch]]:
+def ours(
+    options: Options, config: TrainConfig, spec: ModelSpec, device: torch.device, world: World
+) -> Iterator[list[Batch]]:
     """Batches of a crop store, for ever."""
     file = read_coco(options.annotations, options.images)
     store = open_store(file, spec.skeleton, spec.input_hw, spec.geometry, options.store, verify=False)
     batches = Batches([store], config.data.train, spec, config.augment, options.batch, 0, False, device, True)
     for epoch in cycle([0]):
-        yield from batches.epoch(epoch, 0, Share())
+        yield from batches.epoch(epoch, 0, Share(world.rank, world.size))
 
 
-def conventional(options: Options, config: TrainConfig, spec: ModelSpec, device: torch.device) -> Iterator[list[Batch]]:
+def conventional(
+    options: Options, config: TrainConfig, spec: ModelSpec, device: torch.device, world: World
+) -> Iterator[list[Batch]]:
     """Batches of the conventional loader, for ever."""
     persons = read_coco(options.annotations, options.images).persons()
     data = Conventional(persons, spec, config.augment)
-    loader = DataLoader(data, options.batch, shuffle=True, num_workers=options.workers, drop_last=True, pin_memory=True)
+    share = options.batch // world.size
+    loader = DataLoader(data, share, shuffle=True, num_workers=options.workers, drop_last=True, pin_memory=True)
     while True:
         for parts in loader:
             images, targets, weights = (part.to(device, non_blocking=True) for part in parts)
-            yield [Batch(images, targets, weights, 1.0)]
+            yield [Batch(images, targets, weights, 1 / world.size)]
 
 
-def main(options: Options) -> None:
-    """Take turns and print the table."""
-    cv2.setNumThreads(1)
-    config, device = config_of(options), choose_device(options.device)
+def measure(options: Options, world: World, device: torch.device) -> dict[str, list[float]]:
+    """Take turns. Crops per second of all processes together, of each turn, by road."""
+    config = config_of(options)
     spec = config.model.spec()
-    learner = Learner(config, PoseTask(config, device), World(), device)
-    mine, theirs = ours(options, config, spec, device), conventional(options, config, spec, device)
+    learner = Learner(config, PoseTask(config, device), world, device)
+    mine, theirs = (road(options, config, spec, device, world) for road in (ours, conventional))
+    if not world.first:  # which builds the store
+        world.wait()
     same = next(mine)
+    if world.first:
+        world.wait()
     roads: dict[str, Iterator[list[Batch]]] = {
         "network alone": cycle([same]), "lightpose": mine, f"DataLoader, {options.workers} workers": theirs
     }  # fmt: skip
     rates: dict[str, list[float]] = {name: [] for name in roads}
 
-    def turn(batches: Iterator[list[Batch]], wait: Callable[[], None]) -> float:
-        for _ in islice(batches, 2 * options.workers):  # made ready while others had their turn
-            pass
-        wait()
-        start = time.perf_counter()
-        for parts in islice(batches, options.steps):
-            learner.step(parts, 1e-4)
-        wait()
-        return options.steps * options.batch / (time.perf_counter() - start)
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        world.wait()
 
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     for repeat in range(options.repeats + 1):  # the first is to warm up
         for name, batches in roads.items():
-            rate = turn(batches, wait)
+            for _ in islice(batches, 2 * options.workers):  # made ready while others had their turn
+                pass
+            wait()
+            start = time.perf_counter()
+            for parts in islice(batches, options.steps):
+                learner.step(parts, 1e-4)
+            wait()
             if repeat:
-                rates[name].append(rate)
+                rates[name].append(options.steps * options.batch / (time.perf_counter() - start))
+    return rates
+
+
+def main(options: Options) -> None:
+    """Measure and print the table."""
+    cv2.setNumThreads(1)
+    with join(options.device) as (world, device):
+        rates = measure(options, world, device)
+    if not world.first:
+        return
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{options.model} {spec.input_hw[0]}x{spec.input_hw[1]}, batch {options.batch}, amp {options.amp}, {name}")
+    height, width = options.input_hw
+    print(f"{options.model} {height}x{width}, batch {options.batch}, amp {options.amp}, {world.size} × {name}")
     ceiling = statistics.median(rates["network alone"])
     print("| | crops/s | spread | of the ceiling | paper's 690 epochs of COCO |\n|---|---|---|---|---|")
     for name, values in rates.items():
