@@ -11,7 +11,6 @@ tenth of the box's longer side.
 """
 
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +20,10 @@ from pycocotools import mask
 from tyro.conf import Positional
 
 from lightpose.data.coco import CocoFile, read_coco
+from lightpose.evaluate.coco import predict_persons
 from lightpose.images import read_image
-from lightpose.pipeline import PoseEstimator
+from lightpose.pipeline import PoseEstimator, open_runtime
+from lightpose.predict import PredictOptions
 from lightpose.types import Poses
 from lightpose.weights import DEFAULT
 
@@ -77,14 +78,9 @@ def people(options: Options, source: CocoFile) -> None:
 
 def joints(options: Options, source: CocoFile) -> None:
     """Print the quartiles of joints' scores."""
-    estimator = PoseEstimator(options.model, "whole", flip=True)
     scores: dict[bool, list[float]] = {True: [], False: []}
-    persons = sorted(source.persons(), key=lambda person: person.image_id)
-    for _, group in groupby(persons, key=lambda person: person.image_id):
-        here = list(group)
-        boxes = np.stack([person.box_xywh for person in here])
-        poses = estimator.predict(read_image(here[0].image_path, exif=False), boxes=boxes)
-        for person, found in zip(here, poses.keypoints, strict=True):
+    for persons, poses in predict_persons(source, open_runtime(options.model), PredictOptions(flip=True)):
+        for person, found in zip(persons, poses.keypoints, strict=True):
             away = np.linalg.norm(found[:, :2] - person.keypoints[:, :2], axis=1)
             for joint in np.flatnonzero(person.visibility):
                 scores[bool(away[joint] <= 0.1 * person.box_xywh[2:].max())].append(found[joint, 2])

@@ -59,12 +59,15 @@ class PersonDetector(nn.Module):
             inputs = width
         self.deep = _layer(inputs, 128, 2, depths[3], gc)
         self.laterals, self.upsample, inputs = nn.ModuleList(), nn.ModuleList(), 128
+        self.strides, self.widths = [32], [inputs]
         for step, width, source in ((16, 128, 256), (8, 128, 128), (4, 64, 64)):
             if step < stride:
                 break
             self.laterals.append(conv_bn(source, width, relu=False))
             self.upsample.append(upsample(inputs, width))
             inputs = width
+            self.strides.append(step)
+            self.widths.append(width)
         self.heads = nn.ModuleList(
             nn.Sequential(LightweightBottleneck(inputs, inputs, 1, gc), nn.Conv2d(inputs, outputs, 1))
             for outputs in (1, 4)
@@ -74,15 +77,23 @@ class PersonDetector(nn.Module):
         nn.init.constant_(self.get_parameter("heads.0.1.bias"), -4.6)
 
     def forward(self, x: Tensor) -> Detection:
+        return self.read(self.pyramid(x)[-1])
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """The maps on the way up, from stride 32 to the detector's own; see `strides` and `widths`."""
         check_size(x, self.size_multiple)
         x = self.stem(x)
-        maps = []
+        below = []
         for layer in self.layers:
             x = layer(x)
-            maps.append(x)
-        x = self.deep(x)
-        for lateral, up, below in zip(self.laterals, self.upsample, reversed(maps), strict=False):
-            x = functional.relu(up(x) + lateral(below))
+            below.append(x)
+        maps = [self.deep(x)]
+        for lateral, up, source in zip(self.laterals, self.upsample, reversed(below), strict=False):
+            maps.append(functional.relu(up(maps[-1]) + lateral(source)))
+        return maps
+
+    def read(self, x: Tensor) -> Detection:
+        """What the heads see in the last map."""
         logits, distances = (head(x).float() for head in self.heads)
         return Detection(logits, self._boxes(TYPICAL_PX * torch.exp(distances.clamp(max=MOST))))
 

@@ -19,6 +19,9 @@ class LPN(nn.Module):
     depths: bottlenecks in each of the four layers. gc: a global-context block in every bottleneck.
     """
 
+    strides = (16, 8, 4)
+    widths = (WIDTHS[-1], UPSAMPLED_WIDTH, UPSAMPLED_WIDTH)
+
     def __init__(self, depths: tuple[int, int, int, int], joints: int = 17, gc: bool = True) -> None:
         super().__init__()
         self.stem = nn.Sequential(*conv_bn(3, 64, kernel=7, stride=2), nn.MaxPool2d(3, stride=2, padding=1))
@@ -34,7 +37,18 @@ class LPN(nn.Module):
         self.apply(initialise_small)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.head(self.upsample(self.layers(self.stem(x))))
+        return self.read(self.pyramid(x)[-1])
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """The deepest map, and those on the way up; see `strides` and `widths`."""
+        maps = [self.layers(self.stem(x))]
+        for up in self.upsample:
+            maps.append(up(maps[-1]))
+        return maps
+
+    def read(self, x: Tensor) -> Tensor:
+        """The heatmaps in the last map."""
+        out: Tensor = self.head(x)
         return out
 
 

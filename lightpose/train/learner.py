@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from lightpose.errors import ConfigError
 from lightpose.runtime.torch import Normalise
 from lightpose.train.distributed import World
+from lightpose.train.hint import HintedNetwork, HintTeacher, hint_loss
 from lightpose.train.run import RunConfig
 from lightpose.train.task import B, Task
 
@@ -24,33 +25,39 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Learner(Generic[B]):
-    """A network in training. `network` is the bare one, on the device; `answer` the one to evaluate and keep."""
+    """A network in training. `network` is the one on the device, `answer` the one to evaluate and keep.
+
+    The former has a hint's convolutions beside it, if there is a hint.
+    """
 
     def __init__(self, config: RunConfig, task: Task[B], world: World, device: torch.device) -> None:
         self._config, self._task, self._world, self._device = config, task, world, device
         torch.manual_seed(config.seed)
-        network = task.network()
+        self._half = _half_precision(config.amp, device)
+        network, hint = task.network(), config.hint.teacher
+        self._teacher = HintTeacher(hint, task.spec.input_hw, device, self._half) if hint else None
+        if self._teacher is not None:
+            network = HintedNetwork(network, self._teacher.channels)
         if config.optim.sync_bn:
             if device.type != "cuda":
                 raise ConfigError("optim.sync_bn needs GPUs; set it to false on a CPU")
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._frozen = [_freeze(self.network, name) for name in config.optim.frozen]
+        self._frozen = [_freeze(_bare(self.network), name) for name in config.optim.frozen]
         self._normalise = Normalise(task.spec).to(device)
-        self._half = _half_precision(config.amp, device)
         self._trained = self._wrap()
         self.restart()
 
     @property
     def answer(self) -> nn.Module:
         """The running average of the weights, if there is one, else the network."""
-        return self.network if self._ema is None else self._ema.module
+        return _bare(self.network if self._ema is None else self._ema.module)
 
     def restart(self, weights: dict[str, Tensor] | None = None) -> None:
         """Begin a stage: other weights if given, a fresh optimizer, a fresh running average."""
         optim = self._config.optim
         if weights is not None:
-            self.network.load_state_dict(weights)
+            _bare(self.network).load_state_dict(weights)
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         self._optimizer = kinds[optim.optimizer](
             self.network.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, fused=self._device.type == "cuda"
@@ -92,7 +99,10 @@ class Learner(Generic[B]):
         images = self._normalise(batch.images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device.type, self._half, enabled=self._half != torch.float32):
             outputs = self._trained(images)
-        return self._task.loss(outputs, batch)
+        if self._teacher is None:
+            return self._task.loss(outputs, batch)
+        hint = hint_loss(outputs.maps, self._teacher(images))
+        return self._task.loss(outputs.answer, batch) + self._config.hint.weight * hint
 
     def _wrap(self) -> nn.Module:
         """The network as it is called in training: spread over processes, compiled."""
@@ -109,6 +119,11 @@ class Learner(Generic[B]):
         if unfinished and isinstance(self._trained, DistributedDataParallel):
             return self._trained.no_sync()
         return contextlib.nullcontext()
+
+
+def _bare(network: nn.Module) -> nn.Module:
+    """The network itself, without what only helps it learn."""
+    return network.network if isinstance(network, HintedNetwork) else network
 
 
 def _freeze(network: nn.Module, name: str) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lightpose.errors import ConfigError
 
-__all__ = ["OptimConfig", "PlanConfig", "RunConfig"]
+__all__ = ["HintConfig", "OptimConfig", "PlanConfig", "RunConfig"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,22 @@ class PlanConfig:
             raise ConfigError("plan.stages must be at least 1 and plan.restart_epoch not below 0")
 
 
+@dataclass(frozen=True)
+class HintConfig:
+    """Learning from the maps of a trained network beside the labels, from every picture alike.
+
+    teacher: a file that torch.export.save wrote, of a program from normalised pictures to maps, such as
+    examples/default/nanodet.py makes; empty for none. weight: factor of the loss against them, which is from 0 to 2.
+    """
+
+    teacher: str = ""
+    weight: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise ConfigError(f"hint.weight must be finite and not below 0, not {self.weight}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A training run, save what it trains and on which data.
@@ -77,6 +93,7 @@ class RunConfig:
     out: str
     optim: OptimConfig = field(default_factory=OptimConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
+    hint: HintConfig = field(default_factory=HintConfig)
     seed: int = 0
     device: str = "auto"
     amp: Literal["off", "auto", "bf16", "fp16"] = "off"
