@@ -1,6 +1,6 @@
 """OKS AP of a network and of MediaPipe's BlazePose full on the same labelled persons, and an interval of the gain.
 
-    pip install mediapipe==0.10.14 && pip install '.[train]' 'numpy>=2'
+    pip install mediapipe==0.10.14 && pip install . faster-coco-eval 'numpy>=2'
     python benchmarks/blazepose.py --annotations data/lspet/val.json --images data/lspet/images
 
 BlazePose is made for one person: it gets a crop around each given box, `margin` times the box's size and no wider than
