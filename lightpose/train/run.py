@@ -68,8 +68,9 @@ class PlanConfig:
 class HintConfig:
     """Learning from the maps of a trained network beside the labels, from every picture alike.
 
-    teacher: a file that torch.export.save wrote, of a program from normalised pictures to maps, such as
-    examples/default/nanodet.py makes; empty for none. weight: factor of the loss against them, which is from 0 to 2.
+    teacher: a file of a program from normalised pictures to maps, such as examples/default/nanodet.py makes: .onnx for
+    a CPU, or what torch.export.save wrote; empty for none. weight: factor of the loss against them, which is from 0 to
+    2.
     """
 
     teacher: str = ""

@@ -36,14 +36,21 @@ class Colors(nn.Module):
 
 def exported(module, path, input_hw=(64, 48)):
     example = torch.zeros(2, 3, *input_hw)
-    sizes = ({0: torch.export.Dim("pictures")},)
-    torch.export.save(torch.export.export(module.eval(), (example,), dynamic_shapes=sizes), path)
+    if path.suffix == ".onnx":
+        axes = {name: {0: "number"} for name in ("pictures", "coarse", "fine")}
+        first, *others = axes
+        torch.onnx.export(
+            module, (example,), path, dynamo=False, input_names=[first], output_names=others, dynamic_axes=axes
+        )
+    else:
+        sizes = ({0: torch.export.Dim("pictures")},)
+        torch.export.save(torch.export.export(module.eval(), (example,), dynamic_shapes=sizes), path)
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def colors(tmp_path_factory):
-    return exported(Colors(), tmp_path_factory.mktemp("teacher") / "colors.pt2")
+@pytest.fixture(scope="module", params=["pt2", "onnx"])
+def colors(tmp_path_factory, request):
+    return exported(Colors(), tmp_path_factory.mktemp("teacher") / f"colors.{request.param}")
 
 
 def test_the_loss_is_one_less_correlation_channel_by_channel():
@@ -86,11 +93,12 @@ def test_a_teacher_tells_its_maps_of_any_number_of_pictures(colors):
 
 
 def test_what_is_no_teacher_is_refused(colors, tmp_path):
-    (tmp_path / "text.pt2").write_text("nothing")
-    for path in ("nowhere.pt2", str(tmp_path / "text.pt2")):
-        with pytest.raises(ConfigError, match=r"hint\.teacher .*\.pt2 is no program that gives maps"):
-            HintTeacher(path, (64, 48), CPU, torch.float32)
-    with pytest.raises(ConfigError, match=r"hint\.teacher .*colors\.pt2 is no program that gives maps of crops"):
+    for kind in ("pt2", "onnx"):
+        (tmp_path / f"text.{kind}").write_text("nothing")
+        for path in (f"nowhere.{kind}", str(tmp_path / f"text.{kind}")):
+            with pytest.raises(ConfigError, match=rf"hint\.teacher .*\.{kind} is no program that gives maps"):
+                HintTeacher(path, (64, 48), CPU, torch.float32)
+    with pytest.raises(ConfigError, match=r"hint\.teacher .*colors\..* is no program that gives maps of crops"):
         HintTeacher(colors, (128, 96), CPU, torch.float32)
     with pytest.raises(ConfigError, match=r"has maps of strides \[4, 32\], the network \[4, 8, 16\]"):
         HintedNetwork(MODELS["lpn50"](), {4: 1, 32: 7})
