@@ -168,7 +168,7 @@ def predict_pictures(
     results = Results(_describe(estimator))
     numbers = _image_ids(pictures, estimator)
     count = estimator.options.batch  # so that one batch is read, and one drawn, while the network runs another
-    finish = partial(_finish, out if draw else None, estimator.least_score)
+    finish = partial(_finish, out if draw else None, estimator)
     with closing(ahead(_read, pictures, count, HELD_BYTES, _held)) as read:
         found = predict_many(_usable(read, estimator, results), estimator.runtime, estimator.options)
         with closing(behind(finish, found, count, HELD_BYTES, lambda one: _held(one[0]))) as finished:
@@ -196,11 +196,11 @@ def _held(read: tuple[Picture, ImageArray | ImageError]) -> int:
 
 
 def _finish(
-    out: Path | None, least_score: float, found: tuple[tuple[Picture, ImageArray], Poses]
+    out: Path | None, estimator: PoseEstimator, found: tuple[tuple[Picture, ImageArray], Poses]
 ) -> tuple[Picture, ImageArray, Poses]:
-    """Leave out people who score less, and draw the others into a folder, if there is one."""
+    """Leave out whom the estimator leaves out, and draw the others into a folder, if there is one."""
     (picture, image), poses = found
-    poses = poses.scoring(least_score)
+    poses = estimator.choose(poses)
     if out is not None:
         _write_drawn(out / picture.name, draw_poses(image, poses))
     return picture, image, poses

@@ -13,6 +13,7 @@ from lightpose.detect.coco_json import BoxFile, read_boxes
 from lightpose.detect.whole_image import whole_image
 from lightpose.errors import BoxesError, ConfigError, ShapeError, WeightsError
 from lightpose.images import read_image
+from lightpose.oks import oks_nms
 from lightpose.predict import PredictOptions, predict_poses
 from lightpose.runtime import EngineName, ModeName, Runtime
 from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, Poses
@@ -20,6 +21,8 @@ from lightpose.weights import DEFAULT, DETECTOR, find_weights, has_detector
 
 __all__ = ["PoseEstimator", "open_detector", "open_runtime"]
 
+SAME_PERSON = 0.6
+"""OKS above which two poses that were found are taken for one person's."""
 
 _ENGINES: dict[str, tuple[EngineName, ...]] = {".safetensors": ("torch",), ".xml": ("openvino",)}
 """The engines that can run a kind of file, the usual one first."""
@@ -137,7 +140,19 @@ class PoseEstimator:
         found = self.find_people(pixels, path) if boxes is None else boxes
         people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
         poses = predict_poses(pixels, people, self.runtime, self.options)
-        return poses.scoring(self.least_score) if boxes is None else poses
+        return self.choose(poses) if boxes is None else poses
+
+    def choose(self, poses: Poses) -> Poses:
+        """Those that count of the poses in boxes that were found, in their order.
+
+        Left out is who scores less than the least and, where a detector found the boxes, who has nearly the pose of
+        somebody that scores more. Boxes in a file are taken to be those of different people.
+        """
+        sure = poses.only(poses.scores >= self.least_score)
+        if isinstance(self.detector, BoxFile):
+            return sure
+        areas = sure.boxes.xywh[:, 2:].prod(axis=1)
+        return sure.only(np.sort(oks_nms(sure.keypoints, sure.scores, areas, sure.skeleton.sigmas, SAME_PERSON)))
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """People of an RGB picture, as the detector finds them. path: the picture's, by which a file of boxes goes."""

@@ -104,11 +104,10 @@ class Poses:
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def scoring(self, least: float) -> Poses:
-        """Those of the people whose score is at least that."""
-        sure = self.scores >= least
-        boxes = Boxes(self.boxes.xywh[sure], self.boxes.scores[sure])
-        return Poses(self.keypoints[sure], self.scores[sure], boxes, self.skeleton)
+    def only(self, which: NDArray[Any]) -> Poses:
+        """Some of the people: their numbers (M,), or (N,) bool."""
+        boxes = Boxes(self.boxes.xywh[which], self.boxes.scores[which])
+        return Poses(self.keypoints[which], self.scores[which], boxes, self.skeleton)
 
 
 @dataclass(frozen=True, eq=False)

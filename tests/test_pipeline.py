@@ -8,6 +8,7 @@ import pytest
 
 from lightpose import Boxes, PoseEstimator, read_image
 from lightpose.errors import BoxesError, ConfigError, ShapeError, WeightsError
+from lightpose.folder import find_pictures, predict_pictures
 from lightpose.pipeline import open_detector
 from lightpose.weights import find_weights, has_detector
 
@@ -43,6 +44,19 @@ def test_found_people_whose_joints_are_unsure_are_left_out_and_given_ones_never(
     assert len(strict.predict(ASTRONAUT)) == 0
     assert len(strict.predict(ASTRONAUT, box)) == 1
     assert len(PoseEstimator(detector=left_half, least_score=float(score)).predict(ASTRONAUT)) == 1
+
+
+def test_who_is_found_twice_is_there_once_and_who_is_given_twice_twice(tmp_path: Path):
+    """The second box is nearly the first one and scores more; the third is somewhere else."""
+    boxes = Boxes(np.array([[60, 15, 300, 480], [64, 15, 300, 480], [400, 300, 100, 200]]), np.array([0.5, 0.9, 0.4]))
+    twice = PoseEstimator(detector=lambda _: boxes)
+    assert twice.predict(ASTRONAUT).boxes.xywh.tolist() == boxes.xywh[1:].tolist()
+    assert len(twice.predict(ASTRONAUT, boxes)) == 3
+    rows = [{"file_name": ASTRONAUT.name, "bbox": box} for box in boxes.xywh.tolist()]
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    assert len(PoseEstimator(detector=tmp_path / "boxes.json").predict(ASTRONAUT)) == 3
+    results = predict_pictures(find_pictures([str(ASTRONAUT)]), twice, tmp_path / "out")
+    assert [len(found.poses) for found in results.found] == [2]
 
 
 def test_the_least_score_of_people_is_the_detectors_own_unless_another_is_given(tmp_path: Path):
@@ -111,7 +125,7 @@ def test_two_hundred_people_come_in_batches_as_they_do_one_by_one(crowd: PoseEst
     sizes: list[int] = []
     heatmaps = crowd.runtime.heatmaps
     crowd.runtime.heatmaps = lambda crops: sizes.append(len(crops)) or heatmaps(crops)
-    poses = crowd.predict(picture)
+    poses = crowd.predict(picture, crowd.find_people(picture))
     assert sizes == [32] * 6 + [8]
     for number in range(200):
         alone = crowd.predict(picture, poses.boxes.xywh[[number]])
