@@ -60,7 +60,7 @@ def compare(estimator: PoseEstimator, image: ImageArray, options: Options, threa
     """Print milliseconds of the detector and of the pose network, and how many persons' poses the detector is worth."""
     spec = estimator.runtime.spec
     boxes = np.tile(np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32), (options.persons, 1))
-    crops = warp(image, crop_matrices(boxes, spec.input_hw, spec.geometry), spec.input_hw)
+    crops = warp(image, crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding), spec.input_hw)
     works: dict[str, Callable[[], object]] = {
         "detector": lambda: estimator.find_people(image),
         "poses": lambda: estimator.runtime.heatmaps(crops),

@@ -1,6 +1,6 @@
 """Person box → crop and back, as affine maps. The one place that knows the MSRA and UDP conventions.
 
-Both conventions widen the box to the crop's aspect ratio and enlarge it by `PADDING` around its centre; they differ in
+Both conventions widen the box to the crop's aspect ratio and enlarge it by a padding around its centre; they differ in
 what is measured. MSRA (Xiao et al., SimpleBaseline) scales by pixel counts and puts the box centre on W/2, H/2, half a
 pixel off the crop's middle; its heatmap pixel (u, v) stands for crop point (stride·u, stride·v). UDP (Huang et al., The
 Devil is in the Details) scales by the distance between the outer pixels, W-1 and H-1, so that nothing is biased.
@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightpose.errors import BoxesError, ShapeError
-from lightpose.types import FloatArray, GeometryName, ImageArray
+from lightpose.types import PADDING, FloatArray, GeometryName, ImageArray
 
 __all__ = [
-    "PADDING",
     "clip_boxes",
     "crop_matrices",
     "crop_regions",
@@ -27,8 +26,6 @@ __all__ = [
     "warp",
 ]
 
-PADDING = 1.25
-"""How much wider than the box a crop is, in the paper and its predecessors."""
 WARP_SIDE = 2**15 - 2
 """OpenCV 4 warps no picture with a longer side."""
 
@@ -90,9 +87,11 @@ def region_matrices(
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 
 
-def crop_matrices(boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName) -> NDArray[np.float64]:
+def crop_matrices(
+    boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName, padding: float = PADDING
+) -> NDArray[np.float64]:
     """Affine maps (N, 2, 3) from picture pixels to crop pixels for (N, 4) person boxes."""
-    centers, sizes = crop_regions(boxes_xywh, input_hw, geometry)
+    centers, sizes = crop_regions(boxes_xywh, input_hw, geometry, padding)
     return region_matrices(centers, sizes, input_hw, geometry)
 
 

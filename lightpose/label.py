@@ -102,17 +102,17 @@ def _crops(
     spec = runtime.spec
     batch: list[Person] = []
     crops: list[ImageArray] = []
+    matrices: list[NDArray[np.float64]] = []
     people = sorted(people, key=lambda person: person.image_id)
     for _, group in groupby(people, key=lambda person: person.image_id):
         together = list(group)
         boxes = np.stack([person.box_xywh for person in together])
-        picture = read_image(together[0].image_path, exif=False)
-        crops.append(warp(picture, crop_matrices(boxes, spec.input_hw, spec.geometry), spec.input_hw))
+        matrices.append(crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding))
+        crops.append(warp(read_image(together[0].image_path, exif=False), matrices[-1], spec.input_hw))
         batch += together
         if len(batch) >= count or batch[-1] is people[-1]:
-            boxes = np.stack([person.box_xywh for person in batch])
-            yield batch, np.concatenate(crops), crop_matrices(boxes, spec.input_hw, spec.geometry)
-            batch, crops = [], []
+            yield batch, np.concatenate(crops), np.concatenate(matrices)
+            batch, crops, matrices = [], [], []
 
 
 def _crop_sides(people: list[Person], matrices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -96,8 +96,8 @@ class PoseEstimator:
     model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given, any function
     from an RGB picture to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
     found; the detector's own if not given. least_score: of a person who was found, joints included; the detector's own
-    if not given, and none where boxes are. flip, decoder, beta, batch: see PredictOptions. threads, engine, mode: see
-    open_runtime.
+    if not given, and none where boxes are. flip, decoder, beta, batch, padding: see PredictOptions. threads, engine,
+    mode: see open_runtime.
     """
 
     def __init__(
@@ -111,13 +111,14 @@ class PoseEstimator:
         decoder: DecoderName | None = None,
         beta: float | None = None,
         batch: int = 8,
+        padding: float | None = None,
         threads: int = 0,
         engine: EngineName = "auto",
         mode: ModeName = "latency",
     ) -> None:
         check_threshold(detector_threshold)
         check_threshold(least_score, "the least score of a person")
-        self.options = PredictOptions(flip, decoder, beta, batch)
+        self.options = PredictOptions(flip, decoder, beta, batch, padding)
         if detector is None or isinstance(detector, str | Path):
             detector = open_detector(detector, detector_threshold, threads)
         self.detector = detector

@@ -52,18 +52,21 @@ class Decoding:
 class PredictOptions:
     """How to predict.
 
-    flip: average with the mirrored crop, twice the work. decoder, beta: None for the weights' own. batch: crops at a
-    time.
+    flip: average with the mirrored crop, twice the work. decoder, beta, padding: None for the weights' own. batch:
+    crops at a time.
     """
 
     flip: bool = False
     decoder: DecoderName | None = None
     beta: float | None = None
     batch: int = 8
+    padding: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}")
+        if self.padding is not None and not 0 < self.padding < math.inf:
+            raise ConfigError(f"padding must be above 0, not {self.padding}, and finite")
         Decoding(
             "argmax" if self.decoder is None else self.decoder, 1 if self.beta is None else self.beta
         )  # checks both
@@ -71,6 +74,10 @@ class PredictOptions:
     def decoding(self, spec: ModelSpec) -> Decoding:
         """How heatmaps of a network with that spec are read."""
         return Decoding(self.decoder or spec.decoder, self.beta or spec.beta)
+
+    def matrices(self, boxes: Boxes, spec: ModelSpec) -> NDArray[np.float64]:
+        """Affine maps (N, 2, 3) from a picture to the crops of its boxes, of a network with that spec."""
+        return crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, self.padding or spec.padding)
 
 
 def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) -> FloatArray:
@@ -146,7 +153,7 @@ def predict_decodings(
     waiting: list[_Pending[Key]] = []
     count = held = 0
     for key, image, boxes in pictures:
-        waiting.append(_cut(key, image, boxes, runtime))
+        waiting.append(_cut(key, image, boxes, runtime, options))
         count += len(boxes)
         held += image.nbytes
         # a picture is likely held by its key, so that it can be drawn on, even with nobody in it
@@ -161,11 +168,10 @@ def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: Pr
     return next(predict_many([(None, image, boxes)], runtime, options))[1]
 
 
-def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime) -> _Pending[Key]:
-    spec = runtime.spec
+def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
     boxes.check_inside(*image.shape[:2])
-    matrices = crop_matrices(boxes.xywh, spec.input_hw, spec.geometry)
-    return _Pending(key, boxes, warp(image, matrices, spec.input_hw), matrices)
+    matrices = options.matrices(boxes, runtime.spec)
+    return _Pending(key, boxes, warp(image, matrices, runtime.spec.input_hw), matrices)
 
 
 def _run(

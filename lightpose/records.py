@@ -21,8 +21,8 @@ __all__ = ["Record", "read_records", "record", "weight_facts"]
 
 KINDS: dict[str, tuple[type, ...]] = {
     "model": (str,), "network": (str,), "data": (str,), "pictures": (int,), "persons": (int,), "boxes": (str,),
-    "flip": (bool,), "decoder": (str,), "beta": (int, float), "geometry": (str,), "nms": (str,),
-    "nms_oks": (int, float), "nms_areas": (str,), "input": (str,),
+    "flip": (bool,), "decoder": (str,), "beta": (int, float), "geometry": (str,), "padding": (int, float),
+    "nms": (str,), "nms_oks": (int, float), "nms_areas": (str,), "input": (str,),
 }  # fmt: skip
 """What a record must say, and of which kind it is."""
 

@@ -49,7 +49,8 @@ def sample_crops(
             found.check_inside(*picture.shape[:2])
         except (ImageError, BoxesError):
             continue
-        crops.extend(warp(picture, crop_matrices(found.xywh, spec.input_hw, spec.geometry), spec.input_hw))
+        matrices = crop_matrices(found.xywh, spec.input_hw, spec.geometry, spec.padding)
+        crops.extend(warp(picture, matrices, spec.input_hw))
     if not crops:
         raise ImageError(f"{source} gives no crop of a person; name readable pictures with people in them")
     return np.stack(crops[:count])

@@ -16,6 +16,7 @@ from lightpose.errors import BoxesError, ConfigError, SkeletonError, WeightsErro
 from lightpose.skeletons import Skeleton
 
 __all__ = [
+    "PADDING",
     "SPEC_KEY",
     "Boxes",
     "ColorOrder",
@@ -31,6 +32,9 @@ __all__ = [
 
 SPEC_KEY = "lightpose"
 """Name under which a weights file's metadata holds its `ModelSpec` or `DetectorSpec`, in safetensors and ONNX files."""
+
+PADDING = 1.25
+"""How much wider than the box a crop is, in the paper and its predecessors."""
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
@@ -134,8 +138,8 @@ class ModelSpec:
 
     model, options: the row of the MODELS table and its arguments. input_hw: crop size in pixels, divisible by 16.
     color_order, mean, std: how a crop is normalised, (pixel / 255 - mean) / std, channels in that order.
-    geometry: how a box becomes a crop. sigma, stride: the Gaussian it was trained on, in heatmap pixels.
-    decoder, beta: how heatmaps become points.
+    geometry, padding: how a box becomes a crop, and how much wider than the box that is. sigma, stride: the Gaussian it
+    was trained on, in heatmap pixels. decoder, beta: how heatmaps become points.
     """
 
     model: str
@@ -146,6 +150,7 @@ class ModelSpec:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     geometry: GeometryName = "msra"
+    padding: float = PADDING
     decoder: DecoderName = "softargmax"
     beta: float = 160.0
     sigma: float = 2.0
@@ -155,7 +160,7 @@ class ModelSpec:
         _check_input(self, "(256, 192)")
         for name, known in (("geometry", GeometryName), ("decoder", DecoderName)):
             _check_choice(self, name, known)
-        for name in ("beta", "sigma", "stride"):
+        for name in ("padding", "beta", "sigma", "stride"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
 

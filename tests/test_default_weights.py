@@ -35,7 +35,7 @@ def crops() -> np.ndarray:
     spec, boxes = OnnxRuntime(find_weights(DEFAULT)).spec, read_boxes(PHOTOS / "boxes.json")
     parts = []
     for name in sorted(BY_EYE):
-        matrices = crop_matrices(boxes.boxes(name).xywh, spec.input_hw, spec.geometry)
+        matrices = crop_matrices(boxes.boxes(name).xywh, spec.input_hw, spec.geometry, spec.padding)
         parts.append(warp(read_image(PHOTOS / name), matrices, spec.input_hw))
     return np.concatenate(parts)
 

@@ -17,8 +17,9 @@ COLORS = joint_colors(3)
 GEOMETRIES = pytest.mark.parametrize("geometry", ["msra", "udp"])
 
 
-def runtime_for(geometry="msra", decoder="dark", beta=160.0):
-    return ColorRuntime(ModelSpec("colors", SKELETON, (64, 48), geometry=geometry, decoder=decoder, beta=beta), COLORS)
+def runtime_for(geometry="msra", decoder="dark", beta=160.0, padding=1.25):
+    spec = ModelSpec("colors", SKELETON, (64, 48), geometry=geometry, padding=padding, decoder=decoder, beta=beta)
+    return ColorRuntime(spec, COLORS)
 
 
 def scene(seed=0, people=5, hw=(180, 260)):
@@ -237,6 +238,20 @@ def test_the_options_decoder_and_beta_go_before_the_weights_own():
     assert np.abs(keypoints(runtime_for(decoder="softargmax")) - own).max() > 0.1
 
 
+def test_padding_widens_the_box_to_the_crop_and_the_options_goes_before_the_weights_own():
+    """A wider crop is what the usual one shows of a box that is wider by as much around the same centre."""
+    picture, boxes, _ = scene()
+    wider = boxes.xywh.copy()
+    wider[:, :2] -= wider[:, 2:] / 10
+    wider[:, 2:] *= 1.2
+    usual = predict_poses(picture, Boxes(wider), runtime_for(), PredictOptions()).keypoints
+    own = runtime_for(padding=1.5)
+    for runtime, options in ((own, PredictOptions()), (runtime_for(), PredictOptions(padding=1.5))):
+        found = predict_poses(picture, boxes, runtime, options).keypoints
+        np.testing.assert_allclose(found, usual, atol=1e-3)
+    assert np.abs(predict_poses(picture, boxes, own, PredictOptions(padding=1.25)).keypoints - usual).max() > 0.01
+
+
 def test_the_picture_and_its_boxes_are_left_alone():
     picture, boxes, _ = scene()
     before = picture.copy(), boxes.xywh.copy(), boxes.scores.copy()
@@ -269,6 +284,8 @@ def test_a_box_that_shows_nothing_is_refused(box, text):
         ({"beta": 0.0}, r"beta must be above 0, not 0\.0"),
         ({"beta": -1.0}, r"beta must be above 0, not -1\.0"),
         ({"beta": float("nan")}, "beta must be above 0, not nan"),
+        ({"padding": 0.0}, r"padding must be above 0, not 0\.0"),
+        ({"padding": float("inf")}, "padding must be above 0, not inf"),
         ({"decoder": "median"}, "decoder 'median' is unknown; use argmax, quarter"),
     ],
 )

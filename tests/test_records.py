@@ -15,8 +15,8 @@ from lightpose.weights import find_weights
 
 HOW = {
     "network": "lpn50", "gc": False, "data": "sets/val.json", "pictures": 47, "persons": 124, "boxes": "given",
-    "flip": True, "decoder": "softargmax", "beta": 160.0, "geometry": "msra", "nms": "hard", "nms_oks": 0.9,
-    "nms_areas": "box", "input": "256x192",
+    "flip": True, "decoder": "softargmax", "beta": 160.0, "geometry": "msra", "padding": 1.25,
+    "nms": "hard", "nms_oks": 0.9, "nms_areas": "box", "input": "256x192",
 }  # fmt: skip
 
 SPEC = ModelSpec("lpn50", COCO17)

@@ -137,7 +137,7 @@ def _stages(
 
 
 def _crop(image: ImageArray, boxes: Boxes, spec: ModelSpec) -> ImageArray:
-    return warp(image, crop_matrices(boxes.xywh, spec.input_hw, spec.geometry), spec.input_hw)
+    return warp(image, crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, spec.padding), spec.input_hw)
 
 
 def _road(people: int, taken: dict[str, float], pictures: int) -> Road:

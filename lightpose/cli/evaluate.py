@@ -55,6 +55,8 @@ class Evaluate:
     """How heatmaps become points; the protocol's or the weights' own if not given."""
     beta: float | None = None
     """β of the soft-argmax; the protocol's or the weights' own (160) if not given."""
+    padding: float | None = None
+    """How much wider than its box a person's crop is; the protocol's (1.25) or the weights' own if not given."""
     nms: Literal["hard", "soft", "none"] = "hard"
     """How OKS-NMS (threshold 0.9) drops poses that are nearly the same."""
     pck: Literal["box", "head", "torso"] = "box"
@@ -121,7 +123,7 @@ class Evaluate:
         from lightpose.pipeline import open_runtime
 
         protocol = dataclasses.replace(PROTOCOLS[self.protocol], nms=self.nms, size=self.pck)
-        options = protocol.options(self.flip, self.decoder, self.beta)
+        options = protocol.options(self.flip, self.decoder, self.beta, self.padding)
         source = open_source(self.annotations, self.images)
         runtime = open_runtime(self.model, self.threads, self.engine, self.mode)
         job = Job(source, runtime, options, protocol, self._detections(source))

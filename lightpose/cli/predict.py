@@ -46,6 +46,8 @@ class Predict:
     """Average with the mirrored crop: a little more accurate, twice the work."""
     decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
     """How heatmaps become points; the weights' own if not given."""
+    padding: float | None = None
+    """How much wider than a person's box the network looks, such as 1.25; the weights' own if not given."""
     engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
     """What runs the network. auto: ONNX Runtime for .onnx, OpenVINO for .xml, PyTorch for .safetensors. OpenVINO runs
     .onnx too, and on some CPUs faster: try it."""
@@ -78,6 +80,7 @@ class Predict:
             least_score=self.least_score,
             flip=self.flip,
             decoder=self.decoder,
+            padding=self.padding,
             threads=self.threads,
             engine=self.engine,
             mode=self.mode,

@@ -45,6 +45,8 @@ class Import:
     """Order of the colours it was fed."""
     geometry: Literal["msra", "udp"] | None = None
     """How a box becomes a crop."""
+    padding: float | None = None
+    """How much wider than the box a crop is."""
     decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
     """How heatmaps become points."""
 
@@ -69,6 +71,7 @@ class Import:
             input_hw=self.input_hw,
             color_order=self.color_order,
             geometry=self.geometry,
+            padding=self.padding,
             decoder=self.decoder,
         )
         imported = import_checkpoint(self.file, asked)

@@ -21,7 +21,7 @@ from lightpose.errors import DataError
 from lightpose.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
 from lightpose.images import read_image
 from lightpose.skeletons import Skeleton
-from lightpose.types import FloatArray, GeometryName, ImageArray, Person
+from lightpose.types import PADDING, FloatArray, GeometryName, ImageArray, Person
 
 __all__ = ["STORE_MARGIN", "CropStore", "open_store"]
 
@@ -54,6 +54,7 @@ def open_store(
     folder: Path,
     progress: Callable[[int, int], None] = lambda *_: None,
     verify: bool = True,
+    padding: float = PADDING,
 ) -> CropStore:
     """The store of a data set, built under `folder` as far as it is not there yet.
 
@@ -63,9 +64,9 @@ def open_store(
     persons = source.persons()
     if not persons:
         raise DataError(f"{source.path} has no person with a labelled keypoint and a box")
-    store = folder / _store_name(source, persons, input_hw, geometry)
+    store = folder / _store_name(source, persons, input_hw, geometry, padding)
     side = round(input_hw[0] * STORE_MARGIN)
-    matrices = _store_matrices(persons, input_hw, geometry)
+    matrices = _store_matrices(persons, input_hw, geometry, padding)
 
     def cut(rows: list[int]) -> ImageArray:
         return warp(read_image(persons[rows[0]].image_path, exif=False), matrices[rows], (side, side))
@@ -82,10 +83,12 @@ def open_store(
     )
 
 
-def _store_name(source: CocoFile, persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName) -> str:
+def _store_name(
+    source: CocoFile, persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName, padding: float
+) -> str:
     """A folder name that changes with everything that the crops depend on."""
     shown = [(file_name(person.image_path, source.images), person.box_xywh.tolist()) for person in persons]
-    text = json.dumps([_VERSION, STORE_MARGIN, str(source.images.resolve()), input_hw, geometry, shown])
+    text = json.dumps([_VERSION, STORE_MARGIN, str(source.images.resolve()), input_hw, geometry, padding, shown])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"{source.path.stem}-{input_hw[0]}x{input_hw[1]}-{digest}"
 
@@ -103,10 +106,10 @@ def _labels(
 
 
 def _store_matrices(
-    persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName
+    persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName, padding: float
 ) -> NDArray[np.float64]:
     """Picture → stored crop: the network's crop, enlarged to a square of STORE_MARGIN times its height."""
-    centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, geometry)
+    centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, geometry, padding)
     side = round(input_hw[0] * STORE_MARGIN)
     square = np.repeat(sizes[:, 1:] * STORE_MARGIN, 2, axis=1)
     return region_matrices(centers, square, (side, side), "msra")

@@ -14,7 +14,7 @@ from lightpose.evaluate.pck import SizeName
 from lightpose.geometry import crop_regions
 from lightpose.oks import oks_nms, soft_oks_nms
 from lightpose.predict import PredictOptions
-from lightpose.types import Boxes, DecoderName, ModelSpec, Poses
+from lightpose.types import PADDING, Boxes, DecoderName, ModelSpec, Poses
 
 __all__ = ["LIGHTPOSE", "PROTOCOLS", "NmsName", "Protocol"]
 
@@ -25,8 +25,8 @@ NmsName = Literal["hard", "soft", "none"]
 class Protocol:
     """How predictions become the results that are scored.
 
-    flip, decoder, beta: what the protocol insists on; None for the user's or the weights' own. areas: what OKS-NMS
-    takes for a person's area, its box or the padded region it was cropped by. nms, nms_oks: kind and threshold.
+    flip, decoder, beta, padding: what the protocol insists on; None for the user's or the weights' own. areas: what
+    OKS-NMS takes for a person's area, its box or the padded region of the paper. nms, nms_oks: kind and threshold.
     head_bias_px: taken from coordinates before PCKh. size: what joint errors are measured by.
     """
 
@@ -34,6 +34,7 @@ class Protocol:
     flip: bool | None = None
     decoder: DecoderName | None = None
     beta: float | None = None
+    padding: float | None = None
     areas: Literal["box", "crop"] = "box"
     nms: NmsName = "hard"
     nms_oks: float = 0.9
@@ -46,16 +47,27 @@ class Protocol:
         return self.head_bias_px if self.size == "head" else 0.0
 
     def options(
-        self, flip: bool = True, decoder: DecoderName | None = None, beta: float | None = None, batch: int = 32
+        self,
+        flip: bool = True,
+        decoder: DecoderName | None = None,
+        beta: float | None = None,
+        padding: float | None = None,
+        batch: int = 32,
     ) -> PredictOptions:
         """How to predict under this protocol. Raises ConfigError if it insists on something else than is asked for."""
-        for name, asked in (("flip", flip), ("decoder", decoder), ("beta", beta)):
+        for name, asked in (("flip", flip), ("decoder", decoder), ("beta", beta), ("padding", padding)):
             own = getattr(self, name)
             if None not in (asked, own) and asked != own:
                 raise ConfigError(
                     f"the protocol {self.name} has {name} {own}, not {asked}; leave that out, or use another protocol"
                 )
-        return PredictOptions(flip, decoder or self.decoder, self.beta if beta is None else beta, batch)
+        return PredictOptions(
+            flip,
+            decoder or self.decoder,
+            self.beta if beta is None else beta,
+            batch,
+            self.padding if padding is None else padding,
+        )
 
     def keep(self, poses: Poses, spec: ModelSpec) -> NDArray[np.intp]:
         """Numbers of the poses of one picture that OKS-NMS keeps, best first."""
@@ -74,10 +86,11 @@ class Protocol:
 
 
 LIGHTPOSE = Protocol("lightpose")
-PAPER = Protocol("paper", flip=True, decoder="softargmax", beta=160.0, areas="crop", head_bias_px=1.0)
+PAPER = Protocol("paper", flip=True, decoder="softargmax", beta=160.0, padding=PADDING, areas="crop", head_bias_px=1.0)
 PAPER_CODE = dataclasses.replace(PAPER, name="paper-code", decoder="softargmax_quarter")
 
 PROTOCOLS = {protocol.name: protocol for protocol in (LIGHTPOSE, PAPER, PAPER_CODE)}
-"""lightpose: the weights' own decoder. paper: as its text says, flip test and β-soft-argmax with β 160; and for OKS-NMS
-SimpleBaseline's areas, scale · 200 along both sides of the crop's region. paper-code: as the authors' released code,
-which moves each joint by another quarter pixel. Under both, coordinates less 1.0 count for PCKh (its TEST.BIAS)."""
+"""lightpose: the weights' own decoder and padding. paper: as its text says, flip test, β-soft-argmax with β 160, crops
+of 1.25 times the boxes, and for OKS-NMS SimpleBaseline's areas, scale · 200 along both sides of the crop's region.
+paper-code: as the authors' released code, which moves each joint by another quarter pixel. Under both, coordinates less
+1.0 count for PCKh (its TEST.BIAS)."""

@@ -82,12 +82,13 @@ class Report:
 
 
 def manner(how: dict[str, Any]) -> str:
-    """How a figure was got, in words: boxes, flip test, decoder, geometry and suppression."""
+    """How a figure was got, in words: boxes, flip test, decoder, crops and suppression."""
     beta = f" β={how['beta']:g}" if how["decoder"].startswith("softargmax") else ""
     flip = "flip test" if how["flip"] else "no flip test"
     nms = "no NMS" if how["nms"] == "none" else f"OKS-NMS {how['nms']} {how['nms_oks']:g} by {how['nms_areas']} areas"
     boxes = "given boxes" if how["boxes"] == "given" else f"boxes of {how['boxes']}"
-    return f"{boxes}, {flip}, {how['decoder']}{beta}, {how['geometry']} geometry, {nms}"
+    crops = f"{how['geometry']} geometry, crops {how['padding']:g} × the boxes"
+    return f"{boxes}, {flip}, {how['decoder']}{beta}, {crops}, {nms}"
 
 
 def figures(evaluation: Evaluation, size: SizeName) -> Figures:

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from lightpose.paper.facts import DETECTIONS, PICTURES
 from lightpose.records import Record
+from lightpose.types import PADDING
 
 __all__ = ["describe", "differences", "other_data"]
 
@@ -26,7 +27,7 @@ def other_data(record: Record, collection: str) -> str:
 
 
 def differences(record: Record, collection: str, decoder: str | None = None, beta: float | None = None) -> list[str]:
-    """What is not as in the paper: data, boxes, flip test, decoder, geometry, suppression; in words, empty if nothing.
+    """What is not as in the paper: data, boxes, flip test, decoder, crops, suppression; in words, empty if nothing.
 
     collection: a name in PICTURES. decoder, beta: the table's; not looked at if not given.
     """
@@ -46,6 +47,8 @@ def differences(record: Record, collection: str, decoder: str | None = None, bet
         found.append(f"decoder {table['decoder']}" + (f" β={table['beta']:g}" if soft else ""))
     if table["geometry"] != "msra":
         found.append(f"{table['geometry']} geometry")
+    if table["padding"] != PADDING:
+        found.append(f"crops {table['padding']:g} × the boxes")
     if (table["nms"], table["nms_oks"], table["nms_areas"]) != ("hard", 0.9, "crop"):
         found.append(
             "no OKS-NMS"

@@ -14,7 +14,7 @@ from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.loss import LossConfig
 from lightpose.train.run import HintConfig, OptimConfig, PlanConfig, RunConfig
 from lightpose.train.toml import fill, read_toml
-from lightpose.types import DecoderName, GeometryName, ModelSpec
+from lightpose.types import PADDING, DecoderName, GeometryName, ModelSpec
 
 __all__ = [
     "DataConfig",
@@ -74,7 +74,8 @@ class DataConfig:
 class ModelConfig:
     """The network to train; see ModelSpec. skeleton: a built-in name or a .toml file.
 
-    decoder: how heatmaps are read, to choose the best epoch and ever after. gc: global context, of the LPN models.
+    padding: how much wider than the box an unaugmented crop is. decoder: how heatmaps are read, to choose the best
+    epoch and ever after. gc: global context, of the LPN models.
     init: `paper` (every convolution from N(0, 0.001)), `kaiming`, or a .safetensors file to start from; joints that it
     does not have start anew.
     """
@@ -84,6 +85,7 @@ class ModelConfig:
     input_hw: tuple[int, int] = (256, 192)
     gc: bool = True
     geometry: GeometryName = "msra"
+    padding: float = PADDING
     decoder: DecoderName = "softargmax"
     sigma: float = 2.0
     exact_target: bool = False
@@ -97,6 +99,7 @@ class ModelConfig:
             input_hw=self.input_hw,
             options={"gc": self.gc} if self.name.startswith("lpn") else {},
             geometry=self.geometry,
+            padding=self.padding,
             decoder=self.decoder,
             sigma=self.sigma,
         )

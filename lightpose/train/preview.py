@@ -28,7 +28,7 @@ def preview(source: CocoFile, runtime: Runtime, count: int = 12) -> ImageArray:
     chosen = [persons[number] for number in np.unique(np.linspace(0, len(persons) - 1, count).astype(int))]
     spec = runtime.spec
     boxes = np.stack([person.box_xywh for person in chosen])
-    matrices = crop_matrices(boxes, spec.input_hw, spec.geometry)
+    matrices = crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding)
     crops = np.concatenate(
         [
             warp(read_image(person.image_path, exif=False), matrices[number : number + 1], spec.input_hw)

@@ -46,10 +46,11 @@ def test_decoders_are_a_table_in_which_every_line_says_how(lightpose, labelled):
     assert header.split() == ["model", "decoder", "AP", "gain", "AP50", "AP75", "AR", "PCK@0.1"]
     assert len(rows) == 6
     ways = ("argmax", "quarter", "softargmax β=160", "softargmax_quarter β=160", "dark", "expected_oks")
+    crops = "msra geometry, crops 1.25 × the boxes"
     for row, way in zip(rows, ways, strict=True):
         assert row.startswith("lpn50 ")
         assert f" {way} " in row
-        assert row.endswith(f"(given boxes, no flip test, {way}, msra geometry, OKS-NMS hard 0.9 by box areas)")
+        assert row.endswith(f"(given boxes, no flip test, {way}, {crops}, OKS-NMS hard 0.9 by box areas)")
     assert ["[" in row for row in rows] == [False, True, True, True, True, True]
     assert last == "in brackets: 95 % percentile intervals of gains, 9 draws, seed 0"
 

@@ -48,7 +48,8 @@ def test_every_figure_comes_with_how_it_was_got(lightpose, labelled):
     first, figures = output.splitlines()
     assert "persons=4  boxes=given  protocol=lightpose  flip=True  decoder=softargmax" in first
     assert figures.startswith("ap ")
-    assert figures.endswith("(given boxes, flip test, softargmax β=160, msra geometry, OKS-NMS hard 0.9 by box areas)")
+    crops = "msra geometry, crops 1.25 × the boxes"
+    assert figures.endswith(f"(given boxes, flip test, softargmax β=160, {crops}, OKS-NMS hard 0.9 by box areas)")
 
 
 def test_bootstrap_and_breakdown_add_to_the_json(lightpose, labelled):

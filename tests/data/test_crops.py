@@ -88,6 +88,13 @@ def test_the_region_of_a_stored_crop_is_the_networks_crop(source, tmp_path, geom
         np.testing.assert_allclose(stored[1] - stored[0], store.region, atol=1e-3)
 
 
+def test_with_less_padding_a_person_is_larger_in_the_stored_crop(source, tmp_path):
+    usual = open_store(source, COCO17, INPUT_HW, "msra", tmp_path / "store")
+    tight = open_store(source, COCO17, INPUT_HW, "msra", tmp_path / "store", padding=1.25 / 2)
+    np.testing.assert_allclose(tight.points - SIDE / 2, 2 * (usual.points - SIDE / 2), atol=1e-3)
+    assert tight.region == usual.region
+
+
 def test_the_margin_leaves_room_for_the_paper_views():
     assert round(INPUT_HW[0] * STORE_MARGIN) == SIDE
 
@@ -105,15 +112,16 @@ def test_what_the_crops_depend_on_gives_a_store_another_place(source, drawn, tmp
     opened(source, folder)
     open_store(source, COCO17, INPUT_HW, "udp", folder)
     open_store(source, COCO17, (96, 64), "msra", folder)
-    assert stores() == 3
+    open_store(source, COCO17, INPUT_HW, "msra", folder, padding=1.1)
+    assert stores() == 4
     document = json.loads(drawn.annotations.read_text())
     document["annotations"][0]["bbox"][0] += 5
     drawn.annotations.write_text(json.dumps(document))
     opened(read_coco(drawn.annotations, drawn.images), folder)
-    assert stores() == 4
+    assert stores() == 5
     drawn.images.rename(tmp_path / "moved")
     opened(read_coco(drawn.annotations, tmp_path / "moved"), folder)
-    assert stores() == 5
+    assert stores() == 6
 
 
 def test_a_set_that_is_labelled_anew_in_the_same_boxes_keeps_its_crops(source, drawn, tmp_path):

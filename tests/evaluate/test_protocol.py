@@ -8,7 +8,7 @@ import pytest
 from lightpose.errors import ConfigError
 from lightpose.evaluate.protocol import PROTOCOLS, Protocol
 from lightpose.oks import oks_nms, soft_oks_nms
-from lightpose.predict import predict_many
+from lightpose.predict import PredictOptions, predict_many
 from lightpose.skeletons import COCO17
 from lightpose.types import Boxes, ModelSpec, Poses
 
@@ -61,17 +61,18 @@ def test_the_paper_suppresses_by_the_crops_areas(nms):
 
 def test_the_paper_and_its_code_differ_by_the_quarter_pixel():
     paper, code = PROTOCOLS["paper"].options(), PROTOCOLS["paper-code"].options()
-    assert (paper.flip, paper.decoder, paper.beta) == (True, "softargmax", 160)
-    assert (code.flip, code.decoder, code.beta) == (True, "softargmax_quarter", 160)
+    assert (paper.flip, paper.decoder, paper.beta, paper.padding) == (True, "softargmax", 160, 1.25)
+    assert (code.flip, code.decoder, code.beta, code.padding) == (True, "softargmax_quarter", 160, 1.25)
     assert {PROTOCOLS[name].areas for name in ("paper", "paper-code")} == {"crop"}
     assert {(PROTOCOLS[name].nms, PROTOCOLS[name].nms_oks) for name in PROTOCOLS} == {("hard", 0.9)}
 
 
-def test_lightpose_leaves_the_decoder_to_the_user_and_the_weights():
+def test_lightpose_leaves_decoder_and_padding_to_the_user_and_the_weights():
     free = PROTOCOLS["lightpose"]
-    assert (free.options().decoder, free.options().beta, free.areas) == (None, None, "box")
-    asked = free.options(flip=False, decoder="dark", beta=100.0, batch=4)
-    assert (asked.flip, asked.decoder, asked.beta, asked.batch) == (False, "dark", 100.0, 4)
+    assert free.options() == PredictOptions(flip=True, decoder=None, beta=None, padding=None, batch=32)
+    assert free.areas == "box"
+    asked = free.options(flip=False, decoder="dark", beta=100.0, padding=1.1, batch=4)
+    assert (asked.flip, asked.decoder, asked.beta, asked.padding, asked.batch) == (False, "dark", 100.0, 1.1, 4)
 
 
 def test_only_pckh_is_measured_a_pixel_off():
@@ -86,6 +87,7 @@ def test_only_pckh_is_measured_a_pixel_off():
         ({"flip": False}, "the protocol paper has flip True, not False"),
         ({"decoder": "dark"}, "has decoder softargmax, not dark; leave that out, or use another protocol"),
         ({"beta": 100.0}, "has beta 160.0, not 100.0"),
+        ({"padding": 1.1}, "has padding 1.25, not 1.1"),
     ],
 )
 def test_a_setting_that_contradicts_the_protocol_is_refused(settings, text):

@@ -14,7 +14,7 @@ from lightpose.evaluate.report import Report, manner
 
 HOW = {
     "boxes": "given", "flip": True, "decoder": "softargmax", "beta": 160.0, "geometry": "msra",
-    "nms": "hard", "nms_oks": 0.9, "nms_areas": "box",
+    "padding": 1.25, "nms": "hard", "nms_oks": 0.9, "nms_areas": "box",
 }  # fmt: skip
 NAN = float("nan")
 BROKEN = Breakdown(
@@ -31,7 +31,7 @@ def test_the_text_has_every_figure_with_its_interval_and_manner():
     lines = REPORT.to_text().splitlines()
     assert lines[1] == (
         "ap 31.0 [25.0, 35.0]  ap50 60.0 [50.0, 70.0]  ap75 12.3 [10.0, 20.0]  ap_large -  pck_0.1 -  (given boxes, "
-        "flip test, softargmax β=160, msra geometry, OKS-NMS hard 0.9 by box areas)"
+        "flip test, softargmax β=160, msra geometry, crops 1.25 × the boxes, OKS-NMS hard 0.9 by box areas)"
     )
     assert lines[2] == "in brackets: 95 % percentile intervals of 1000 draws of the pictures with replacement, seed 3"
     assert lines[3:5] == ["                head  wrist", "pckh_0.5_parts  87.5      -"]
@@ -63,7 +63,7 @@ def test_a_report_without_figures_says_what_was_done():
 
 def test_the_manner_names_what_was_not_done_too():
     how = {**HOW, "flip": False, "decoder": "dark", "geometry": "udp", "nms": "none", "boxes": "yolo.json"}
-    assert manner(how) == "boxes of yolo.json, no flip test, dark, udp geometry, no NMS"
+    assert manner(how) == "boxes of yolo.json, no flip test, dark, udp geometry, crops 1.25 × the boxes, no NMS"
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):

@@ -18,7 +18,8 @@ from lightpose.records import Record, record
 VAL = {
     "network": "lpn50", "gc": True, "data": "coco/person_keypoints_val2017.json", "pictures": 5000, "persons": 6352,
     "boxes": f"boxes/{facts.DETECTIONS['val2017']}", "box_threshold": None, "flip": True, "decoder": "softargmax",
-    "beta": 160.0, "geometry": "msra", "nms": "hard", "nms_oks": 0.9, "nms_areas": "crop", "input": "256x192",
+    "beta": 160.0, "geometry": "msra", "padding": 1.25, "nms": "hard", "nms_oks": 0.9, "nms_areas": "crop",
+    "input": "256x192",
 }  # fmt: skip
 COUNTS_DIFFER = {("hourglass8", (256, 192)), ("simple152", (384, 288))}
 """Of Table 1's networks those whose FLOPs no one count gives; see tests/models/test_peers.py."""
@@ -97,6 +98,7 @@ def test_a_record_made_as_in_the_paper_stands_under_its_network(tmp_path):
         ({"decoder": "dark"}, "decoder dark"),
         ({"beta": 100.0}, "decoder softargmax β=100"),
         ({"geometry": "udp"}, "udp geometry"),
+        ({"padding": 1.15}, "crops 1.15 × the boxes"),
         ({"nms": "none"}, "no OKS-NMS"),
         ({"nms_areas": "box"}, "OKS-NMS hard 0.9 by box areas"),
     ],

@@ -48,6 +48,7 @@ skeleton = "lsp14"
 input_hw = [128, 96]
 gc = false
 geometry = "udp"
+padding = 1.4
 decoder = "dark"
 sigma = 1.5
 exact_target = true
@@ -119,7 +120,7 @@ def test_every_setting_of_a_file_arrives(tmp_path):
             on_device=False,
         ),
         out="runs/full",
-        model=ModelConfig("lpn101", "lsp14", (128, 96), False, "udp", "dark", 1.5, True, "kaiming"),
+        model=ModelConfig("lpn101", "lsp14", (128, 96), False, "udp", 1.4, "dark", 1.5, True, "kaiming"),
         optim=OptimConfig("adamw", 2e-3, 0.01, 64, 4, 20, "cosine", (8, 9), 1.0, 0.998, 5.0, True),
         plan=PlanConfig("iterative", 3, 10),
         loss=LossConfig(200.0, 0.3, 10.0, 8),
@@ -158,7 +159,7 @@ def test_what_a_file_leaves_out_is_as_in_the_paper(tmp_path):
 def test_the_spec_says_of_the_weights_what_the_configuration_asks_for(tmp_path):
     spec = read(tmp_path, FULL).model.spec()
     assert (spec.model, spec.skeleton, spec.input_hw, spec.options) == ("lpn101", LSP14, (128, 96), {"gc": False})
-    assert (spec.geometry, spec.sigma, spec.color_order) == ("udp", 1.5, "rgb")
+    assert (spec.geometry, spec.padding, spec.sigma, spec.color_order) == ("udp", 1.4, 1.5, "rgb")
 
 
 def test_the_papers_example_is_the_papers_recipe_whole():

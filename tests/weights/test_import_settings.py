@@ -16,6 +16,7 @@ from lightpose.weights.foreign.settings import Settings, settle  # noqa: E402
 
 CFG_1 = """
 codec = dict(heatmap_size=(72, 96), input_size=(288, 384), sigma=3, type='MSRAHeatmap', unbiased=True)
+train_pipeline = [dict(type='Conv2d', padding=1), dict(type='GetBBoxCenterScale', padding=1.4)]
 model = dict(
     backbone=dict(type='HRNet', extra=dict(stage1=dict(num_blocks=(4, )))),
     data_preprocessor=dict(
@@ -25,6 +26,7 @@ CFG_0 = """
 data_cfg = dict(image_size=[192, 256], heatmap_size=[48, 64], soft_nms=False)
 model = dict(type='TopDown', test_cfg=dict(flip_test=True, post_process='default', use_udp=True))
 pipeline = [
+    dict(type='TopDownGetBboxCenterScale', padding=1.1),
     dict(type='TopDownAffine', use_udp=True),
     dict(type='NormalizeTensor', mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
     dict(type='TopDownGenerateTarget', sigma=2, encoding='UDP')]
@@ -57,7 +59,7 @@ def network(origin, joints=17):
 def test_what_is_usual_for_each_project(origin, joints, skeleton, input_hw, color_order, decoder):
     spec, origins = settle(network(origin, joints), Settings(), Settings(), "x")
     assert (spec.skeleton, spec.input_hw, spec.color_order, spec.decoder) == (skeleton, input_hw, color_order, decoder)
-    assert (spec.geometry, spec.sigma, spec.mean[0]) == ("msra", 2.0, 0.485)
+    assert (spec.geometry, spec.padding, spec.sigma, spec.mean[0]) == ("msra", 1.25, 2.0, 0.485)
     assert all(origin.startswith("assumed: ") for origin in origins.values())
 
 
@@ -94,6 +96,7 @@ def test_the_configuration_of_mmpose_1_is_read():
     found = read_meta({"cfg": CFG_1})
     assert found.input_hw == (384, 288)
     assert (found.geometry, found.decoder, found.color_order, found.sigma) == ("msra", "dark", "rgb", 3.0)
+    assert found.padding == 1.4
     assert found.mean == pytest.approx((0.485, 0.456, 0.406))
     assert found.std == pytest.approx((0.229, 0.224, 0.225))
     plain = read_meta({"cfg": CFG_1.replace(", unbiased=True", "")})
@@ -107,7 +110,7 @@ def test_the_configuration_of_mmpose_1_is_read():
 def test_the_configuration_of_mmpose_0_is_read():
     found = read_meta({"config": CFG_0})
     assert (found.input_hw, found.geometry, found.decoder) == ((256, 192), "udp", "dark")
-    assert (found.color_order, found.mean, found.sigma) == ("rgb", (0.485, 0.456, 0.406), 2.0)
+    assert (found.color_order, found.mean, found.sigma, found.padding) == ("rgb", (0.485, 0.456, 0.406), 2.0, 1.1)
     assert found.skeleton == Skeleton("pair", ("left_tip", "right_tip"))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from lightpose.errors import SkeletonError
 from lightpose.skeletons import Skeleton, from_category
@@ -15,6 +15,8 @@ from lightpose.weights.foreign.settings import Settings
 __all__ = ["read_meta"]
 
 _LONGEST = 2_000_000
+_CROPPERS = ("GetBBoxCenterScale", "GetBboxCenterScale")
+"""MMPose 1.x's and 0.x's steps that make a region of a box."""
 _OUR_NAMES = {"upper_neck": "neck", "top_head": "head_top"}
 """MMPose's names of joints that ours call otherwise."""
 
@@ -22,7 +24,7 @@ Literals = dict[str, list[Any]]
 
 
 def read_meta(meta: Mapping[Any, Any]) -> Settings:
-    """What the configuration says of input, colours, geometry, decoder and joints; nothing where it says nothing."""
+    """What the configuration says of input, colours, crops, decoder and joints; nothing where it says nothing."""
     text = meta.get("cfg") or meta.get("config")
     calls = _calls(text) if isinstance(text, str) else []
     found: Literals = {}
@@ -41,6 +43,7 @@ def read_meta(meta: Mapping[Any, Any]) -> Settings:
         input_hw=_size(found),
         color_order=_color_order(found),
         geometry="udp" if udp else "msra",
+        padding=_padding(calls),
         decoder="dark" if udp or refined else "quarter",
         mean=_three(found, "mean"),
         std=_three(found, "std"),
@@ -69,7 +72,7 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -85,6 +88,15 @@ def _size(found: Literals) -> tuple[int, int] | None:
     """Height and width; MMPose has width before height."""
     size = _numbers(found, "input_size", 2) or _numbers(found, "image_size", 2)
     return (int(size[1]), int(size[0])) if size else None
+
+
+def _padding(calls: list[dict[str, Any]]) -> float | None:
+    """How much wider than the box the crop is: of the step of that name, since convolutions have a padding too."""
+    for call in calls:
+        value = call.get("padding")
+        if str(call.get("type")).endswith(_CROPPERS) and _is_number(value) and value > 0:
+            return float(value)
+    return None
 
 
 def _three(found: Literals, name: str) -> tuple[float, float, float] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from lightpose.errors import WeightsError
 from lightpose.skeletons import COCO17, LSP14, MPII16, Skeleton
-from lightpose.types import ColorOrder, DecoderName, GeometryName, ModelSpec
+from lightpose.types import PADDING, ColorOrder, DecoderName, GeometryName, ModelSpec
 from lightpose.weights.foreign.recognise import LPN_AUTHORS, MMPOSE, POSE_RESNET, Recognised
 
 __all__ = ["ASSUMED", "Settings", "settle"]
@@ -33,6 +33,7 @@ class Settings:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     geometry: GeometryName | None = None
+    padding: float | None = None
     decoder: DecoderName | None = None
     sigma: float | None = None
 
@@ -77,6 +78,7 @@ def _usual(found: Recognised, asked: Settings, read: Settings) -> Mapping[str, t
         "mean": (ModelSpec.mean, "ImageNet's, as all of them have it"),
         "std": (ModelSpec.std, "ImageNet's, as all of them have it"),
         "geometry": ("msra", f"as {found.origin} has it"),
+        "padding": (PADDING, "as all of them have it"),
         "decoder": ("softargmax" if found.origin == LPN_AUTHORS else "quarter", f"as {found.origin} has it"),
         "sigma": (3.0 if height >= 384 else 2.0, f"the usual width for inputs {height} high"),
     }
