@@ -36,7 +36,7 @@ class Options:
     annotations: Path
     images: Path
     model: str = DEFAULT
-    least_scores: tuple[float, ...] = (0.07, 0.08, 0.09, 0.1)
+    least_scores: tuple[float, ...] = (0.09, 0.1, 0.11, 0.12)
 
 
 def judge(poses: Poses, labelled: list[dict[str, Any]]) -> list[tuple[float, bool]]:
