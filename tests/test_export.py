@@ -72,7 +72,18 @@ CASES = {
     "without global context, bgr, udp": (
         lambda: LPN((1, 1, 1, 1), 3, gc=False),
         ModelSpec(
-            "small", THREE, (64, 48), {"gc": False}, "bgr", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), "udp", "dark", 40.0, 1.5
+            "small",
+            THREE,
+            (64, 48),
+            {"gc": False},
+            "bgr",
+            (0.4, 0.5, 0.6),
+            (0.2, 0.25, 0.3),
+            "udp",
+            1.4,
+            "dark",
+            40.0,
+            1.5,
         ),
     ),
 }
