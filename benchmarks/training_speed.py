@@ -108,7 +108,9 @@ def ours(
 ) -> Iterator[list[Batch]]:
     """Batches of a crop store, for ever."""
     file = read_coco(options.annotations, options.images)
-    store = open_store(file, spec.skeleton, spec.input_hw, spec.geometry, options.store, verify=False, padding=spec.padding)
+    store = open_store(
+        file, spec.skeleton, spec.input_hw, spec.geometry, options.store, verify=False, padding=spec.padding
+    )
     batches = Batches([store], config.data.train, spec, config.augment, options.batch, 0, False, device, True)
     for epoch in cycle([0]):
         yield from batches.epoch(epoch, 0, Share(world.rank, world.size))
