@@ -66,7 +66,7 @@ class Conventional(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         person, spec, generator = self.persons[number], self.spec, np.random.default_rng()
         image = cv2.cvtColor(cv2.imread(str(person.image_path)), cv2.COLOR_BGR2RGB)
-        center, size = crop_regions(person.box_xywh[None], spec.input_hw, spec.geometry)
+        center, size = crop_regions(person.box_xywh[None], spec.input_hw, spec.geometry, spec.padding)
         scale = np.clip(generator.normal(1, self.augment.scale), 0.7, 1.3)
         angle = np.clip(generator.normal(0, self.augment.rotation_deg, 1), -80, 80)
         matrix = region_matrices(center, size * scale, spec.input_hw, spec.geometry, angle)

@@ -231,7 +231,7 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
         "boxes": "given" if isinstance(detector, BoxFile) else detector_name(detector),
         "box_threshold": getattr(detector, "threshold", estimator.detector_threshold),
         "least_score": estimator.least_score,
-        "padding": options.padding or spec.padding,
+        "padding": options.crop_padding(spec),
         "decoder": options.decoder or spec.decoder,
         "flip": options.flip,
         "joints": list(spec.skeleton.joints),

@@ -15,7 +15,7 @@ from lightpose.errors import ConfigError, WeightsError
 from lightpose.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
 from lightpose.oks import person_scores
 from lightpose.runtime import Runtime
-from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, ModelSpec, Poses
+from lightpose.types import Boxes, DecoderName, FloatArray, ImageArray, ModelSpec, Poses, check_padding
 
 __all__ = [
     "Decoding",
@@ -65,8 +65,8 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}")
-        if self.padding is not None and not 0 < self.padding < math.inf:
-            raise ConfigError(f"padding must be above 0, not {self.padding}, and finite")
+        if self.padding is not None:
+            check_padding(self.padding)
         Decoding(
             "argmax" if self.decoder is None else self.decoder, 1 if self.beta is None else self.beta
         )  # checks both
@@ -75,9 +75,9 @@ class PredictOptions:
         """How heatmaps of a network with that spec are read."""
         return Decoding(self.decoder or spec.decoder, self.beta or spec.beta)
 
-    def matrices(self, boxes: Boxes, spec: ModelSpec) -> NDArray[np.float64]:
-        """Affine maps (N, 2, 3) from a picture to the crops of its boxes, of a network with that spec."""
-        return crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, self.padding or spec.padding)
+    def crop_padding(self, spec: ModelSpec) -> float:
+        """How much wider than its box a crop for a network with that spec is."""
+        return self.padding or spec.padding
 
 
 def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) -> FloatArray:
@@ -170,8 +170,9 @@ def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: Pr
 
 def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
     boxes.check_inside(*image.shape[:2])
-    matrices = options.matrices(boxes, runtime.spec)
-    return _Pending(key, boxes, warp(image, matrices, runtime.spec.input_hw), matrices)
+    spec = runtime.spec
+    matrices = crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
+    return _Pending(key, boxes, warp(image, matrices, spec.input_hw), matrices)
 
 
 def _run(

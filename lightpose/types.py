@@ -28,6 +28,7 @@ __all__ = [
     "ModelSpec",
     "Person",
     "Poses",
+    "check_padding",
 ]
 
 SPEC_KEY = "lightpose"
@@ -35,6 +36,9 @@ SPEC_KEY = "lightpose"
 
 PADDING = 1.25
 """How much wider than the box a crop is, in the paper and its predecessors."""
+
+PADDINGS = (0.1, 10.0)
+"""The least and the most that makes a picture of a person."""
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
@@ -160,7 +164,8 @@ class ModelSpec:
         _check_input(self, "(256, 192)")
         for name, known in (("geometry", GeometryName), ("decoder", DecoderName)):
             _check_choice(self, name, known)
-        for name in ("padding", "beta", "sigma", "stride"):
+        check_padding(self.padding)
+        for name in ("beta", "sigma", "stride"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
 
@@ -247,6 +252,13 @@ def _check_input(spec: ModelSpec | DetectorSpec, example: str, multiple: int = 1
         values = getattr(spec, name)
         if len(values) != 3 or not all(math.isfinite(v) and v > least for v in values):
             raise ConfigError(f"{name} {values} must be three finite numbers" + (", above 0" if least == 0 else ""))
+
+
+def check_padding(padding: float) -> None:
+    """Raise ConfigError unless so much wider than its box can a crop be."""
+    least, most = PADDINGS
+    if not least <= padding <= most:  # NaN included
+        raise ConfigError(f"padding must be from {least:g} to {most:g}, times the box, not {padding}")
 
 
 def _check_choice(spec: object, name: str, known: Any) -> None:

@@ -284,8 +284,8 @@ def test_a_box_that_shows_nothing_is_refused(box, text):
         ({"beta": 0.0}, r"beta must be above 0, not 0\.0"),
         ({"beta": -1.0}, r"beta must be above 0, not -1\.0"),
         ({"beta": float("nan")}, "beta must be above 0, not nan"),
-        ({"padding": 0.0}, r"padding must be above 0, not 0\.0"),
-        ({"padding": float("inf")}, "padding must be above 0, not inf"),
+        ({"padding": 0.0}, r"padding must be from 0\.1 to 10, times the box, not 0\.0"),
+        ({"padding": 1e300}, r"padding must be from 0\.1 to 10, times the box, not 1e\+300"),
         ({"decoder": "median"}, "decoder 'median' is unknown; use argmax, quarter"),
     ],
 )

@@ -96,7 +96,7 @@ class Job:
             "decoder": decoding.decoder,
             "beta": decoding.beta,
             "geometry": spec.geometry,
-            "padding": options.padding or spec.padding,
+            "padding": options.crop_padding(spec),
             "nms": protocol.nms,
             "nms_oks": protocol.nms_oks,
             "nms_areas": protocol.areas,
