@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +24,15 @@ try:
 except ImportError as error:
     raise MissingPackageError("safetensors", "train") from error
 
-__all__ = ["is_detector", "load_detector", "load_into", "load_network", "save_network", "start_detector"]
+__all__ = [
+    "average_networks",
+    "is_detector",
+    "load_detector",
+    "load_into",
+    "load_network",
+    "save_network",
+    "start_detector",
+]
 
 
 def save_network(path: str | Path, network: nn.Module, spec: ModelSpec | DetectorSpec, half: bool = False) -> None:
@@ -42,6 +52,42 @@ def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
         raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
     _fill(network, state, Path(path))
     return network.eval(), spec
+
+
+def average_networks(paths: Sequence[Path], shares: Sequence[float] | None = None) -> tuple[nn.Module, ModelSpec]:
+    """One pose network of the mean of the files' weights, running statistics too (Wortsman et al., ICML 2022).
+
+    shares: what each file counts, in proportion; alike if not given. The spec is the first file's. The mean is of use
+    for networks trained on from the same weights. Raises ConfigError if the shares do not fit the files, WeightsError
+    if the files are not of the same network, joints and colours.
+    """
+    shares = [1.0] * len(paths) if shares is None else shares
+    if len(paths) < 2:
+        raise ConfigError(f"an average takes two or more weights files, not {len(paths)}")
+    if len(shares) != len(paths):
+        raise ConfigError(
+            f"an average takes a share of each file: there are {len(paths)} files, but {len(shares)} shares"
+        )
+    if not all(0 <= share < math.inf for share in shares) or not 0 < sum(shares) < math.inf:
+        raise ConfigError(f"shares must not be below 0, nor all 0: {', '.join(f'{share:g}' for share in shares)}")
+    network, spec = load_network(paths[0])
+    mean = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    for path, share in zip(paths, shares, strict=True):
+        other, theirs = load_network(path)
+        if _meaning(theirs) != _meaning(spec):
+            raise WeightsError(f"{path} is not of the same network, joints and colours as {paths[0]}: no mean of both")
+        for name, value in other.state_dict().items():
+            if value.is_floating_point():
+                mean[name] += value * (share / sum(shares))
+            else:  # how many batches the running statistics are of
+                mean[name] = torch.maximum(mean[name], value)
+    network.load_state_dict(mean)
+    return network, spec
+
+
+def _meaning(spec: ModelSpec) -> tuple[object, ...]:
+    """What two specs must share for their networks' tensors to mean the same."""
+    return spec.model, dict(spec.options), spec.skeleton.joints, spec.color_order, spec.mean, spec.std
 
 
 def load_detector(path: str | Path) -> tuple[PersonDetector, DetectorSpec]:

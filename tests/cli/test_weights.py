@@ -113,8 +113,43 @@ def test_verify_goes_on_after_a_bad_file_and_says_so_in_its_exit_code(tmp_path: 
     assert lightpose("verify")[0] == 0
 
 
+def test_an_average_is_written_and_can_be_used(theirs: Path, tmp_path: Path, lightpose: Run):
+    from lightpose.weights.network import load_network, save_network
+
+    lightpose("import", theirs, "--out", "one.safetensors")
+    network, spec = load_network(tmp_path / "one.safetensors")
+    for value in network.parameters():
+        value.data.mul_(3)
+    save_network(tmp_path / "three.safetensors", network, spec)
+    code, output, errors = lightpose(
+        "average", "one.safetensors", "three.safetensors", "--shares", 3, 1, "--out", "mean.safetensors"
+    )
+    assert (code, errors) == (0, "")
+    assert output.startswith("mean.safetensors: 11.")
+    assert "the mean of 2 files" in output
+    mean, _ = load_network(tmp_path / "mean.safetensors")
+    for value, tripled in zip(mean.parameters(), network.parameters(), strict=True):
+        assert abs(value - tripled / 2).max() <= 1e-5 * abs(tripled).max()
+    assert lightpose("verify", "mean.safetensors")[0] == 0
+
+
+def test_what_has_no_average_is_refused_in_one_sentence_and_leaves_every_file(
+    theirs: Path, tmp_path: Path, lightpose: Run
+):
+    lightpose("import", theirs, "--out", "one.safetensors")
+    whole = (tmp_path / "one.safetensors").read_bytes()
+    two = ("one.safetensors", "one.safetensors")
+    refused(lightpose("average", *two, "--out", "one.safetensors"), "would overwrite one.safetensors")
+    refused(lightpose("average", *two, "--out", "mean.onnx"), "must end in .safetensors")
+    refused(lightpose("average", "one.safetensors", "--out", "mean.safetensors"), "two or more weights files")
+    refused(lightpose("average", *two, "--shares", 1, "--out", "mean.safetensors"), "there are 2 files, but 1 shares")
+    refused(lightpose("average", "one.safetensors", find_weights(DEFAULT), "--out", "mean.safetensors"), ".onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["one.safetensors"]
+    assert (tmp_path / "one.safetensors").read_bytes() == whole
+
+
 def test_help_of_every_command_shows_an_example(lightpose: Run):
-    for command in ("import", "list", "info", "verify"):
+    for command in ("import", "list", "info", "verify", "average"):
         code, output, _ = lightpose(command, "--help")
         assert code == 0
         assert "Example: lightpose weights" in output

@@ -9,11 +9,11 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lightpose.errors import WeightsError  # noqa: E402
+from lightpose.errors import ConfigError, WeightsError  # noqa: E402
 from lightpose.models import build  # noqa: E402
 from lightpose.skeletons import COCO17, LSP14, MPII16, Skeleton  # noqa: E402
 from lightpose.types import ModelSpec  # noqa: E402
-from lightpose.weights.network import load_into, load_network, save_network  # noqa: E402
+from lightpose.weights.network import average_networks, load_into, load_network, save_network  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -283,3 +283,49 @@ def test_a_failed_save_keeps_the_old_file(path, tmp_path):
         save_network(path, twins, SPEC)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Files of one network whose weights are all 1, 2 and 6; the second has another crop and decoder."""
+    paths = []
+    for number, (value, decoder) in enumerate(((1, "dark"), (2, "argmax"), (6, "dark"))):
+        network = build(SPEC)
+        for tensor in network.state_dict().values():
+            tensor.fill_(value)
+        paths.append(tmp_path / f"{number}.safetensors")
+        save_network(paths[-1], network, dataclasses.replace(SPEC, decoder=decoder, padding=1 + number / 8))
+    return paths
+
+
+@pytest.mark.parametrize(("shares", "mean"), [(None, 3.0), ((1, 1, 0), 1.5), ((2, 1, 1), 2.5), ((0.1, 0, 0.3), 4.75)])
+def test_an_average_weighs_each_file_by_its_share_and_is_set_up_as_the_first(three, shares, mean):
+    network, spec = average_networks(three, shares)
+    for name, value in network.state_dict().items():
+        expected = mean if value.is_floating_point() else 6
+        torch.testing.assert_close(value, torch.full_like(value, expected), msg=name)
+    assert (spec.decoder, spec.padding) == ("dark", 1.0)
+    assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("shares", "text"),
+    [((1, 2), "there are 3 files, but 2 shares"), ((1, -1, 1), "not be below 0"), ((0, 0, 0), "nor all 0"),
+     ((float("nan"), 1, 1), "not be below 0"), ((1e308, 1e308, 1e308), "not be below 0")],
+)  # fmt: skip
+def test_shares_that_make_no_average_are_refused(three, shares, text):
+    with pytest.raises(ConfigError, match=text):
+        average_networks(three, shares)
+
+
+def test_one_file_is_no_average(three):
+    with pytest.raises(ConfigError, match="two or more weights files"):
+        average_networks(three[:1])
+
+
+@pytest.mark.parametrize("change", [{"options": {"gc": True}}, {"skeleton": LSP14}, {"color_order": "rgb"}])
+def test_networks_that_are_not_alike_have_no_average(path, tmp_path, change):
+    spec = dataclasses.replace(SPEC, **change)
+    save_network(tmp_path / "other.safetensors", build(spec), spec)
+    with pytest.raises(WeightsError, match=r"other\.safetensors is not of the same network, joints and colours"):
+        average_networks([path, tmp_path / "other.safetensors"])
