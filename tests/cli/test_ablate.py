@@ -8,6 +8,8 @@ pytest.importorskip("torch")
 pytest.importorskip("faster_coco_eval")
 
 from lightpose.cli import main
+from lightpose.verify import describe_weights
+from lightpose.weights import DEFAULT
 
 FAST = ("--no-flip",)
 
@@ -46,7 +48,7 @@ def test_decoders_are_a_table_in_which_every_line_says_how(lightpose, labelled):
     assert header.split() == ["model", "decoder", "AP", "gain", "AP50", "AP75", "AR", "PCK@0.1"]
     assert len(rows) == 6
     ways = ("argmax", "quarter", "softargmax β=160", "softargmax_quarter β=160", "dark", "expected_oks")
-    crops = "msra geometry, crops 1.25 × the boxes"
+    crops = f"msra geometry, crops {describe_weights(DEFAULT).spec.padding:g} × the boxes"
     for row, way in zip(rows, ways, strict=True):
         assert row.startswith("lpn50 ")
         assert f" {way} " in row

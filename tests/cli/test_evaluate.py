@@ -43,12 +43,12 @@ def detections_of(drawn, path):
 
 
 def test_every_figure_comes_with_how_it_was_got(lightpose, labelled):
-    code, output, errors = lightpose(*labelled, "--decoder", "softargmax")
+    code, output, errors = lightpose(*labelled, "--decoder", "softargmax", "--padding", 1.4)
     assert (code, errors) == (0, "")
     first, figures = output.splitlines()
     assert "persons=4  boxes=given  protocol=lightpose  flip=True  decoder=softargmax" in first
     assert figures.startswith("ap ")
-    crops = "msra geometry, crops 1.25 × the boxes"
+    crops = "msra geometry, crops 1.4 × the boxes"
     assert figures.endswith(f"(given boxes, flip test, softargmax β=160, {crops}, OKS-NMS hard 0.9 by box areas)")
 
 
