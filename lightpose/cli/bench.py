@@ -207,7 +207,7 @@ def _print(tables: list[Cells]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
     for titles, *lines in tables:
         table = Table(box=box.SIMPLE)
         for place, title in enumerate(titles):

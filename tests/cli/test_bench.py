@@ -41,6 +41,16 @@ def test_results_are_printed_and_written_as_json_and_markdown(bench, tmp_path: P
     assert "| colors | onnxruntime | 1 |" in text
 
 
+def test_no_line_is_folded_where_there_is_no_terminal(bench, tmp_path: Path):
+    name = f"{'p' * 120}.onnx"
+    (tmp_path / "pose.onnx").rename(tmp_path / name)
+    code, output, errors = bench(name, *FAST)
+    assert (code, errors) == (0, "")
+    [line] = [line for line in output.splitlines() if name in line]
+    assert "onnxruntime" in line
+    assert max(map(len, output.splitlines())) < 400
+
+
 def test_what_became_slower_is_flagged_and_the_exit_code_says_so(bench, tmp_path: Path):
     bench("pose.onnx", *FAST, "--json", "old.json")
     [row] = json.loads((tmp_path / "old.json").read_text())
