@@ -69,11 +69,13 @@ def average_networks(paths: Sequence[Path], shares: Sequence[float] | None = Non
             f"an average takes a share of each file: there are {len(paths)} files, but {len(shares)} shares"
         )
     if not all(0 <= share < math.inf for share in shares) or not 0 < sum(shares) < math.inf:
-        raise ConfigError(f"shares must not be below 0, nor all 0: {', '.join(f'{share:g}' for share in shares)}")
-    network, spec = load_network(paths[0])
+        raise ConfigError(
+            f"shares must be finite, not below 0, and not all 0: {', '.join(f'{share:g}' for share in shares)}"
+        )
+    networks = [load_network(path) for path in paths]
+    network, spec = networks[0]
     mean = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
-    for path, share in zip(paths, shares, strict=True):
-        other, theirs = load_network(path)
+    for path, share, (other, theirs) in zip(paths, shares, networks, strict=True):
         if _meaning(theirs) != _meaning(spec):
             raise WeightsError(f"{path} is not of the same network, joints and colours as {paths[0]}: no mean of both")
         for name, value in other.state_dict().items():

@@ -310,8 +310,8 @@ def test_an_average_weighs_each_file_by_its_share_and_is_set_up_as_the_first(thr
 
 @pytest.mark.parametrize(
     ("shares", "text"),
-    [((1, 2), "there are 3 files, but 2 shares"), ((1, -1, 1), "not be below 0"), ((0, 0, 0), "nor all 0"),
-     ((float("nan"), 1, 1), "not be below 0"), ((1e308, 1e308, 1e308), "not be below 0")],
+    [((1, 2), "there are 3 files, but 2 shares"), ((1, -1, 1), "finite, not below 0"), ((0, 0, 0), "not all 0"),
+     ((float("nan"), 1, 1), "finite, not below 0"), ((1e308, 1e308, 1e308), "finite, not below 0")],
 )  # fmt: skip
 def test_shares_that_make_no_average_are_refused(three, shares, text):
     with pytest.raises(ConfigError, match=text):
