@@ -23,16 +23,16 @@ from rich.progress import track
 
 from lightpose.data.coco import CocoFile, read_coco
 from lightpose.evaluate.bootstrap import gain_intervals
-from lightpose.evaluate.coco import Evaluation, evaluate_given_boxes
+from lightpose.evaluate.evaluation import Evaluation, evaluate_given_boxes
 from lightpose.evaluate.pck import person_errors
 from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import score_results
-from lightpose.images import read_image
-from lightpose.pipeline import open_runtime
-from lightpose.predict import PredictOptions
+from lightpose.inference.top_down import PredictOptions
+from lightpose.io.images import read_image
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import FloatArray, ImageArray, Person
 from lightpose.weights import DEFAULT
+from lightpose.weights.open import open_runtime
 
 BODY = Skeleton("body", COCO17.joints[5:])
 """Shoulders to ankles."""

@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from lightpose.codec import decode, encode
+from lightpose.ops.codec import decode, encode
 from lightpose.skeletons import COCO17
 from lightpose.types import DecoderName
 

@@ -13,11 +13,12 @@ import numpy as np
 import tyro
 
 from lightpose.data.coco import read_coco
-from lightpose.draw import draw_poses
-from lightpose.images import encode_image, read_image, write_aside
-from lightpose.pipeline import PoseEstimator
-from lightpose.sheet import contact_sheet, fit
-from lightpose.types import Boxes, ImageArray
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.io.files import write_aside
+from lightpose.io.images import encode_image, read_image
+from lightpose.ops.grid import contact_sheet, fit
+from lightpose.results import Boxes, draw_poses
+from lightpose.types import ImageArray
 from lightpose.weights import DEFAULT
 
 

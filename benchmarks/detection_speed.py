@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from lightpose import Boxes, PoseEstimator, read_image
-from lightpose.geometry import crop_matrices, warp
+from lightpose.ops.geometry import crop_matrices, warp
 from lightpose.types import ImageArray
 from lightpose.weights import DEFAULT
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lightpose.codec import decode
 from lightpose.data.coco import CocoFile
 from lightpose.evaluate.bootstrap import bootstrap
-from lightpose.evaluate.coco import Evaluation
+from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import score_results
+from lightpose.ops.codec import decode
 from lightpose.skeletons import COCO17
 from lightpose.types import FloatArray
 

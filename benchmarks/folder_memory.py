@@ -15,10 +15,12 @@ import numpy as np
 import tyro
 
 from lightpose import PoseEstimator
+from lightpose.bench.end_to_end import scene
 from lightpose.bench.memory import peak_of_process_mb
-from lightpose.bench.roads import scene
-from lightpose.folder import find_pictures, predict_pictures
-from lightpose.images import encode_image, write_aside
+from lightpose.inference.folder import predict_pictures
+from lightpose.io.files import write_aside
+from lightpose.io.images import encode_image
+from lightpose.io.sources import find_pictures
 from lightpose.weights import DEFAULT
 
 

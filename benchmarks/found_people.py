@@ -20,12 +20,13 @@ from pycocotools import mask
 from tyro.conf import Positional
 
 from lightpose.data.coco import CocoFile, read_coco
-from lightpose.evaluate.coco import predict_persons
-from lightpose.images import read_image
-from lightpose.pipeline import PoseEstimator, open_runtime
-from lightpose.predict import PredictOptions
-from lightpose.types import Poses
+from lightpose.evaluate.evaluation import predict_persons
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.top_down import PredictOptions
+from lightpose.io.images import read_image
+from lightpose.results import Poses
 from lightpose.weights import DEFAULT
+from lightpose.weights.open import open_runtime
 
 
 @dataclass(frozen=True)

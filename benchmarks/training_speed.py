@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from lightpose.data.augment import AugmentConfig
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import open_store
-from lightpose.geometry import crop_regions, region_matrices, transform_points
+from lightpose.ops.geometry import crop_regions, region_matrices, transform_points
 from lightpose.train.batches import Batch, Batches
 from lightpose.train.config import DataConfig, ModelConfig, OptimConfig, SourceConfig, TrainConfig
 from lightpose.train.distributed import World, join

@@ -2,12 +2,11 @@
 
 import os
 
-from lightpose.draw import draw_poses
 from lightpose.errors import LightposeError
-from lightpose.images import read_image
-from lightpose.pipeline import PoseEstimator
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.io.images import read_image
+from lightpose.results import Boxes, Poses, draw_poses
 from lightpose.skeletons import Skeleton
-from lightpose.types import Boxes, Poses
 
 __all__ = ["Boxes", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
 __version__ = "0.1.0"

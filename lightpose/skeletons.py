@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 from lightpose.errors import SkeletonError
 
-__all__ = ["COCO17", "LSP14", "MPII16", "SKELETONS", "Skeleton", "from_category", "from_toml", "get_skeleton"]
+__all__ = [
+    "COCO17",
+    "COCO_SIGMAS",
+    "LSP14",
+    "MPII16",
+    "SKELETONS",
+    "Skeleton",
+    "from_category",
+    "from_toml",
+    "get_skeleton",
+    "mirror_name",
+]
 
 DEFAULT_SIGMA = 0.079
 """OKS sigma of a joint nobody has measured: COCO's shoulder, near the middle of its range."""

@@ -12,13 +12,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.errors import BoxesError, ConfigError, SkeletonError, WeightsError
+from lightpose.errors import ConfigError, SkeletonError, WeightsError
 from lightpose.skeletons import Skeleton
 
 __all__ = [
     "PADDING",
     "SPEC_KEY",
-    "Boxes",
     "ColorOrder",
     "DecoderName",
     "DetectorSpec",
@@ -27,7 +26,6 @@ __all__ = [
     "ImageArray",
     "ModelSpec",
     "Person",
-    "Poses",
     "check_padding",
 ]
 
@@ -47,75 +45,6 @@ ImageArray = NDArray[np.uint8]
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
-
-
-@dataclass(frozen=True, eq=False)
-class Boxes:
-    """Persons found in one picture.
-
-    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given.
-    Raises BoxesError if the shapes differ or a number is not finite.
-    """
-
-    xywh: FloatArray
-    scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def __post_init__(self) -> None:
-        try:
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-                xywh = np.array(self.xywh, dtype=np.float32)
-                scores = np.array(self.scores, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise BoxesError(f"boxes must be numbers, four for each person ({error})") from error
-        if xywh.size == 0:
-            xywh = xywh.reshape(0, 4)
-        if xywh.ndim != 2 or xywh.shape[1] != 4:
-            raise BoxesError(f"boxes must have shape (N, 4) for left, top, width, height; got {xywh.shape}")
-        if scores.size == 0:
-            scores = np.ones(len(xywh), np.float32)
-        if scores.shape != (len(xywh),):
-            raise BoxesError(f"{len(xywh)} boxes need {len(xywh)} scores; got shape {scores.shape}")
-        if not (np.isfinite(xywh).all() and np.isfinite(scores).all()):
-            raise BoxesError("a box or score is NaN or infinite; leave such boxes out")
-        object.__setattr__(self, "xywh", xywh)
-        object.__setattr__(self, "scores", scores)
-
-    def __len__(self) -> int:
-        return len(self.xywh)
-
-    def check_inside(self, height: int, width: int) -> None:
-        """Raise BoxesError if a box has no area or lies wholly outside a picture of that size."""
-        x, y, w, h = self.xywh.T
-        for wrong, reason in (
-            ((w <= 0) | (h <= 0), "has no area"),
-            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} picture"),
-        ):
-            if wrong.any():
-                number = int(wrong.argmax())
-                raise BoxesError(f"box {number} {self.xywh[number].tolist()} (left, top, width, height) {reason}")
-
-
-@dataclass(frozen=True, eq=False)
-class Poses:
-    """People of one picture, in the order of their boxes.
-
-    keypoints: (N, K, 3) float32: x, y in pixels of the picture, score in about [0, 1].
-    scores: (N,) float32: how sure the model is of the whole person (box score times mean keypoint score).
-    skeleton: names the K joints.
-    """
-
-    keypoints: FloatArray
-    scores: FloatArray
-    boxes: Boxes
-    skeleton: Skeleton
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-    def only(self, which: NDArray[Any]) -> Poses:
-        """Some of the people: their numbers (M,), or (N,) bool."""
-        boxes = Boxes(self.boxes.xywh[which], self.boxes.scores[which])
-        return Poses(self.keypoints[which], self.scores[which], boxes, self.skeleton)
 
 
 @dataclass(frozen=True, eq=False)

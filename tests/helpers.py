@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightpose.geometry import heatmap_scale
-from lightpose.images import encode_image
+from lightpose.io.images import encode_image
+from lightpose.ops.geometry import heatmap_scale
 from lightpose.skeletons import COCO17, from_category
 from lightpose.types import ModelSpec
 

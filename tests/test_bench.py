@@ -10,14 +10,14 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from lightpose.bench.end_to_end import measure_road, scene
+from lightpose.bench.interleave import by_turns
 from lightpose.bench.measure import Row, measure
 from lightpose.bench.memory import peak_mb, peak_of_process_mb
 from lightpose.bench.results import compare, fastest, markdown, read_results, road_table, speed_table, write_json
-from lightpose.bench.roads import measure_road, scene
-from lightpose.bench.turns import by_turns
 from lightpose.bench.variants import Variant, find_source, variants_of
 from lightpose.errors import ConfigError, DataError
-from lightpose.images import encode_image
+from lightpose.io.images import encode_image
 from tests.detect.graphs import pose_network
 
 

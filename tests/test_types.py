@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lightpose.errors import BoxesError, ConfigError, LightposeError, WeightsError
+from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17, Skeleton
-from lightpose.types import Boxes, DetectorSpec, ModelSpec, Poses
+from lightpose.types import DetectorSpec, ModelSpec
 
 SPEC = ModelSpec("lpn50", COCO17)
 ODD_SPEC = ModelSpec(

@@ -20,7 +20,7 @@ import torch
 from tfjs import GraphModel, write_teacher
 from torch import Tensor, nn
 
-from lightpose.export import export_checked
+from lightpose.export.pose import export_checked
 from lightpose.skeletons import get_skeleton
 from lightpose.types import ModelSpec
 

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightpose.bench.efficiency import Efficiency
+from lightpose.bench.end_to_end import Road
+from lightpose.bench.interleave import Timing, by_turns
 from lightpose.bench.memory import peak_mb
-from lightpose.bench.roads import Road
-from lightpose.bench.turns import Timing, by_turns
 from lightpose.bench.variants import Variant
 from lightpose.errors import ConfigError
-from lightpose.predict import run_network
+from lightpose.inference.top_down import run_network
 from lightpose.runtime import Runtime
 
 __all__ = ["Row", "measure"]
@@ -51,7 +50,6 @@ class Row:
     engine_version: str
     machine: str
     roads: tuple[Road, ...] = ()
-    efficiency: Efficiency | None = None
 
     def to_record(self) -> dict[str, Any]:
         """The json object."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lightpose.bench.variants import Variant
 from lightpose.errors import LightposeError
-from lightpose.predict import run_network
+from lightpose.inference.top_down import run_network
 
 __all__ = ["peak_mb", "peak_of_process_mb"]
 

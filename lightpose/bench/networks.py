@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lightpose.errors import ConfigError
-from lightpose.export import export_onnx
+from lightpose.export.pose import export_onnx
 from lightpose.models import build
 from lightpose.runtime.torch import Normalise, limit_threads
 from lightpose.types import FloatArray, ImageArray, ModelSpec

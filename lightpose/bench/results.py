@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from lightpose.bench.measure import Row
-from lightpose.data.coco import read_json
 from lightpose.errors import DataError
-from lightpose.images import write_aside
+from lightpose.io.files import read_json, write_aside
 
 __all__ = [
+    "Cells",
     "Change",
     "compare",
-    "efficiency_notes",
-    "efficiency_table",
     "fastest",
     "markdown",
     "read_results",
@@ -139,52 +137,9 @@ def road_table(rows: Sequence[Row]) -> Cells:
     return [["network", "engine", "people", *stages, "overhead", "folder ms", "overhead in folder"], *lines]
 
 
-def efficiency_table(rows: Sequence[Row]) -> Cells:
-    """A line for each part of a network whose efficiency was measured, and one for the whole; or the titles alone."""
-    titles = ["network", "engine", "part", "threads", "batch", "ms", "share of time", "GMAC", "GMAC/s", "share of peak"]
-    lines = []
-    for row in rows:
-        if row.efficiency is None:
-            continue
-        head, tail = [_network(row), row.engine], [str(row.threads or "all"), str(row.batch)]
-        for part in row.efficiency.parts:
-            work = (part.gmacs, part.gmacs_per_s, part.peak_share) if part.gmacs else None
-            lines.append([*head, part.name, *tail, f"{part.ms:.2f}", _percent(part.share), *_work(work)])
-        whole = row.efficiency
-        rate = 1000 * whole.gmacs / whole.run_ms
-        whole_work = _work((whole.gmacs, rate, whole.peak_share))
-        lines.append([*head, "all, not profiled", *tail, f"{whole.run_ms:.2f}", "", *whole_work])
-    return [titles, *lines]
-
-
-def efficiency_notes(rows: Sequence[Row]) -> list[str]:
-    """A sentence or more for each row whose efficiency was measured: what its peak is, and how far to trust it."""
-    notes = []
-    for row in rows:
-        if (found := row.efficiency) is None:
-            continue
-        products = ", ".join(f"{name}: {rate:.1f}" for name, rate in found.products.items())
-        note = (
-            f"{_label(row)}: the peak is the fastest matrix product of the same engine, threads and precision "
-            f"(GMAC/s: {products}); the parts sum to {found.profiling_ratio:.2f} of the time without profiling."
-        )
-        disturbed = " Other programs used the processor meanwhile: measure again when it is quiet."
-        notes.append(note + disturbed * found.disturbed)
-    return notes
-
-
 def _network(row: Row) -> str:
     """What a table calls it."""
     return row.model if row.file == row.model else f"{row.model} ({Path(row.file).name})"
-
-
-def _work(found: tuple[float, float, float] | None) -> list[str]:
-    """Cells of GMAC, GMAC/s and the share of the peak."""
-    return ["", "", ""] if found is None else [f"{found[0]:.4f}", f"{found[1]:.1f}", _percent(found[2])]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def markdown(cells: Cells, words: int) -> str:

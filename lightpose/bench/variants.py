@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError
-from lightpose.pipeline import open_runtime
 from lightpose.runtime import Runtime
 from lightpose.runtime.threads import choose_threads
 from lightpose.skeletons import COCO17
 from lightpose.types import ImageArray, ModelSpec
 from lightpose.weights import bundled_weights, file_sha256, find_weights
+from lightpose.weights.open import open_runtime
 
 __all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
 

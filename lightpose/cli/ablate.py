@@ -14,9 +14,11 @@ from tyro.conf import Positional, arg, subcommand
 from lightpose.errors import ConfigError
 from lightpose.types import DecoderName
 
+__all__ = ["Ablate"]
+
 if TYPE_CHECKING:
-    from lightpose.ablate.bench import Bench, Measured
-    from lightpose.ablate.stages import Mark, TrainingLog
+    from lightpose.paper.ablate import Bench, Measured
+    from lightpose.paper.stages import Mark, TrainingLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,11 @@ class _OnPersons:
     @contextmanager
     def _bench(self, decoder: DecoderName | None = None, beta: float | None = None) -> Iterator[Bench]:
         """What to measure on, with a progress bar for as long as it is open."""
-        from lightpose.ablate.bench import Bench
         from lightpose.cli.console import bars
         from lightpose.evaluate.detections import open_source, read_detections
         from lightpose.evaluate.protocol import LIGHTPOSE
-        from lightpose.predict import PredictOptions
+        from lightpose.inference.top_down import PredictOptions
+        from lightpose.paper.ablate import Bench
 
         if not self.models:
             raise ConfigError("name at least one weights file; see lightpose ablate --help")
@@ -107,7 +109,7 @@ class Decode(_OnPersons):
 
     def run(self) -> int:
         """0 once the tables are printed."""
-        from lightpose.ablate.bench import ablate_decoders, decodings
+        from lightpose.paper.ablate import ablate_decoders, decodings
 
         ways = decodings(self.betas)
         with self._bench() as bench:
@@ -135,7 +137,7 @@ class Gc(_OneDecoder):
 
     def run(self) -> int:
         """0 once the tables are printed."""
-        from lightpose.ablate.bench import ablate_gc
+        from lightpose.paper.ablate import ablate_gc
 
         with self._bench(self.decoder, self.beta) as bench:
             groups = list(ablate_gc(bench, self.models))
@@ -156,8 +158,8 @@ class Size(_OneDecoder):
 
     def run(self) -> int:
         """0 once the tables are printed."""
-        from lightpose.ablate.bench import ablate_size
         from lightpose.cli.profile import parse_size
+        from lightpose.paper.ablate import ablate_size
 
         sizes = [parse_size(text, "--input-hw") for text in self.input_hw]
         with self._bench(self.decoder, self.beta) as bench:
@@ -180,7 +182,7 @@ class Stages:
 
     def run(self) -> int:
         """0 once the table is printed."""
-        from lightpose.ablate.stages import read_log, stage_marks
+        from lightpose.paper.stages import read_log, stage_marks
 
         if not self.logs:
             raise ConfigError("name at least one log; see lightpose ablate stages --help")

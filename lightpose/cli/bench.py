@@ -14,6 +14,8 @@ from tyro.conf import Positional, arg
 from lightpose.cli.console import bars, check_place, counting
 from lightpose.errors import ConfigError, MissingPackageError
 
+__all__ = ["Bench"]
+
 if TYPE_CHECKING:
     from lightpose.bench.measure import Row
     from lightpose.bench.results import Cells, Change
@@ -54,10 +56,6 @@ class Bench:
     the engines of `lightpose predict`."""
     people: tuple[int, ...] = (1, 4, 16)
     """People in the picture for --stages."""
-    efficiency: bool = False
-    """Profile each network too: what its parts (stem, 1×1 convolutions, …) take, how many multiply-accumulates a second
-    they do, and what share that is of a large matrix product's in the same engine. With onnxruntime, which needs
-    `pip install 'lightpose[train]'` for it, and openvino."""
     cache: Path | None = None
     """Folder to keep exported networks in for the next time; empty it when a network or the export changes."""
     json: Path | None = None
@@ -74,17 +72,15 @@ class Bench:
 
     def run(self) -> int:
         """0 once all is measured; 1 if something became slower."""
-        from lightpose.bench.results import compare, efficiency_notes, read_results, write_json
+        from lightpose.bench.results import compare, read_results, write_json
 
         earlier = self._check()
         before = None if earlier is None else read_results(earlier)
         with tempfile.TemporaryDirectory() as temporary:
             variants = self._variants(self.cache or Path(temporary))
             rows = self._measure(variants)
-            rows = self._with_efficiency(self._with_roads(rows, variants), variants)
+            rows = self._with_roads(rows, variants)
         _print(_tables(rows))
-        for note in efficiency_notes(rows):
-            print(note)
         print(f"{rows[0].machine}; {', '.join(sorted({row.engine_version for row in rows}))}")
         if self.json:
             write_json(rows, self.json)
@@ -98,19 +94,12 @@ class Bench:
         """Whether all that is asked for can be done, before the work; gives the file to compare with."""
         if self.results and self.figure is None:
             raise ConfigError("--results are for --figure; name the picture to draw, or leave them out")
-        if self.efficiency:
-            if not {"onnxruntime", "openvino"}.intersection(self.engines):
-                raise ConfigError(
-                    "--efficiency needs onnxruntime or openvino among --engines; the others are not profiled"
-                )
-            if "onnxruntime" in self.engines:
-                import lightpose.bench.onnx_nodes  # noqa: F401  (which needs the package onnx)
         for path in (self.json, self.markdown, self.figure):
             if path is not None:
                 check_place(path)
         if self.figure:
             from lightpose.evaluate.plot import check_plot
-            from lightpose.records import read_records
+            from lightpose.evaluate.record import read_records
 
             _need_torch()
             check_plot(self.figure)
@@ -149,7 +138,7 @@ class Bench:
 
     def _with_roads(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
         """The rows, with the roads of those that differ in more than their batch."""
-        from lightpose.bench.roads import can_measure, measure_road
+        from lightpose.bench.end_to_end import can_measure, measure_road
 
         if not self.stages:
             return rows
@@ -164,23 +153,10 @@ class Bench:
                 advance(number)
         return done
 
-    def _with_efficiency(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
-        """The rows, with the efficiency of those whose engine can be profiled."""
-        from lightpose.bench.efficiency import can_measure, measure_efficiency
-
-        if not self.efficiency:
-            return rows
-        done = list(rows)
-        for place, variant in enumerate(variants):
-            if can_measure(variant):
-                with counting(f"{variant.engine}, profiled", self.repeats) as advance:
-                    done[place] = replace(rows[place], efficiency=measure_efficiency(variant, self.repeats, advance))
-        return done
-
     def _draw(self, rows: list[Row], path: Path) -> None:
         from lightpose.bench.results import fastest
+        from lightpose.evaluate.record import read_records
         from lightpose.paper.figure import MeasuredSpeed, figure4, plot_figure4
-        from lightpose.records import read_records
 
         speeds = [MeasuredSpeed(row.model, row.input_hw, row.fps, row.fps_flip) for row in fastest(rows)]
         drawn = plot_figure4(figure4(read_records(self.results), speeds), path)
@@ -189,16 +165,16 @@ class Bench:
 
 def _need_torch() -> None:
     try:
-        import lightpose.profile  # noqa: F401  (counts with torch)
+        import lightpose.weights.cost  # noqa: F401  (counts with torch)
     except ImportError as error:
         raise MissingPackageError("torch", "train") from error
 
 
 def _tables(rows: list[Row]) -> list[Cells]:
     """Those that have a line."""
-    from lightpose.bench.results import efficiency_table, road_table, speed_table
+    from lightpose.bench.results import road_table, speed_table
 
-    return [table for table in (speed_table(rows), road_table(rows), efficiency_table(rows)) if len(table) > 1]
+    return [table for table in (speed_table(rows), road_table(rows)) if len(table) > 1]
 
 
 def _print(tables: list[Cells]) -> None:
@@ -218,13 +194,12 @@ def _print(tables: list[Cells]) -> None:
 
 
 def _write_markdown(rows: list[Row], path: Path) -> None:
-    from lightpose.bench.results import efficiency_notes, markdown
-    from lightpose.images import write_aside
+    from lightpose.bench.results import markdown
+    from lightpose.io.files import write_aside
 
     engines = ", ".join(sorted({row.engine_version for row in rows}))
     about = f"{rows[0].machine}; {engines}; medians of {rows[0].repeats} runs by turns, ms.\n"
-    notes = "".join(f"{note}\n" for note in efficiency_notes(rows))
-    write_aside(path, "\n".join([*(markdown(table, 3) for table in _tables(rows)), about + notes]).encode())
+    write_aside(path, "\n".join([*(markdown(table, 3) for table in _tables(rows)), about]).encode())
 
 
 def _report(changes: list[Change]) -> int:

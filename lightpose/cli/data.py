@@ -11,6 +11,8 @@ from tyro.conf import Positional, subcommand
 
 from lightpose.weights import DEFAULT
 
+__all__ = ["Data"]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -33,8 +35,8 @@ class Check:
         """0: no errors, 1: errors."""
         from lightpose.cli.findings import print_check
         from lightpose.data.check import check_coco, summarise
-        from lightpose.data.coco import read_json
         from lightpose.errors import DataError
+        from lightpose.io.files import read_json
 
         document = read_json(self.file)
         try:
@@ -122,7 +124,8 @@ class Preview:
         from lightpose.cli.console import check_place
         from lightpose.data.coco import read_coco
         from lightpose.data.preview import choose_persons, preview_sheet
-        from lightpose.images import encode_image, write_aside
+        from lightpose.io.files import write_aside
+        from lightpose.io.images import encode_image
 
         check_place(self.out)
         source = read_coco(self.file, self.images)
@@ -164,9 +167,9 @@ class Label:
         from lightpose.cli.console import check_place, counting
         from lightpose.data.coco import read_coco
         from lightpose.errors import DataError
-        from lightpose.images import write_aside
-        from lightpose.label import LabelOptions, added_labels, label_persons, people_to_label
-        from lightpose.pipeline import open_runtime
+        from lightpose.io.files import write_aside
+        from lightpose.train.pseudo_label import LabelOptions, added_labels, label_persons, people_to_label
+        from lightpose.weights.open import open_runtime
 
         check_place(self.out)
         if self.out.resolve() == self.file.resolve():
@@ -199,7 +202,7 @@ class Data:
 
 
 def _write_set(path: Path, document: dict[str, Any]) -> None:
-    from lightpose.images import write_aside
+    from lightpose.io.files import write_aside
 
     write_aside(path, json.dumps(document).encode())
     print(f"{path}: {len(document['images'])} pictures, {len(document['annotations'])} persons")

@@ -12,10 +12,12 @@ from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError
 from lightpose.weights import DEFAULT
 
+__all__ = ["Evaluate"]
+
 if TYPE_CHECKING:
     from lightpose.data.coco import CocoFile
-    from lightpose.evaluate.coco import Evaluation
     from lightpose.evaluate.detections import Detections
+    from lightpose.evaluate.evaluation import Evaluation
     from lightpose.evaluate.job import Job
     from lightpose.evaluate.report import Report
 
@@ -120,7 +122,7 @@ class Evaluate:
         from lightpose.evaluate.job import Job
         from lightpose.evaluate.protocol import PROTOCOLS
         from lightpose.evaluate.results import check_submission
-        from lightpose.pipeline import open_runtime
+        from lightpose.weights.open import open_runtime
 
         protocol = dataclasses.replace(PROTOCOLS[self.protocol], nms=self.nms, size=self.pck)
         options = protocol.options(self.flip, self.decoder, self.beta, self.padding)
@@ -138,9 +140,9 @@ class Evaluate:
     def _detections(self, source: CocoFile) -> Detections | None:
         """Boxes that are not the given ones, if so asked."""
         from lightpose.cli.console import counting
-        from lightpose.detect.coco_json import BoxFile
+        from lightpose.detect.box_file import BoxFile
+        from lightpose.detect.open import open_detector
         from lightpose.evaluate.detections import detect_people, read_detections
-        from lightpose.pipeline import open_detector
 
         if self.boxes is not None:
             return read_detections(self.boxes, source, self.box_threshold)
@@ -165,9 +167,9 @@ class Evaluate:
 
     def _write(self, job: Job, evaluation: Evaluation, report: Report) -> list[str]:
         """Write the files asked for; returns a line on each."""
+        from lightpose.evaluate.record import record, weight_facts
         from lightpose.evaluate.results import write_results, write_submission
-        from lightpose.images import write_aside
-        from lightpose.records import record, weight_facts
+        from lightpose.io.files import write_aside
 
         lines = []
         if self.results:

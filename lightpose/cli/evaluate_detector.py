@@ -12,6 +12,8 @@ from tyro.conf import Positional
 
 from lightpose.errors import ConfigError
 
+__all__ = ["EvaluateDetector"]
+
 if TYPE_CHECKING:
     from lightpose.evaluate.boxes import BoxIntervals, BoxScores
 
@@ -50,11 +52,11 @@ class EvaluateDetector:
         """0 once the figures are printed."""
         from lightpose.cli.console import counting
         from lightpose.data.people import read_people
-        from lightpose.detect.coco_json import BoxFile
+        from lightpose.detect.box_file import BoxFile
+        from lightpose.detect.open import open_detector
         from lightpose.evaluate.boxes import bootstrap_boxes, score_boxes
         from lightpose.evaluate.detections import find_people
         from lightpose.evaluate.scores import require_library
-        from lightpose.pipeline import open_detector
 
         if self.bootstrap < 0 or self.seed < 0:
             raise ConfigError("bootstrap and seed must be whole numbers from 0 on; 0 draws give no intervals")

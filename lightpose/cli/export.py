@@ -9,6 +9,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+__all__ = ["Export"]
+
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "safetensors": ".safetensors"}
 
 
@@ -39,7 +41,7 @@ class Export:
 
         out = self._out()
         try:
-            from lightpose.export import export_checked
+            from lightpose.export.pose import export_checked
             from lightpose.weights.network import is_detector, load_network, save_network
         except ImportError as error:
             raise MissingPackageError("torch", "train") from error
@@ -52,7 +54,7 @@ class Export:
         if out.suffix == ".safetensors":
             save_network(out, network, spec, half=True)
         else:
-            from lightpose.sample import sample_crops
+            from lightpose.data.calibration import sample_crops
 
             crops = None if self.images is None else sample_crops(self.images, spec, 16)
             parity = export_checked(network, spec, out, crops)
@@ -69,7 +71,7 @@ class Export:
     def _detector(self, out: Path) -> int:
         """The same for a person detector."""
         from lightpose.errors import ConfigError
-        from lightpose.export_detector import export_detector
+        from lightpose.export.detector import export_detector
         from lightpose.weights.network import load_detector, save_network
 
         if self.images is not None or out.suffix not in (".onnx", ".safetensors"):

@@ -11,6 +11,8 @@ from tyro.conf import Positional
 from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError, MissingPackageError
 
+__all__ = ["Paper"]
+
 if TYPE_CHECKING:
     from lightpose.paper.table import Table
 
@@ -41,7 +43,7 @@ class Paper:
         if self.bench and self.what != "figure4":
             raise ConfigError(f"speeds are for figure4; {self.what} has none, so leave --bench out")
         try:
-            import lightpose.profile  # noqa: F401  (counts with torch)
+            import lightpose.weights.cost  # noqa: F401  (counts with torch)
         except ImportError as error:
             raise MissingPackageError("torch", "train") from error
         table = self._figure() if self.what == "figure4" else self._table()
@@ -50,8 +52,8 @@ class Paper:
 
     def _figure(self) -> Table:
         from lightpose.evaluate.plot import check_plot
+        from lightpose.evaluate.record import read_records
         from lightpose.paper.figure import figure4, plot_figure4, read_speeds
-        from lightpose.records import read_records
 
         check_place(self.out)  # before the work
         check_plot(self.out)
@@ -60,9 +62,9 @@ class Paper:
         return replace(table, remarks=(*table.remarks, f"drawn to {self.out}: {drawn} points with speed and AP"))
 
     def _table(self) -> Table:
-        from lightpose.ablate.stages import read_log
+        from lightpose.evaluate.record import read_records
         from lightpose.paper import tables
-        from lightpose.records import read_records
+        from lightpose.paper.stages import read_log
 
         if self.what == "table4":
             return tables.table4([read_log(path) for path in self.results])

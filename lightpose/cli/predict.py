@@ -11,8 +11,10 @@ from tyro.conf import Positional, arg
 
 from lightpose.weights import DEFAULT, has_detector
 
+__all__ = ["Predict"]
+
 if TYPE_CHECKING:
-    from lightpose.folder import Results
+    from lightpose.inference.folder import Results
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ class Predict:
     def run(self) -> int:
         """0: all pictures done; 1: some could not be used; 2: none could."""
         from lightpose.cli.console import check_folder, counting
-        from lightpose.detect.coco_json import read_boxes
+        from lightpose.detect.box_file import read_boxes
         from lightpose.errors import ConfigError, ImageError
-        from lightpose.folder import find_pictures, predict_pictures, stdin_picture
-        from lightpose.pipeline import PoseEstimator
+        from lightpose.inference.estimator import PoseEstimator
+        from lightpose.inference.folder import predict_pictures
+        from lightpose.io.sources import find_pictures, stdin_picture
 
         if not self.sources:
             raise ImageError("name at least one picture, folder or pattern; see lightpose predict --help")

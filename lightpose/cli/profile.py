@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+__all__ = ["Profile", "parse_size"]
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lightpose.profile import Profile as Cost
+    from lightpose.weights.cost import Profile as Cost
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Profile:
         from lightpose.errors import ConfigError, MissingPackageError
 
         try:
-            from lightpose.profile import profile_model
+            from lightpose.weights.cost import profile_model
         except ImportError as error:
             raise MissingPackageError("torch", "train") from error
         if not self.models:

@@ -10,6 +10,8 @@ from tyro.conf import Positional
 
 from lightpose.errors import ConfigError
 
+__all__ = ["Quantize"]
+
 if TYPE_CHECKING:
     from lightpose.runtime import Runtime
 
@@ -49,9 +51,9 @@ class Quantize:
     def run(self) -> int:
         """0 if the file was written."""
         from lightpose.cli.console import check_place
-        from lightpose.pipeline import open_runtime
-        from lightpose.quantize import compare_speed, quantize
-        from lightpose.sample import sample_crops
+        from lightpose.data.calibration import sample_crops
+        from lightpose.export.quantize import compare_speed, quantize
+        from lightpose.weights.open import open_runtime
 
         check_place(self.out)
         if self.crops < 1:

@@ -15,12 +15,14 @@ from tyro.conf import Positional
 from lightpose.cli.console import bars
 from lightpose.paper.facts import STAGES
 
+__all__ = ["Train"]
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from lightpose.train.callbacks import Epoch, StageResult
     from lightpose.train.config import TrainConfig
     from lightpose.train.detector_config import DetectorConfig
-    from lightpose.train.report import Epoch, StageResult
     from lightpose.types import ImageArray
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -53,11 +55,11 @@ class Train:
 
 def train(config: TrainConfig | DetectorConfig) -> None:
     """Train as configured, with progress on the terminal and in TensorBoard."""
-    from lightpose.train.board import Board
+    from lightpose.train.callbacks import Reports
     from lightpose.train.distributed import join
     from lightpose.train.loop import Trainer
-    from lightpose.train.report import Reports
     from lightpose.train.schedule import total_epochs
+    from lightpose.train.tensorboard import Board
 
     with (
         join(config.device) as (world, device),
@@ -102,7 +104,7 @@ class _Console:
         self._progress.update(self._epoch, completed=step, total=steps, description=description, note=note)
 
     def evaluated(self, epoch: Epoch) -> None:
-        from lightpose.train.report import FIGURES
+        from lightpose.train.callbacks import FIGURES
 
         figures = "  ".join(f"{FIGURES[name]} {100 * value:5.1f}" for name, value in epoch.figures.items())
         best = "  best" if epoch.best else ""

@@ -15,10 +15,12 @@ from tyro.conf import Positional, arg, subcommand
 
 from lightpose.errors import LightposeError, MissingPackageError, WeightsError
 
+__all__ = ["Weights"]
+
 if TYPE_CHECKING:
     from lightpose.types import DetectorSpec, ModelSpec
-    from lightpose.verify import Description
     from lightpose.weights.foreign.recognise import Recognised
+    from lightpose.weights.inspect import Description
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class List:
 
     def run(self) -> int:
         """0 once they are printed."""
-        from lightpose.verify import describe_weights
         from lightpose.weights import bundled_weights
+        from lightpose.weights.inspect import describe_weights
 
         files = {name: describe_weights(name) for name in bundled_weights()}
         if self.json:
@@ -118,8 +120,8 @@ class Info:
 
     def run(self) -> int:
         """0 once it is printed."""
-        from lightpose.verify import describe_weights
         from lightpose.weights import find_weights
+        from lightpose.weights.inspect import describe_weights
 
         path = find_weights(self.file)
         if _is_foreign(path):
@@ -160,8 +162,8 @@ class Verify:
 
     def run(self) -> int:
         """0: all are whole, 1: some, 2: none."""
-        from lightpose.verify import verify_weights
         from lightpose.weights import bundled_weights
+        from lightpose.weights.inspect import verify_weights
 
         files, failed = self.files or tuple(bundled_weights()), 0
         for name in files:
@@ -235,7 +237,7 @@ def _check_out(out: Path, sources: Sequence[Path]) -> None:
 
 def _is_foreign(path: Path) -> bool:
     """Whether a file is to be looked at as another project's checkpoint."""
-    from lightpose.verify import has_description
+    from lightpose.weights.inspect import has_description
 
     return path.suffix.lower() not in (".onnx", ".xml") and not has_description(path)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightpose.errors import ConfigError
-from lightpose.geometry import crop_span, invert, region_matrices, transform_points
+from lightpose.ops.geometry import crop_span, invert, region_matrices, transform_points
 from lightpose.types import FloatArray, GeometryName
 
 __all__ = ["AugmentConfig", "Regions", "Views", "draw_views", "half_bodies", "recolor", "resample"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from lightpose.errors import DataError
-from lightpose.geometry import clip_boxes
+from lightpose.io.files import read_json
+from lightpose.ops.geometry import clip_boxes
 from lightpose.skeletons import Skeleton, from_category
 from lightpose.types import Person
 
-__all__ = ["CocoFile", "read_coco"]
+__all__ = ["CocoFile", "check_annotations", "read_coco", "read_document"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,6 @@ class CocoFile:
             visibility=triples[:, 2].astype(np.int8),
             area=float(row.get("area", box[2] * box[3])),
         )
-
-
-def read_json(path: Path) -> Any:
-    """A json file's content. Raises DataError if it is missing or is no json."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a json file ({error})") from error
 
 
 def read_coco(path: str | Path, images: str | Path) -> CocoFile:

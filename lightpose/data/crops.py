@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from lightpose.data.coco import CocoFile
 from lightpose.data.store import file_name, open_pixels
 from lightpose.errors import DataError
-from lightpose.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
-from lightpose.images import read_image
+from lightpose.io.images import read_image
+from lightpose.ops.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
 from lightpose.skeletons import Skeleton
 from lightpose.types import PADDING, FloatArray, GeometryName, ImageArray, Person
 

@@ -19,7 +19,7 @@ from lightpose.data.augment import resample
 from lightpose.errors import ConfigError
 from lightpose.types import FloatArray
 
-__all__ = ["Labels", "SceneAugmentConfig", "SceneViews", "draw_scene_views", "see"]
+__all__ = ["LEAST_VISIBLE", "Labels", "SceneAugmentConfig", "SceneViews", "draw_scene_views", "see"]
 
 LEAST_VISIBLE = 0.3
 """Share of a box that must be in view for it to be learned; else its part in view is left out of the loss."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lightpose.data.people import PeopleFile, Scene
 from lightpose.data.store import file_name, open_pixels
-from lightpose.detect.letterbox import letterbox
 from lightpose.errors import DataError, ShapeError
-from lightpose.images import read_image
+from lightpose.io.images import read_image
+from lightpose.ops.letterbox import letterbox
 from lightpose.types import FloatArray, ImageArray
 
 __all__ = ["STORE_SCALE", "PictureStore", "Ragged", "open_pictures"]

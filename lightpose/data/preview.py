@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from lightpose.data.coco import CocoFile
-from lightpose.draw import draw_poses
 from lightpose.errors import ConfigError, DataError
-from lightpose.geometry import crop_regions, region_matrices, transform_points, warp
-from lightpose.images import read_image
-from lightpose.sheet import caption, contact_sheet
+from lightpose.io.images import read_image
+from lightpose.ops.draw import draw_skeletons
+from lightpose.ops.geometry import crop_regions, region_matrices, transform_points, warp
+from lightpose.ops.grid import caption, contact_sheet
 from lightpose.skeletons import COCO17, LSP14, Skeleton
-from lightpose.types import Boxes, ImageArray, Person, Poses
+from lightpose.types import ImageArray, Person
 
 __all__ = ["choose_persons", "preview_sheet"]
 
@@ -59,8 +59,9 @@ def _tile(person: Person, skeleton: Skeleton) -> ImageArray:
     points = transform_points(person.keypoints[None], matrices)
     labelled = person.visibility > 0
     keypoints = np.concatenate([points, labelled[None, :, None]], axis=-1).astype(np.float32)
-    poses = Poses(keypoints, np.ones(1, np.float32), Boxes(person.box_xywh[None]), skeleton)
-    return caption(draw_poses(crop, poses), f"{person.annotation_id}  {labelled.sum()}  {person.image_path.name}")
+    return caption(
+        draw_skeletons(crop, keypoints, skeleton), f"{person.annotation_id}  {labelled.sum()}  {person.image_path.name}"
+    )
 
 
 def _with_limbs(skeleton: Skeleton) -> Skeleton:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lightpose.errors import ImageError
-from lightpose.images import read_image
+from lightpose.io.images import read_image
 
 __all__ = ["picture_hw"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from lightpose.errors import ConfigError
-from lightpose.types import Boxes, ImageArray
+from lightpose.results import Boxes
+from lightpose.types import ImageArray
 
 __all__ = ["Detector", "check_threshold", "detector_name"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lightpose.errors import WeightsError
 from lightpose.types import SPEC_KEY, ColorOrder, FloatArray
 
-__all__ = ["LAYOUTS", "Layout", "Pixels", "Probe", "find_layout"]
+__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout"]
 
 Outputs = Mapping[str, NDArray[Any]]
 """What a run gives, by name, for one picture; without the batch's dimension where there is one."""

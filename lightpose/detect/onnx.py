@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from lightpose.detect import check_threshold
 from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout
-from lightpose.detect.letterbox import PAD, letterbox
-from lightpose.detect.nms import nms
 from lightpose.errors import WeightsError
+from lightpose.ops.boxes import nms
+from lightpose.ops.letterbox import PAD, letterbox
+from lightpose.results import Boxes
 from lightpose.runtime.onnx import open_session
-from lightpose.types import SPEC_KEY, Boxes, DetectorSpec, FloatArray, ImageArray
+from lightpose.types import SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
 __all__ = ["OnnxDetector"]
 

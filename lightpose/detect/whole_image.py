@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lightpose.types import Boxes, ImageArray
+from lightpose.results import Boxes
+from lightpose.types import ImageArray
 
 __all__ = ["whole_image"]
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
 from lightpose.errors import ConfigError
-from lightpose.evaluate.coco import Evaluation
+from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.matching import Matches, average_precision, candidates, match, read_truth
 
-__all__ = ["Interval", "Intervals", "bootstrap", "draw_pictures", "gain_intervals", "interval"]
+__all__ = ["CELLS", "Interval", "Intervals", "bootstrap", "draw_pictures", "gain_intervals", "interval"]
 
 CELLS = 2_000_000
 """Draws are worked on in groups of about so many poses times draws, to bound memory."""

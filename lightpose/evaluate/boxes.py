@@ -22,7 +22,7 @@ from lightpose.evaluate.matching import (
     table,
 )
 from lightpose.evaluate.scores import require_library
-from lightpose.types import Boxes
+from lightpose.results import Boxes
 
 __all__ = ["BoxIntervals", "BoxScores", "bootstrap_boxes", "coco_boxes", "match_boxes", "score_boxes"]
 

@@ -27,7 +27,7 @@ from lightpose.evaluate.matching import (
     read_truth,
 )
 from lightpose.evaluate.results import PoseResults
-from lightpose.oks import similarity
+from lightpose.ops.oks import similarity
 from lightpose.skeletons import Skeleton
 
 __all__ = ["KINDS", "Breakdown", "break_down"]

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.data.coco import CocoFile, read_coco, read_json
+from lightpose.data.coco import CocoFile, read_coco
 from lightpose.data.people import PeopleFile
 from lightpose.detect import Detector, detector_name
 from lightpose.errors import BoxesError, DataError
-from lightpose.images import read_image
+from lightpose.io.files import read_json
+from lightpose.io.images import read_image
+from lightpose.results import Boxes
 from lightpose.skeletons import COCO17
-from lightpose.types import Boxes
 
 __all__ = ["Detections", "detect_people", "find_people", "open_source", "read_detections"]
 

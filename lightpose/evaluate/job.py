@@ -11,12 +11,12 @@ from lightpose.data.coco import CocoFile
 from lightpose.errors import ConfigError
 from lightpose.evaluate.bootstrap import bootstrap
 from lightpose.evaluate.breakdown import break_down
-from lightpose.evaluate.coco import Evaluation, evaluate_decodings
 from lightpose.evaluate.detections import Detections
+from lightpose.evaluate.evaluation import Evaluation, evaluate_decodings
 from lightpose.evaluate.pck import TABLE_SHARES
 from lightpose.evaluate.protocol import Protocol
 from lightpose.evaluate.report import Report, figures, pck_tables
-from lightpose.predict import Decoding, PredictOptions
+from lightpose.inference.top_down import Decoding, PredictOptions
 from lightpose.runtime import Runtime
 
 __all__ = ["Job"]

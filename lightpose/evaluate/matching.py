@@ -14,12 +14,25 @@ from numpy.typing import ArrayLike, NDArray
 from lightpose.data.coco import CocoFile
 from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import MOST_POSES, restrict
-from lightpose.oks import similarity
+from lightpose.ops.oks import similarity
 
 __all__ = [
-    "BLOCK", "LARGEST_AREA", "OKS_THRESHOLDS", "Candidates", "Matches", "Truth", "average_precision", "candidates",
-    "greedy", "match", "read_truth", "table",
-]  # fmt: skip
+    "BLOCK",
+    "LARGEST_AREA",
+    "OKS_THRESHOLDS",
+    "Bools",
+    "Candidates",
+    "Floats",
+    "Matches",
+    "Numbers",
+    "Truth",
+    "average_precision",
+    "candidates",
+    "greedy",
+    "match",
+    "read_truth",
+    "table",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

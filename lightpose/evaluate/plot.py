@@ -11,7 +11,7 @@ import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError
 from lightpose.evaluate.breakdown import KINDS, Breakdown
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
 
 __all__ = ["check_plot", "plot_breakdown"]
 

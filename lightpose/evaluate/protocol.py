@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError
 from lightpose.evaluate.pck import SizeName
-from lightpose.geometry import crop_regions
-from lightpose.oks import oks_nms, soft_oks_nms
-from lightpose.predict import PredictOptions
-from lightpose.types import PADDING, Boxes, DecoderName, ModelSpec, Poses
+from lightpose.inference.top_down import PredictOptions
+from lightpose.ops.geometry import crop_regions
+from lightpose.ops.oks import oks_nms, soft_oks_nms
+from lightpose.results import Boxes, Poses
+from lightpose.types import PADDING, DecoderName, ModelSpec
 
 __all__ = ["LIGHTPOSE", "PROTOCOLS", "NmsName", "Protocol"]
 

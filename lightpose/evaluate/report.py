@@ -10,7 +10,7 @@ from typing import Any
 
 from lightpose.evaluate.bootstrap import Interval, Intervals
 from lightpose.evaluate.breakdown import KINDS, Breakdown
-from lightpose.evaluate.coco import Evaluation
+from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.pck import TABLE_SHARES, SizeName, part_table
 
 __all__ = ["Report", "aligned", "figures", "manner", "pck_tables", "percent"]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
 from lightpose.errors import SkeletonError
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
+from lightpose.results import Poses, coco_rows
 from lightpose.skeletons import COCO17, Skeleton
-from lightpose.types import Poses
 
 __all__ = ["PoseResults", "check_submission", "join", "of_picture", "write_results", "write_submission"]
 
@@ -55,11 +55,7 @@ class PoseResults:
 
     def rows(self, joints: Sequence[str], category_id: int = 1) -> list[dict[str, Any]]:
         """COCO keypoint results: one object a person, its joints as `named` gives them."""
-        triples = self.named(joints).reshape(len(self), 3 * len(joints)).tolist()
-        return [
-            {"image_id": image_id, "category_id": category_id, "keypoints": keypoints, "score": score}
-            for image_id, keypoints, score in zip(self.image_ids.tolist(), triples, self.scores.tolist(), strict=True)
-        ]
+        return coco_rows(self.image_ids, self.named(joints), self.scores, category_id)
 
 
 def of_picture(image_id: int, poses: Poses, kept: NDArray[np.intp]) -> PoseResults:

@@ -1,7 +1,7 @@
 """What the paper prints, number by number (Zhang, Tang & Wu, Simple and Lightweight Human Pose Estimation, 2019).
 
-APs and ARs in percent, parameters in 10⁶, FLOPs in 2³⁰ by the paper's own rule (see `lightpose.profile`); None where it
-prints a dash. What is known of a number beyond the paper's text stands beside it as a comment or in `REMARKS`.
+APs and ARs in percent, parameters in 10⁶, FLOPs in 2³⁰ by the paper's own rule (see `lightpose.weights.cost`); None
+where it prints a dash. What is known of a number beyond the paper's text stands beside it as a comment or in `REMARKS`.
 """
 
 from __future__ import annotations

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightpose.data.coco import read_json
 from lightpose.errors import DataError
 from lightpose.evaluate.plot import check_plot
-from lightpose.images import write_aside
+from lightpose.evaluate.record import Record
+from lightpose.io.files import read_json, write_aside
 from lightpose.paper import facts
 from lightpose.paper.protocol import describe, other_data
 from lightpose.paper.table import NOT_MEASURED, Row, Table
 from lightpose.paper.tables import counted
-from lightpose.records import Record
 
 __all__ = ["MeasuredSpeed", "figure4", "plot_figure4", "read_speeds"]
 

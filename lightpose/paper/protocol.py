@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from lightpose.evaluate.record import Record
 from lightpose.paper.facts import DETECTIONS, PICTURES
-from lightpose.records import Record
 from lightpose.types import PADDING
 
 __all__ = ["describe", "differences", "other_data"]

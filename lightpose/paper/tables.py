@@ -7,15 +7,15 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from lightpose.ablate.stages import TrainingLog, stage_marks
+from lightpose.evaluate.record import Record
 from lightpose.paper import facts
 from lightpose.paper.facts import Result
 from lightpose.paper.protocol import describe
+from lightpose.paper.stages import TrainingLog, stage_marks
 from lightpose.paper.table import NOT_MEASURED, Row, Table
-from lightpose.profile import Profile, profile_spec
-from lightpose.records import Record
 from lightpose.skeletons import COCO17
 from lightpose.types import ModelSpec
+from lightpose.weights.cost import Profile, profile_spec
 
 __all__ = ["counted", "table1", "table2", "table3", "table4", "table5"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lightpose.codec import soft_argmax
-from lightpose.geometry import heatmap_scale
 from lightpose.models.detector import decode
+from lightpose.ops.codec import soft_argmax
+from lightpose.ops.geometry import heatmap_scale
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightpose.codec import encode
 from lightpose.data.augment import AugmentConfig, Regions, draw_views, half_bodies, recolor, resample
 from lightpose.data.crops import CropStore
-from lightpose.geometry import heatmap_scale
+from lightpose.ops.codec import encode
+from lightpose.ops.geometry import heatmap_scale
 from lightpose.train.config import SourceConfig
 from lightpose.train.sampling import Pixels, Rows, Sampler, Share, ahead
 from lightpose.types import FloatArray, ModelSpec

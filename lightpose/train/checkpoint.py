@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lightpose.errors import ConfigError, WeightsError
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 

@@ -12,19 +12,20 @@ from torch import Tensor, nn
 
 from lightpose.data.people import PeopleFile, Scene, read_people
 from lightpose.data.pictures import PictureStore, open_pictures
-from lightpose.detect.letterbox import letterbox
-from lightpose.detect.nms import nms
 from lightpose.evaluate.boxes import score_boxes
 from lightpose.evaluate.detections import find_people
-from lightpose.images import read_image
+from lightpose.io.images import read_image
 from lightpose.models import build_detector, initialise_kaiming
 from lightpose.models.detector import Detection
+from lightpose.ops.boxes import nms
+from lightpose.ops.letterbox import letterbox
+from lightpose.results import Boxes
 from lightpose.runtime.torch import DetectorNetwork
-from lightpose.train.centres import centre_targets, detector_loss
+from lightpose.train.detector_batches import SceneBatch, SceneBatches
 from lightpose.train.detector_config import DetectorConfig
-from lightpose.train.scenes import SceneBatch, SceneBatches
+from lightpose.train.detector_targets import centre_targets, detector_loss
 from lightpose.train.task import Preparing
-from lightpose.types import Boxes, DetectorSpec, FloatArray, ImageArray
+from lightpose.types import DetectorSpec, FloatArray, ImageArray
 from lightpose.weights.network import start_detector
 
 __all__ = ["DetectionTask", "TorchDetector"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from lightpose.data.mosaic import SceneAugmentConfig
 from lightpose.errors import ConfigError
-from lightpose.train.centres import DetectorLossConfig
-from lightpose.train.run import RunConfig
+from lightpose.train.detector_targets import DetectorLossConfig
+from lightpose.train.run_config import RunConfig
 from lightpose.types import DetectorSpec
 
 __all__ = ["DetectorConfig", "DetectorModelConfig", "SceneDataConfig", "SceneSourceConfig"]

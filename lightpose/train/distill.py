@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightpose.codec import flip_shift
 from lightpose.errors import ConfigError
-from lightpose.geometry import heatmap_scale
+from lightpose.ops.codec import flip_shift
+from lightpose.ops.geometry import heatmap_scale
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.runtime.torch import Normalise
 from lightpose.train.config import DistillConfig

@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel
 from lightpose.errors import ConfigError
 from lightpose.runtime.torch import Normalise
 from lightpose.train.distributed import World
-from lightpose.train.hint import HintedNetwork, HintTeacher, hint_loss
-from lightpose.train.run import RunConfig
+from lightpose.train.feature_distillation import HintedNetwork, HintTeacher, hint_loss
+from lightpose.train.run_config import RunConfig
 from lightpose.train.task import B, Task
 
 __all__ = ["Learner"]

@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
 from lightpose.errors import ConfigError, DataError, TrainingError
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
+from lightpose.train.callbacks import Epoch, Report, StageResult
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.config import TrainConfig
 from lightpose.train.detection import DetectionTask
@@ -24,7 +25,6 @@ from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.distributed import World
 from lightpose.train.learner import Learner
 from lightpose.train.pose import PoseTask
-from lightpose.train.report import Epoch, Report, StageResult
 from lightpose.train.sampling import Share
 from lightpose.train.schedule import Moment, learning_rate, moment, total_epochs
 from lightpose.train.task import Feed, Task

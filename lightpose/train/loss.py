@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightpose.codec import TEMPERATURE
 from lightpose.errors import ConfigError
+from lightpose.ops.codec import TEMPERATURE
 
 __all__ = ["LossConfig", "heatmap_loss"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from lightpose.data.coco import CocoFile, read_coco
 from lightpose.data.crops import CropStore, open_store
-from lightpose.evaluate.coco import evaluate_given_boxes
+from lightpose.evaluate.evaluation import evaluate_given_boxes
+from lightpose.inference.top_down import PredictOptions
 from lightpose.models import build, initialise_kaiming
-from lightpose.predict import PredictOptions
 from lightpose.runtime.torch import TorchRuntime
 from lightpose.train.batches import Batch, Batches
 from lightpose.train.config import TrainConfig

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
-from lightpose.draw import draw_poses
-from lightpose.geometry import crop_matrices, transform_points, warp
-from lightpose.images import read_image
-from lightpose.predict import PredictOptions, predict_crops
+from lightpose.inference.top_down import PredictOptions, predict_crops
+from lightpose.io.images import read_image
+from lightpose.ops.draw import draw_skeletons
+from lightpose.ops.geometry import crop_matrices, transform_points, warp
 from lightpose.runtime import Runtime
 from lightpose.skeletons import Skeleton
-from lightpose.types import Boxes, FloatArray, ImageArray, Person, Poses
+from lightpose.types import FloatArray, ImageArray, Person
 
 __all__ = ["preview"]
 
@@ -52,5 +52,4 @@ def _labels(persons: list[Person], matrices: NDArray[np.float64]) -> FloatArray:
 
 
 def _draw(crop: ImageArray, keypoints: FloatArray, skeleton: Skeleton) -> ImageArray:
-    box = np.array([[0, 0, crop.shape[1], crop.shape[0]]], np.float32)
-    return draw_poses(crop, Poses(keypoints[None], np.ones(1, np.float32), Boxes(box), skeleton))
+    return draw_skeletons(crop, keypoints[None], skeleton)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightpose.train.sampling import Share
 from lightpose.types import DetectorSpec, ImageArray, ModelSpec
 
-__all__ = ["AnyBatch", "Feed", "Preparing", "Task"]
+__all__ = ["AnyBatch", "B", "Feed", "Preparing", "Task"]
 
 Preparing = Callable[[str, int, int], None]
 """Told a data set's name, and how many of its persons or pictures of how many are ready."""

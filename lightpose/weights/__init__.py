@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from lightpose.errors import WeightsError
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
 
 __all__ = [
     "DEFAULT",

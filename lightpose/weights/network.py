@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightpose.errors import ConfigError, MissingPackageError, WeightsError
-from lightpose.images import write_aside
+from lightpose.io.files import write_aside
 from lightpose.models import MODELS, build, build_detector
 from lightpose.models.detector import PersonDetector
 from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec

@@ -8,8 +8,8 @@ pytest.importorskip("torch")
 pytest.importorskip("faster_coco_eval")
 
 from lightpose.cli import main
-from lightpose.verify import describe_weights
 from lightpose.weights import DEFAULT
+from lightpose.weights.inspect import describe_weights
 
 FAST = ("--no-flip",)
 

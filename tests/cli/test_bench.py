@@ -64,22 +64,6 @@ def test_what_became_slower_is_flagged_and_the_exit_code_says_so(bench, tmp_path
     assert "nothing that was measured is in the file to compare with" in errors
 
 
-def test_the_efficiency_of_the_parts_is_printed_and_written(bench, tmp_path: Path):
-    code, output, errors = bench("lpn50", *FAST, "--efficiency", "--json", "r.json", "--markdown", "r.md")
-    assert (code, errors) == (0, "")
-    assert "global context" in output
-    assert "the peak is the fastest matrix product" in output
-    [row] = json.loads((tmp_path / "r.json").read_text())
-    assert row["efficiency"]["gmacs"] == pytest.approx(1.069718, abs=1e-6)
-    assert {part["name"] for part in row["efficiency"]["parts"]} > {"stem", "1×1 convolutions", "head", "decode"}
-    text = (tmp_path / "r.md").read_text()
-    assert "| lpn50 | onnxruntime | head | 1 | 1 |" in text
-    assert "MatMul 1024: " in text
-    code, output, _ = bench("lpn50", *FAST, "--compare", "r.json")
-    assert code in (0, 1)
-    assert "ratio" in output
-
-
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -92,7 +76,6 @@ def test_the_efficiency_of_the_parts_is_printed_and_written(bench, tmp_path: Pat
         (("pose.onnx", "--compare", "pose.onnx"), "pose.onnx"),
         (("pose.onnx", "--compare", "missing.json"), "missing.json"),
         (("pose.onnx", "--results", "r.json"), "--results are for --figure"),
-        (("lpn50", "--engines", "torch", "--efficiency"), "--efficiency needs onnxruntime or openvino"),
         (("pose.onnx", *FAST, "--stages", "--people", "0"), "people, repeats and pictures must be at least 1"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from lightpose import Boxes, PoseEstimator, __version__, read_image
 from lightpose.cli import Command
 from lightpose.errors import ShapeError
-from lightpose.images import encode_image
+from lightpose.io.images import encode_image
 from lightpose.weights import find_weights, has_detector
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"

@@ -12,8 +12,8 @@ from lightpose.data.augment import AugmentConfig, Regions, draw_views, half_bodi
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
-from lightpose.geometry import crop_matrices, transform_points, warp  # noqa: E402
-from lightpose.images import encode_image, read_image  # noqa: E402
+from lightpose.io.images import encode_image, read_image  # noqa: E402
+from lightpose.ops.geometry import crop_matrices, transform_points, warp  # noqa: E402
 from lightpose.skeletons import COCO17, LSP14, Skeleton  # noqa: E402
 from tests.helpers import STANDING  # noqa: E402
 

@@ -12,7 +12,7 @@ from lightpose.data import check
 from lightpose.data.check import check_coco, summarise
 from lightpose.data.check.faults import Fault
 from lightpose.errors import DataError
-from lightpose.images import encode_image
+from lightpose.io.images import encode_image
 from tests.data.faulty import FAULTS, HEIGHT, WIDTH, document, found
 
 

@@ -12,7 +12,7 @@ from lightpose.data.convert import split
 from lightpose.data.lsp import read_lsp
 from lightpose.data.mpii import read_mpii
 from lightpose.errors import ConfigError, DataError, ImageError, MissingPackageError
-from lightpose.images import encode_image
+from lightpose.io.images import encode_image
 from lightpose.skeletons import LSP14, MPII16
 from tests.helpers import STANDING
 

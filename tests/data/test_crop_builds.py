@@ -16,7 +16,7 @@ import pytest
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import open_store
 from lightpose.errors import ImageError
-from lightpose.images import read_image
+from lightpose.io.images import read_image
 from lightpose.skeletons import COCO17
 from tests.helpers import DrawnSet, draw_set
 

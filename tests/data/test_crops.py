@@ -8,8 +8,8 @@ import pytest
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import STORE_MARGIN, open_store
 from lightpose.errors import DataError
-from lightpose.geometry import crop_matrices, transform_points
-from lightpose.images import read_image
+from lightpose.io.images import read_image
+from lightpose.ops.geometry import crop_matrices, transform_points
 from lightpose.skeletons import COCO17, LSP14, Skeleton
 from tests.helpers import draw_set
 

@@ -7,9 +7,9 @@ import pytest
 
 from lightpose.data.people import read_people
 from lightpose.data.pictures import STORE_SCALE, Ragged, open_pictures
-from lightpose.detect.letterbox import letterbox
 from lightpose.errors import DataError, ShapeError
-from lightpose.images import read_image
+from lightpose.io.images import read_image
+from lightpose.ops.letterbox import letterbox
 from tests.helpers import PICTURE_HW
 
 pytest.importorskip("filelock")

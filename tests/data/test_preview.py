@@ -7,8 +7,8 @@ import pytest
 
 from lightpose.data.coco import read_coco
 from lightpose.data.preview import TILE_HW, choose_persons, preview_sheet
-from lightpose.draw import LEFT, RIGHT
 from lightpose.errors import ConfigError, DataError, ImageError
+from lightpose.ops.draw import LEFT, RIGHT
 from tests.helpers import GREY, draw_set
 
 HEIGHT, WIDTH = TILE_HW

@@ -7,7 +7,7 @@ import pytest
 
 from lightpose.data.sizes import picture_hw
 from lightpose.errors import ImageError
-from lightpose.images import encode_image, read_image
+from lightpose.io.images import encode_image, read_image
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 

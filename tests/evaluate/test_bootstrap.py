@@ -11,7 +11,7 @@ pytest.importorskip("pycocotools")
 
 from lightpose.errors import ConfigError
 from lightpose.evaluate.bootstrap import Interval, bootstrap, draw_pictures, gain_intervals
-from lightpose.evaluate.coco import Evaluation
+from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.results import PoseResults
 from lightpose.evaluate.scores import score_results
 from lightpose.skeletons import COCO17

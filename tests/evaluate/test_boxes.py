@@ -14,7 +14,7 @@ from lightpose.errors import ConfigError
 from lightpose.evaluate.boxes import bootstrap_boxes, coco_boxes, match_boxes, score_boxes
 from lightpose.evaluate.detections import find_people
 from lightpose.evaluate.matching import average_precision
-from lightpose.types import Boxes
+from lightpose.results import Boxes
 
 
 def by_pycocotools(path, category, rows):

@@ -7,10 +7,11 @@ import pytest
 
 from lightpose.errors import ConfigError
 from lightpose.evaluate.protocol import PROTOCOLS, Protocol
-from lightpose.oks import oks_nms, soft_oks_nms
-from lightpose.predict import PredictOptions, predict_many
+from lightpose.inference.top_down import PredictOptions, predict_many
+from lightpose.ops.oks import oks_nms, soft_oks_nms
+from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17
-from lightpose.types import Boxes, ModelSpec, Poses
+from lightpose.types import ModelSpec
 
 SPEC = ModelSpec("random", COCO17, (64, 48))
 SIGMAS = np.array(COCO17.sigmas)

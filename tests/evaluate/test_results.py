@@ -9,8 +9,8 @@ import pytest
 from lightpose.data.coco import read_coco
 from lightpose.errors import SkeletonError
 from lightpose.evaluate.results import PoseResults, join, of_picture, write_results, write_submission
+from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17, LSP14, Skeleton
-from lightpose.types import Boxes, Poses
 from tests.helpers import draw_set
 
 

@@ -8,7 +8,7 @@ from torch import nn  # noqa: E402
 from lightpose.models.blocks import GroupedUpsampling, LightweightBottleneck, upsample  # noqa: E402
 from lightpose.models.fused import EarlyContext, PhasedUpsampling, fuse  # noqa: E402
 from lightpose.models.lpn import LPN  # noqa: E402
-from tests.test_export import randomise  # noqa: E402
+from tests.export.test_pose import randomise  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from lightpose.export import export_checked  # noqa: E402
+from lightpose.export.pose import export_checked  # noqa: E402
 from lightpose.models import initialise_kaiming  # noqa: E402
 from lightpose.models.blocks import conv_bn  # noqa: E402
 from lightpose.models.hourglass import Hourglass, Residual  # noqa: E402

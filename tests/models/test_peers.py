@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from lightpose.errors import ConfigError, ShapeError  # noqa: E402
-from lightpose.export import fold_batch_norm  # noqa: E402
+from lightpose.export.pose import fold_batch_norm  # noqa: E402
 from lightpose.models import MODELS, build, initialise_kaiming  # noqa: E402
 from lightpose.models.cpn import CPN  # noqa: E402
 from lightpose.models.hourglass import Residual, StackedHourglass  # noqa: E402

@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from lightpose.ablate.stages import read_log
+from lightpose.evaluate.record import Record, record
 from lightpose.evaluate.report import Report
 from lightpose.paper import facts
 from lightpose.paper.protocol import describe, differences, other_data
+from lightpose.paper.stages import read_log
 from lightpose.paper.table import NOT_MEASURED
 from lightpose.paper.tables import table1, table2, table3, table4, table5
-from lightpose.records import Record, record
 
 VAL = {
     "network": "lpn50", "gc": True, "data": "coco/person_keypoints_val2017.json", "pictures": 5000, "persons": 6352,

@@ -10,11 +10,11 @@ import pytest
 
 from lightpose import PoseEstimator
 from lightpose.errors import ConfigError, ShapeError, WeightsError
-from lightpose.pipeline import open_runtime
 from lightpose.runtime.ir import BIN_KEY, read_facts
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.types import SPEC_KEY, ModelSpec
 from lightpose.weights import DEFAULT, find_weights
+from lightpose.weights.open import open_runtime
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ HIDE = "import sys; sys.modules['openvino'] = sys.modules['nncf'] = None;"
 
 
 def test_without_openvino_the_error_says_how_to_install_it(tmp_path):
-    code = HIDE + "from lightpose.pipeline import open_runtime; open_runtime(engine='openvino')"
+    code = HIDE + "from lightpose.inference.estimator import open_runtime; open_runtime(engine='openvino')"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "MissingPackageError" in done.stderr
     assert "install it with: pip install 'lightpose[openvino]'" in done.stderr

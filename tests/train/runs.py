@@ -12,8 +12,8 @@ import torch
 
 from lightpose.data.augment import AugmentConfig
 from lightpose.data.coco import read_coco
-from lightpose.evaluate.coco import evaluate_given_boxes
-from lightpose.predict import PredictOptions
+from lightpose.evaluate.evaluation import evaluate_given_boxes
+from lightpose.inference.top_down import PredictOptions
 from lightpose.runtime.torch import TorchRuntime
 from lightpose.train.config import DataConfig, ModelConfig, OptimConfig, SourceConfig, TrainConfig
 from lightpose.train.distributed import World

@@ -13,7 +13,7 @@ from lightpose.data.augment import AugmentConfig  # noqa: E402
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import CropStore, open_store  # noqa: E402
 from lightpose.errors import DataError  # noqa: E402
-from lightpose.geometry import crop_span, heatmap_scale  # noqa: E402
+from lightpose.ops.geometry import crop_span, heatmap_scale  # noqa: E402
 from lightpose.skeletons import COCO17, Skeleton  # noqa: E402
 from lightpose.train.batches import Batches  # noqa: E402
 from lightpose.train.config import SourceConfig  # noqa: E402

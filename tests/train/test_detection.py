@@ -23,7 +23,7 @@ from lightpose.train.detector_config import (  # noqa: E402
     SceneDataConfig,
     SceneSourceConfig,
 )
-from lightpose.train.run import OptimConfig  # noqa: E402
+from lightpose.train.run_config import OptimConfig  # noqa: E402
 from lightpose.types import DetectorSpec, ModelSpec  # noqa: E402
 from lightpose.weights.network import is_detector, load_detector, load_network, save_network  # noqa: E402
 from tests.train.runs import ROOT, Diary, assert_same, checkpoint, log, train  # noqa: E402

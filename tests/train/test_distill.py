@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.errors import ConfigError, SkeletonError, WeightsError  # noqa: E402
-from lightpose.evaluate.coco import evaluate_given_boxes  # noqa: E402
-from lightpose.geometry import crop_matrices, heatmap_scale, warp  # noqa: E402
-from lightpose.images import read_image  # noqa: E402
-from lightpose.predict import PredictOptions  # noqa: E402
+from lightpose.evaluate.evaluation import evaluate_given_boxes  # noqa: E402
+from lightpose.inference.top_down import PredictOptions  # noqa: E402
+from lightpose.io.images import read_image  # noqa: E402
+from lightpose.ops.geometry import crop_matrices, heatmap_scale, warp  # noqa: E402
 from lightpose.runtime.onnx import OnnxRuntime  # noqa: E402
 from lightpose.runtime.torch import TorchRuntime  # noqa: E402
 from lightpose.skeletons import COCO17, Skeleton  # noqa: E402

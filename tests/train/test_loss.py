@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lightpose.codec import encode  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
+from lightpose.ops.codec import encode  # noqa: E402
 from lightpose.train.loss import LossConfig, heatmap_loss  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,12 +12,12 @@ from safetensors.torch import load_file  # noqa: E402
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
 from lightpose.train.batches import Batches  # noqa: E402
+from lightpose.train.callbacks import StageResult  # noqa: E402
 from lightpose.train.config import PlanConfig  # noqa: E402
 from lightpose.train.distributed import World  # noqa: E402
 from lightpose.train.learner import Learner  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
 from lightpose.train.pose import PoseTask  # noqa: E402
-from lightpose.train.report import StageResult  # noqa: E402
 from lightpose.train.sampling import Share  # noqa: E402
 from tests.train.runs import (  # noqa: E402
     LEARNER,

@@ -9,7 +9,7 @@ import numpy as np
 
 from lightpose.data.check.faults import Fault, Finding
 from lightpose.data.check.table import Bools, Floats, Table
-from lightpose.geometry import crop_regions
+from lightpose.ops.geometry import crop_regions
 
 __all__ = ["check_keypoints", "check_people"]
 

@@ -1,0 +1,156 @@
+"""The whole road from a picture file to a drawn pose, stage by stage, and what it costs beyond the network."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lightpose.bench.interleave import by_turns
+from lightpose.bench.variants import Variant
+from lightpose.detect import Detector
+from lightpose.detect.box_file import BoxFile
+from lightpose.detect.open import open_detector
+from lightpose.errors import ConfigError
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.folder import predict_pictures
+from lightpose.inference.top_down import PredictOptions, decode_crops, predict_poses, run_network
+from lightpose.io.images import decode_image, encode_image
+from lightpose.io.sources import find_pictures
+from lightpose.ops.geometry import crop_matrices, warp
+from lightpose.results import Boxes, draw_poses
+from lightpose.types import FloatArray, ImageArray, ModelSpec
+from lightpose.weights import has_detector
+
+__all__ = ["Road", "can_measure", "measure_road"]
+
+PICTURE_HW = (720, 1280)
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Road:
+    """Median ms of the stages of one picture, one after another, and of a picture among many.
+
+    people: in the picture. read: decode the file. detect: find people; None without a detector. network: without flip
+    test, batches of up to 8. decode: heatmaps to keypoints. write: encode the drawn picture.
+    overhead_share: what the stages but `detect`, itself a network, take over the network's time.
+    folder_ms: of a picture of a folder, in given boxes, with reading and drawing beside the network; files included.
+    folder_overhead_share: (folder_ms − network) / network.
+    """
+
+    people: int
+    read: float
+    detect: float | None
+    crop: float
+    network: float
+    decode: float
+    draw: float
+    write: float
+    overhead_share: float
+    folder_ms: float
+    folder_overhead_share: float
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A Runtime whose answer is known already, so that what comes after it is all that takes time."""
+
+    spec: ModelSpec
+    answer: FloatArray
+    name: str = "known"
+
+    def heatmaps(self, crops: ImageArray) -> FloatArray:
+        return self.answer[: len(crops)]
+
+
+def can_measure(variant: Variant) -> bool:
+    """Whether `lightpose predict` has that engine."""
+    return variant.engine in ("onnxruntime", "openvino")
+
+
+def measure_road(variant: Variant, people: int, repeats: int, pictures: int = 8) -> Road:
+    """Time the stages of a picture with that many people, and a folder of such pictures, by turns.
+
+    pictures: in the folder. Raises ConfigError if an argument is below 1.
+    """
+    if min(people, repeats, pictures) < 1:
+        raise ConfigError("people, repeats and pictures must be at least 1 each")
+    image, boxes = scene(people)
+    content = encode_image(image)
+    detector = open_detector("builtin", threads=variant.threads) if has_detector() else None
+    assert variant.path is not None
+    estimator = PoseEstimator(
+        variant.path,
+        lambda _: boxes,
+        batch=min(people, BATCH),
+        threads=variant.threads,
+        engine="openvino" if variant.engine == "openvino" else "onnxruntime",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "in"
+        source.mkdir()
+        for number in range(pictures):
+            (source / f"{number:03}.jpg").write_bytes(content)
+        works = _stages(estimator, image, content, boxes, detector)
+        found = find_pictures([str(source)])
+        works["folder"] = lambda: predict_pictures(found, estimator, Path(folder) / "out")
+        taken = dict(zip(works, (one.ms for one in by_turns(list(works.values()), repeats)), strict=True))
+    return _road(people, taken, pictures)
+
+
+def scene(people: int) -> tuple[ImageArray, Boxes]:
+    """A soft picture (720, 1280, 3), whose JPEG is as large as a photo's, and boxes of people side by side in rows."""
+    generator = np.random.default_rng(0)
+    rough = generator.integers(0, 256, (PICTURE_HW[0] // 8, PICTURE_HW[1] // 8, 3), dtype=np.uint8)
+    image = cv2.resize(rough, PICTURE_HW[::-1], interpolation=cv2.INTER_CUBIC)
+    across = int(np.ceil(np.sqrt(2 * people)))
+    down = int(np.ceil(people / across))
+    width, height = PICTURE_HW[1] / across, PICTURE_HW[0] / down
+    number = np.arange(people)
+    left, top = number % across * width, number // across * height
+    return image, Boxes(np.stack([left, top, np.full(people, width), np.full(people, height)], -1).astype(np.float32))  # type: ignore[return-value]
+
+
+def _stages(
+    estimator: PoseEstimator, image: ImageArray, content: bytes, boxes: Boxes, detector: Detector | BoxFile | None
+) -> dict[str, Callable[[], object]]:
+    """The stages as they run in a program, each with the answers of those before it at hand."""
+    runtime, spec = estimator.runtime, estimator.runtime.spec
+    crops = _crop(image, boxes, spec)
+    batches = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
+    known = _Known(spec, np.concatenate([runtime.heatmaps(batch) for batch in batches]))
+    poses = predict_poses(image, boxes, known, PredictOptions(batch=len(boxes)))
+    drawn = draw_poses(image, poses, threshold=-np.inf)  # noise has no sure joints; draw them all
+    works: dict[str, Callable[[], object]] = {
+        "read": partial(decode_image, content),
+        "crop": partial(_crop, image, boxes, spec),
+        "network": lambda: [run_network(batch, runtime, flip=False) for batch in batches],
+        "decode": partial(decode_crops, crops, known, False, [PredictOptions().decoding(spec)]),
+        "draw": partial(draw_poses, image, poses, -np.inf),
+        "write": partial(encode_image, drawn),
+    }
+    return works if not callable(detector) else works | {"detect": partial(detector, image)}
+
+
+def _crop(image: ImageArray, boxes: Boxes, spec: ModelSpec) -> ImageArray:
+    return warp(image, crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, spec.padding), spec.input_hw)
+
+
+def _road(people: int, taken: dict[str, float], pictures: int) -> Road:
+    own: Sequence[str] = ("read", "crop", "decode", "draw", "write")
+    network, folder = taken["network"], taken["folder"] / pictures
+    return Road(
+        people=people,
+        detect=round(taken["detect"], 3) if "detect" in taken else None,
+        network=round(network, 3),
+        overhead_share=round(sum(taken[name] for name in own) / network, 4),
+        folder_ms=round(folder, 3),
+        folder_overhead_share=round(folder / network - 1, 4),
+        **{name: round(taken[name], 3) for name in own},
+    )

@@ -1,0 +1,77 @@
+"""Real crops to calibrate or compare networks on: from a COCO keypoint file, or from pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lightpose.data.coco import read_coco
+from lightpose.detect.box_file import read_boxes
+from lightpose.detect.whole_image import whole_image
+from lightpose.errors import BoxesError, ConfigError, ImageError
+from lightpose.io.images import read_image
+from lightpose.io.sources import find_pictures
+from lightpose.ops.geometry import crop_matrices, warp
+from lightpose.results import Boxes
+from lightpose.types import ImageArray, ModelSpec
+
+__all__ = ["sample_crops"]
+
+
+def sample_crops(
+    source: str | Path,
+    spec: ModelSpec,
+    count: int,
+    *,
+    images: str | Path | None = None,
+    boxes: str | Path | None = None,
+    seed: int = 0,
+) -> ImageArray:
+    """Up to `count` people, drawn at random: (N, H, W, 3) uint8 RGB of the spec's size, all different, N at least 1.
+
+    source: a COCO keypoint file, with the folder of its pictures as `images`; or a picture or folder of them, with a
+    json file of `boxes`, or taken whole. Pictures and boxes that cannot be used are passed over. Raises DataError or
+    BoxesError if a file cannot be read, ImageError if there is nobody in it.
+    """
+    generator = np.random.default_rng(seed)
+    if Path(source).suffix.lower() == ".json":
+        people = _labelled(source, images, generator)
+    else:
+        people = _pictured(str(source), boxes, generator)
+    crops: list[ImageArray] = []
+    for path, boxed, exif in people:
+        if len(crops) >= count:
+            break
+        try:
+            picture = read_image(path, exif)
+            found = whole_image(picture) if boxed is None else boxed
+            found.check_inside(*picture.shape[:2])
+        except (ImageError, BoxesError):
+            continue
+        matrices = crop_matrices(found.xywh, spec.input_hw, spec.geometry, spec.padding)
+        crops.extend(warp(picture, matrices, spec.input_hw))
+    if not crops:
+        raise ImageError(f"{source} gives no crop of a person; name readable pictures with people in them")
+    return np.stack(crops[:count])
+
+
+People = Iterator[tuple[Path, Boxes | None, bool]]
+"""A picture, the boxes in it (None: it is one person, whole), and whether it is to be turned upright."""
+
+
+def _labelled(source: str | Path, images: str | Path | None, generator: np.random.Generator) -> People:
+    if images is None:
+        raise ConfigError(f"{source} is an annotation file; name the folder of its pictures too")
+    persons = read_coco(source, images).persons()
+    for place in generator.permutation(len(persons)):
+        yield persons[place].image_path, Boxes(persons[place].box_xywh[None]), False
+
+
+def _pictured(source: str, boxes: str | Path | None, generator: np.random.Generator) -> People:
+    pictures = find_pictures([source])
+    known = None if boxes is None else read_boxes(boxes)
+    for place in generator.permutation(len(pictures)):
+        path = pictures[place].path
+        yield path, None if known is None else known.boxes(path.absolute()), True

@@ -1,0 +1,36 @@
+"""Detectors by name or file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightpose.detect import Detector
+from lightpose.detect.box_file import BoxFile, read_boxes
+from lightpose.detect.whole_image import whole_image
+from lightpose.errors import ConfigError, WeightsError
+from lightpose.weights import DETECTOR, find_weights, has_detector
+
+__all__ = ["open_detector"]
+
+
+def open_detector(
+    detector: str | Path | None = None, threshold: float | None = None, threads: int = 0
+) -> Detector | BoxFile:
+    """What finds the people of a picture: `builtin`, `whole` (the picture is one person), or a file.
+
+    detector: the file is a detector (.onnx), or boxes by picture (.json); not given, it is builtin, or whole in a copy
+    of lightpose that brings no detector. threshold: least score of a detector's box; the file's own if not given.
+    Raises WeightsError or BoxesError if the file cannot be used, ConfigError if it is of neither kind.
+    """
+    which = str(detector or ("builtin" if has_detector() else "whole"))
+    if which == "whole":
+        return whole_image
+    if which.lower().endswith(".json"):
+        return read_boxes(which)
+    if which == "builtin" and not has_detector():
+        raise WeightsError("this copy of lightpose brings no detector; give the file of one, or whole")
+    if which != "builtin" and not which.lower().endswith(".onnx"):
+        raise ConfigError(f"detector {which!r} is unknown; use builtin, whole, or an .onnx or .json file")
+    from lightpose.detect.onnx import OnnxDetector
+
+    return OnnxDetector(find_weights(DETECTOR if which == "builtin" else which), threshold, threads)

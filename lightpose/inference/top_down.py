@@ -1,0 +1,202 @@
+"""Picture and boxes → poses: crop, network, flip test, decode, back to the picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import ConfigError, WeightsError
+from lightpose.ops.codec import decode, flip_shift, merge_flip
+from lightpose.ops.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
+from lightpose.ops.oks import person_scores
+from lightpose.results import Boxes, Poses
+from lightpose.runtime import Runtime
+from lightpose.types import DecoderName, FloatArray, ImageArray, ModelSpec, check_padding
+
+__all__ = [
+    "HELD_BYTES",
+    "Decoding",
+    "PredictOptions",
+    "decode_crops",
+    "predict_crops",
+    "predict_decodings",
+    "predict_many",
+    "predict_poses",
+    "run_network",
+]
+
+Key = TypeVar("Key")
+
+HELD_BYTES = 2**28
+"""Size of pictures beyond which no more are waited for to fill a batch: seven of twelve megapixels."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A way to read heatmaps. beta: of the soft-argmax decoders; the others pass it over."""
+
+    decoder: DecoderName
+    beta: float = 160.0
+
+    def __post_init__(self) -> None:
+        if self.decoder not in get_args(DecoderName):
+            raise ConfigError(f"decoder {self.decoder!r} is unknown; use {', '.join(get_args(DecoderName))}")
+        if not 0 < self.beta < math.inf:
+            raise ConfigError(f"beta must be above 0, not {self.beta}, and finite")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    flip: average with the mirrored crop, twice the work. decoder, beta, padding: None for the weights' own. batch:
+    crops at a time.
+    """
+
+    flip: bool = False
+    decoder: DecoderName | None = None
+    beta: float | None = None
+    batch: int = 8
+    padding: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ConfigError(f"batch must be at least 1, not {self.batch}")
+        if self.padding is not None:
+            check_padding(self.padding)
+        Decoding(
+            "argmax" if self.decoder is None else self.decoder, 1 if self.beta is None else self.beta
+        )  # checks both
+
+    def decoding(self, spec: ModelSpec) -> Decoding:
+        """How heatmaps of a network with that spec are read."""
+        return Decoding(self.decoder or spec.decoder, self.beta or spec.beta)
+
+    def crop_padding(self, spec: ModelSpec) -> float:
+        """How much wider than its box a crop for a network with that spec is."""
+        return self.padding or spec.padding
+
+
+def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) -> FloatArray:
+    """Keypoints of crops that are already cut.
+
+    crops: (N, H, W, 3) uint8 RGB of the spec's size. Returns (N, K, 3): x, y in crop pixels, score.
+    Raises WeightsError if the network gives no finite numbers.
+    """
+    return decode_crops(crops, runtime, options.flip, [options.decoding(runtime.spec)])[0]
+
+
+def decode_crops(crops: ImageArray, runtime: Runtime, flip: bool, decodings: Sequence[Decoding]) -> list[FloatArray]:
+    """The same, (N, K, 3) for each way of reading heatmaps, which are computed once."""
+    heatmaps = run_network(crops, runtime, flip)
+    if not np.isfinite(heatmaps).all():
+        raise WeightsError(
+            "the network's heatmaps are not finite numbers: its weights are damaged or training diverged"
+        )
+    return [_read(heatmaps, runtime.spec, way) for way in decodings]
+
+
+def run_network(crops: ImageArray, runtime: Runtime, flip: bool) -> FloatArray:
+    """Heatmaps (N, K, h, w) of crops (N, H, W, 3) uint8 RGB; flip: averaged with those of the mirrored crops."""
+    heatmaps = runtime.heatmaps(crops)
+    if not flip:
+        return heatmaps
+    spec = runtime.spec
+    mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    merged: FloatArray = merge_flip(heatmaps, mirrored, spec.skeleton.flip_order, flip_shift(spec.geometry))
+    return merged
+
+
+def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
+    """Heatmaps (N, K, h, w) → keypoints (N, K, 3) in crop pixels."""
+    keypoints = decode(heatmaps, way.decoder, way.beta, spec.skeleton.sigmas)
+    keypoints[..., :2] *= heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
+    return keypoints
+
+
+@dataclass(frozen=True)
+class _Pending(Generic[Key]):
+    """A picture whose crops are cut and wait for a full batch."""
+
+    key: Key
+    boxes: Boxes
+    crops: ImageArray
+    matrices: NDArray[np.float64]
+
+
+def predict_many(
+    pictures: Iterable[tuple[Key, ImageArray, Boxes]], runtime: Runtime, options: PredictOptions
+) -> Iterator[tuple[Key, Poses]]:
+    """Poses of many pictures, in their order, with the crops of all of them run in full batches.
+
+    pictures: (key, picture, boxes); the key comes back with the poses. At most a batch of pictures, of `HELD_BYTES`
+    beside the last, and a batch of crops beside one picture's own, are held at a time. Raises BoxesError if a box has
+    no area or lies outside its picture.
+    """
+    for key, poses in predict_decodings(pictures, runtime, options, [options.decoding(runtime.spec)]):
+        yield key, poses[0]
+
+
+def predict_decodings(
+    pictures: Iterable[tuple[Key, ImageArray, Boxes]],
+    runtime: Runtime,
+    options: PredictOptions,
+    decodings: Sequence[Decoding],
+) -> Iterator[tuple[Key, list[Poses]]]:
+    """As `predict_many`, with the poses of each way of reading heatmaps in place of the options' own.
+
+    The network runs once for all of them; no heatmaps are held beyond their batch.
+    """
+    waiting: list[_Pending[Key]] = []
+    count = held = 0
+    for key, image, boxes in pictures:
+        waiting.append(_cut(key, image, boxes, runtime, options))
+        count += len(boxes)
+        held += image.nbytes
+        # a picture is likely held by its key, so that it can be drawn on, even with nobody in it
+        if max(count, len(waiting)) >= options.batch or held >= HELD_BYTES:
+            yield from _run(waiting, runtime, options, decodings)
+            waiting, count, held = [], 0, 0
+    yield from _run(waiting, runtime, options, decodings)
+
+
+def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> Poses:
+    """Poses of the boxed people of one RGB picture, in the order of the boxes."""
+    return next(predict_many([(None, image, boxes)], runtime, options))[1]
+
+
+def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
+    boxes.check_inside(*image.shape[:2])
+    spec = runtime.spec
+    matrices = crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
+    return _Pending(key, boxes, warp(image, matrices, spec.input_hw), matrices)
+
+
+def _run(
+    waiting: list[_Pending[Key]], runtime: Runtime, options: PredictOptions, decodings: Sequence[Decoding]
+) -> Iterator[tuple[Key, list[Poses]]]:
+    """Run the crops of all waiting pictures, and share the keypoints out again."""
+    joints = len(runtime.spec.skeleton)
+    crops = [crop for picture in waiting for crop in picture.crops]
+    parts = [
+        np.stack(decode_crops(np.stack(crops[start : start + options.batch]), runtime, options.flip, decodings))
+        for start in range(0, len(crops), options.batch)
+    ]
+    keypoints = np.concatenate([np.zeros((len(decodings), 0, joints, 3), np.float32), *parts], axis=1)
+    start = 0
+    for picture in waiting:
+        mine = keypoints[:, start : start + len(picture.boxes)]
+        start += len(picture.boxes)
+        yield picture.key, [_place(found, picture, runtime) for found in mine]
+
+
+def _place(keypoints: FloatArray, picture: _Pending[Key], runtime: Runtime) -> Poses:
+    """Keypoints (N, K, 3) in crop pixels → poses in the picture."""
+    points = transform_points(keypoints[..., :2], invert(picture.matrices))
+    placed = np.concatenate([points, keypoints[..., 2:]], axis=-1)
+    return Poses(placed, person_scores(placed, picture.boxes.scores), picture.boxes, runtime.spec.skeleton)

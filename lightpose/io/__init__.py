@@ -1,0 +1,1 @@
+"""Bytes in and out: files, images, the sources that images come from, and work done ahead."""

@@ -1,0 +1,36 @@
+"""Files that are written whole or not at all, and json that is read with an error of one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import get_native_id
+from typing import Any
+
+from lightpose.errors import DataError, LightposeError
+
+__all__ = ["read_json", "write_aside"]
+
+
+def write_aside(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all: under another name first, then renamed into place."""
+    path = Path(path)
+    aside = path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # what the user knows; a full disk tells none
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path, error: type[LightposeError] = DataError) -> Any:
+    """A json file's content. Raises `error` if it is missing or is no json."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as cause:
+        raise error(f"cannot read {path}: {cause.strerror}") from cause
+    except (ValueError, RecursionError) as cause:
+        raise error(f"{path} is not a json file ({cause})") from cause

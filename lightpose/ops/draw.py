@@ -1,0 +1,54 @@
+"""Skeletons drawn on a copy of an image."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.skeletons import Skeleton
+from lightpose.types import FloatArray, ImageArray
+
+__all__ = ["draw_skeletons"]
+
+LEFT, RIGHT, MIDDLE = (255, 138, 30), (40, 170, 255), (60, 220, 90)
+"""RGB of a person's left side, right side, and what belongs to neither."""
+
+_SHIFT = 4
+"""OpenCV takes points as whole numbers of 1/16 pixel when told so."""
+
+
+def draw_skeletons(image: ImageArray, people: FloatArray, skeleton: Skeleton, threshold: float = 0.2) -> ImageArray:
+    """A copy of the image with everybody's limbs and joints; a person's left is orange, right blue, middle green.
+
+    image: (H, W, 3) RGB. people: (N, K, 3) x, y in pixels, score. threshold: joints with a lower score are left out,
+    and the limbs at them.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    colors = _joint_colors(skeleton)
+    limbs = skeleton.limb_indices
+    for keypoints in people:  # OpenCV draws one thing at a time
+        shown = (keypoints[:, 2] >= threshold) & np.isfinite(keypoints).all(-1)
+        if not shown.any():
+            continue
+        points = np.clip(np.nan_to_num(keypoints[:, :2]), -1e6, 1e6)
+        extent = np.ptp(points[shown], axis=0).max()
+        width = int(np.clip(round(extent / 90), 1, 12))
+        fixed = np.round(points * 2**_SHIFT).astype(np.int32)
+        for start, end in limbs[shown[limbs].all(1)]:
+            color = colors[start] if colors[start] == colors[end] else MIDDLE
+            cv2.line(canvas, fixed[start].tolist(), fixed[end].tolist(), color, width, cv2.LINE_AA, _SHIFT)
+        for joint in np.flatnonzero(shown):
+            _dot(canvas, fixed[joint], width, colors[joint])
+    return canvas
+
+
+def _dot(canvas: ImageArray, center: NDArray[np.int32], width: int, color: tuple[int, int, int]) -> None:
+    """A joint: a filled circle with a dark rim, so that it shows on any ground."""
+    radius = int((0.9 * width + 1) * 2**_SHIFT)
+    cv2.circle(canvas, center.tolist(), radius + 2**_SHIFT, (20, 20, 20), cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    cv2.circle(canvas, center.tolist(), radius, color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _joint_colors(skeleton: Skeleton) -> list[tuple[int, int, int]]:
+    return [LEFT if j.startswith("left_") else RIGHT if j.startswith("right_") else MIDDLE for j in skeleton.joints]

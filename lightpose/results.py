@@ -1,0 +1,294 @@
+"""What is found in an image: boxes of people, and their poses; as numbers, tables, files and drawings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+from typing import Any, Literal, NamedTuple, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import BoxesError, ConfigError, MissingPackageError, SkeletonError
+from lightpose.io.files import write_aside
+from lightpose.io.images import IMAGE_SUFFIXES, encode_image
+from lightpose.ops.draw import draw_skeletons
+from lightpose.skeletons import Skeleton
+from lightpose.types import FloatArray, ImageArray
+
+__all__ = ["Boxes", "Keypoint", "Pose", "Poses", "coco_rows", "draw_poses", "number_in_name"]
+
+COLUMNS = ("image", "person", "joint", "x", "y", "score", "person_score")
+"""Columns of a table of poses: a row for each joint of each person."""
+
+FrameLibrary = Literal["pandas", "polars", "pyarrow"]
+"""Libraries that a table may be of; the first that is installed is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """People found in one image.
+
+    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given.
+    Raises BoxesError if the shapes differ or a number is not finite.
+    """
+
+    xywh: FloatArray
+    scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def __post_init__(self) -> None:
+        try:
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+                xywh = np.array(self.xywh, dtype=np.float32)
+                scores = np.array(self.scores, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise BoxesError(f"boxes must be numbers, four for each person ({error})") from error
+        if xywh.size == 0:
+            xywh = xywh.reshape(0, 4)
+        if xywh.ndim != 2 or xywh.shape[1] != 4:
+            raise BoxesError(f"boxes must have shape (N, 4) for left, top, width, height; got {xywh.shape}")
+        if scores.size == 0:
+            scores = np.ones(len(xywh), np.float32)
+        if scores.shape != (len(xywh),):
+            raise BoxesError(f"{len(xywh)} boxes need {len(xywh)} scores; got shape {scores.shape}")
+        if not (np.isfinite(xywh).all() and np.isfinite(scores).all()):
+            raise BoxesError("a box or score is NaN or infinite; leave such boxes out")
+        object.__setattr__(self, "xywh", xywh)
+        object.__setattr__(self, "scores", scores)
+
+    def __len__(self) -> int:
+        return len(self.xywh)
+
+    def __getitem__(self, which: slice | NDArray[Any]) -> Boxes:
+        """Some of the boxes: a slice, numbers (M,), or (N,) bool."""
+        return Boxes(self.xywh[which], self.scores[which])
+
+    def __repr__(self) -> str:
+        return f"Boxes({len(self)})"
+
+    def check_inside(self, height: int, width: int) -> None:
+        """Raise BoxesError if a box has no area or lies wholly outside an image of that size."""
+        x, y, w, h = self.xywh.T
+        for wrong, reason in (
+            ((w <= 0) | (h <= 0), "has no area"),
+            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} picture"),
+        ):
+            if wrong.any():
+                number = int(wrong.argmax())
+                raise BoxesError(f"box {number} {self.xywh[number].tolist()} (left, top, width, height) {reason}")
+
+
+class Keypoint(NamedTuple):
+    """A joint that was found: x, y in pixels of the image, score in about [0, 1]."""
+
+    x: float
+    y: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pose:
+    """One person of an image.
+
+        left_knee = person["left_knee"]
+        left_knee.x, left_knee.y, left_knee.score
+
+    keypoints: (K, 3) float32: x, y in pixels of the image, score. score: how sure the model is of the whole person.
+    box_xywh: (4,) float32 left, top, width, height. skeleton: names the K joints.
+    """
+
+    keypoints: FloatArray
+    score: float
+    box_xywh: FloatArray
+    box_score: float
+    skeleton: Skeleton
+
+    def __getitem__(self, joint: str) -> Keypoint:
+        """A joint by its name. Raises SkeletonError, naming the joints there are, if it is not one of them."""
+        if joint not in self.skeleton.joints:
+            raise SkeletonError(f"there is no joint {joint!r}; the skeleton has {', '.join(self.skeleton.joints)}")
+        return Keypoint(*self.keypoints[self.skeleton.joints.index(joint)].tolist())
+
+    def __repr__(self) -> str:
+        return f"Pose(score {self.score:.2f}, {len(self.skeleton)} joints)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers by name, rounded as they are written: pixels to 2 places, scores to 4."""
+        return {
+            "box": [round(value, 2) for value in self.box_xywh.tolist()],
+            "box_score": round(self.box_score, 4),
+            "score": round(self.score, 4),
+            "keypoints": {
+                joint: {"x": round(x, 2), "y": round(y, 2), "score": round(sure, 4)}
+                for joint, (x, y, sure) in zip(self.skeleton.joints, self.keypoints.tolist(), strict=True)
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Poses:
+    """People of one image, in the order of their boxes.
+
+        poses = PoseEstimator().predict("photo.jpg")
+        for person in poses:
+            person["left_knee"]  # Keypoint(x=…, y=…, score=…)
+        poses[poses.scores > 0.5].plot(read_image("photo.jpg"))
+
+    keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1].
+    scores: (N,) float32: how sure the model is of the whole person (box score times mean keypoint score).
+    skeleton: names the K joints. image_hw: the image's height and width, if known. name: what the image is called.
+    """
+
+    keypoints: FloatArray
+    scores: FloatArray
+    boxes: Boxes
+    skeleton: Skeleton
+    image_hw: tuple[int, int] | None = None
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __iter__(self) -> Iterator[Pose]:
+        return (self[number] for number in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int) -> Pose: ...
+    @overload
+    def __getitem__(self, which: slice | NDArray[Any]) -> Poses: ...
+    def __getitem__(self, which: int | slice | NDArray[Any]) -> Pose | Poses:
+        """One person by number, or some as `Poses`: a slice, numbers (M,), or (N,) bool."""
+        keypoints, scores = self.keypoints[which], self.scores[which]
+        if isinstance(which, int | np.integer):
+            box, box_score = self.boxes.xywh[which], float(self.boxes.scores[which])
+            return Pose(keypoints, float(scores), box, box_score, self.skeleton)
+        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name)
+
+    def __repr__(self) -> str:
+        people = f"{len(self)} {'person' if len(self) == 1 else 'people'}"
+        size = "" if self.image_hw is None else f", image {self.image_hw[1]}x{self.image_hw[0]}"
+        return f"Poses({people}, {len(self.skeleton)} joints{size}{f', {self.name}' if self.name else ''})"
+
+    def plot(self, image: ImageArray, threshold: float = 0.2) -> ImageArray:
+        """A copy of the image with everybody's limbs and joints; left is orange, right blue, the middle green.
+
+        image: (H, W, 3) uint8 RGB. threshold: joints with a lower score are left out, and the limbs at them.
+        """
+        return draw_skeletons(image, self.keypoints, self.skeleton, threshold)
+
+    def save(self, path: str | Path, image: ImageArray | None = None) -> None:
+        """Write the poses as .json (`to_dict`) or .csv (`to_records`), or drawn on the image as .jpg, .png and so on.
+
+        image: (H, W, 3) uint8 RGB, for a drawing. Raises ConfigError if the kind is unknown, or a drawing lacks its
+        image.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".json":
+            content = json.dumps(self.to_dict(), indent=1, ensure_ascii=False).encode()
+        elif suffix == ".csv":
+            text = io.StringIO()
+            table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(self.to_records())
+            content = text.getvalue().encode()
+        elif suffix not in IMAGE_SUFFIXES:
+            raise ConfigError(f"{path}: poses are saved as .json or .csv, or with an image as .jpg or .png")
+        elif image is None:
+            raise ConfigError(f"{path} is to be a drawing, which needs the image: save(path, image=read_image(...))")
+        else:
+            content = encode_image(self.plot(image), suffix)
+        write_aside(path, content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers by name: the image's name, width and height, and its people, as in poses.json."""
+        height, width = self.image_hw or (None, None)
+        return {"image": self.name, "width": width, "height": height, "people": [person.to_dict() for person in self]}
+
+    def to_coco(self, image_id: int | None = None, category_id: int = 1) -> list[dict[str, Any]]:
+        """COCO keypoint results, one object a person: pixels and scores to 4 places, a person's score to 6.
+
+        image_id: the image's number; if not given, the one its name is (000000397133.jpg), else 1.
+        """
+        if image_id is None:
+            named = number_in_name(PurePath(self.name))
+            image_id = 1 if named is None else named
+        keypoints: NDArray[np.float64] = self.keypoints.astype(np.float64).round(4)
+        scores: NDArray[np.float64] = self.scores.astype(np.float64).round(6)
+        return coco_rows(np.full(len(self), image_id), keypoints, scores, category_id)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dict a joint and person: image, person (0, 1, …), joint, x, y in pixels, score, person_score."""
+        return [
+            dict(zip(COLUMNS, (self.name, number, joint, *values, person.score), strict=True))
+            for number, person in enumerate(self)
+            for joint, values in zip(self.skeleton.joints, person.keypoints.tolist(), strict=True)
+        ]
+
+    def to_frame(self, library: FrameLibrary | None = None) -> Any:
+        """A table with the columns of `to_records`, as a frame of pandas, polars or pyarrow.
+
+            poses.to_frame().query("joint == 'nose'")
+
+        library: which of the three; if not given, the first that is installed. Raises MissingPackageError if none is.
+        """
+        import narwhals
+
+        known: tuple[FrameLibrary, ...] = get_args(FrameLibrary)
+        if library is not None and library not in known:
+            raise ConfigError(f"library {library!r} is unknown; use {', '.join(known)}")
+        backend = next((name for name in ((library,) if library else known) if find_spec(name)), None)
+        if backend is None:
+            raise MissingPackageError(library or "pandas, polars or pyarrow", "tables")
+        count, joints = len(self), self.skeleton.joints
+        columns = {
+            "image": [self.name] * count * len(joints),
+            "person": np.repeat(np.arange(count), len(joints)),
+            "joint": list(joints) * count,
+            **dict(zip(("x", "y", "score"), self.keypoints.reshape(-1, 3).T, strict=True)),
+            "person_score": np.repeat(self.scores, len(joints)),
+        }
+        texts, whole, real = narwhals.String(), narwhals.Int64(), narwhals.Float32()
+        schema = dict(zip(COLUMNS, (texts, whole, texts, real, real, real, real), strict=True))
+        return narwhals.from_dict(columns, schema, backend=backend).to_native()
+
+    def to_supervision(self) -> Any:
+        """The poses as `supervision.KeyPoints`. Raises MissingPackageError if supervision is not installed."""
+        try:
+            from supervision import KeyPoints
+        except ImportError as error:
+            raise MissingPackageError("supervision", "supervision") from error
+        return KeyPoints(
+            xy=self.keypoints[..., :2].copy(),
+            class_id=np.zeros(len(self), np.int64),
+            keypoint_confidence=self.keypoints[..., 2].copy(),
+            detection_confidence=self.scores.copy(),
+        )
+
+
+def coco_rows(
+    image_ids: NDArray[np.int64], keypoints: NDArray[np.float64], scores: NDArray[np.float64], category_id: int = 1
+) -> list[dict[str, Any]]:
+    """COCO keypoint results: one object for each of N people.
+
+    image_ids, scores: (N,). keypoints: (N, K, 3) x, y, score.
+    """
+    triples = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1]).tolist()
+    return [
+        {"image_id": image_id, "category_id": category_id, "keypoints": values, "score": score}
+        for image_id, values, score in zip(image_ids.tolist(), triples, scores.tolist(), strict=True)
+    ]
+
+
+def draw_poses(image: ImageArray, poses: Poses, threshold: float = 0.2) -> ImageArray:
+    """A copy of an RGB image with everybody's limbs and joints; see `Poses.plot`."""
+    return poses.plot(image, threshold)
+
+
+def number_in_name(image: PurePath) -> int | None:
+    """The number that an image is named by, as COCO's are (000000397133.jpg), or None."""
+    return int(image.stem) if image.stem.isascii() and image.stem.isdigit() else None

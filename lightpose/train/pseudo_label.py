@@ -1,0 +1,183 @@
+"""Labels from a trained network: keypoints for boxed people who have none, to train on."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.data.coco import CocoFile
+from lightpose.errors import ConfigError
+from lightpose.io.images import read_image
+from lightpose.ops.codec import decode, flip_shift, merge_flip
+from lightpose.ops.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
+from lightpose.runtime import Runtime
+from lightpose.types import FloatArray, ImageArray, Person
+
+__all__ = ["LabelOptions", "added_labels", "label_persons", "people_to_label"]
+
+NEIGHBOUR = 1 / 3
+"""Share of sure keypoints outside the box beyond which, if more than two, they are taken for another's."""
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Which of a network's keypoints become labels.
+
+    min_score: least score of a keypoint. agree: most that the mirrored crop's keypoint may lie off, and most that the
+    network may be off the labels that a person has already (in the mean; else it gets no new ones), as shares of the
+    longer side of the box. min_side: least longer side of a box, in pixels. replace: leave the file's own labels out.
+    """
+
+    min_score: float = 0.3
+    agree: float = 0.06
+    min_side: float = 32.0
+    replace: bool = False
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("min_score", "agree", "min_side"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be finite and not below 0, not {getattr(self, name)}")
+        if self.batch < 1:
+            raise ConfigError(f"batch must be at least 1, not {self.batch}")
+
+
+def people_to_label(source: CocoFile, options: LabelOptions) -> list[Person]:
+    """The file's people whose boxes are large enough, labelled or not."""
+    return [person for person in source.boxed() if person.box_xywh[2:].max() >= options.min_side]
+
+
+def label_persons(
+    source: CocoFile, runtime: Runtime, options: LabelOptions, progress: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """The file's content with keypoints added, as visibility 1, where the network is sure of them.
+
+    A keypoint is added if it is unlabelled, scores enough, lies in the box widened by a tenth, and the mirrored crop
+    gives the same place. Nobody gets any if more than two, and more than a third, of them lie outside: those are a
+    neighbour's. The file's joints that the network does not have stay as they are, and so do people in boxes that are
+    too small. progress: called with the number of persons done. Raises SkeletonError if no joint is shared.
+    """
+    document = copy.deepcopy(source.document)
+    rows = {row["id"]: row for row in document["annotations"]}
+    mine, theirs = runtime.spec.skeleton.match(source.skeleton.joints)
+    done = 0
+    for batch, crops, matrices in _crops(people_to_label(source, options), runtime, options.batch):
+        points, sure = _confident(crops, runtime, options.min_score, options.agree * _crop_sides(batch, matrices))
+        points = transform_points(points, invert(matrices))[:, mine]
+        known = (np.stack([person.visibility for person in batch])[:, theirs] > 0) & (not options.replace)
+        truth = np.stack([person.keypoints for person in batch])[:, theirs]
+        added = _own(sure[:, mine], _inside(points, batch)) & ~known
+        added &= _agreeing(points, truth, known, batch, options.agree)
+        for person, where, new in zip(batch, points, added, strict=True):
+            if options.replace:
+                _clear(rows[person.annotation_id], theirs)
+            _write(rows[person.annotation_id], theirs[new], where[new])
+        done += len(batch)
+        progress(done)
+    return document
+
+
+def added_labels(before: dict[str, Any], after: dict[str, Any]) -> tuple[int, int]:
+    """How many persons gained labels, and how many labels, from a file's content to that of `label_persons`."""
+    counts = []
+    for old, new in zip(before["annotations"], after["annotations"], strict=True):
+        if old.get("keypoints") != new.get("keypoints"):
+            triples = (np.reshape(row["keypoints"], (-1, 3)) for row in (old, new))
+            first, second = triples
+            counts.append(int(((first != second).any(1) & (second[:, 2] > 0)).sum()))
+    return sum(count > 0 for count in counts), sum(counts)
+
+
+def _crops(
+    people: list[Person], runtime: Runtime, count: int
+) -> Iterator[tuple[list[Person], ImageArray, NDArray[np.float64]]]:
+    """At least `count` persons at a time (fewer at the end), each picture read once, with their crops and matrices."""
+    spec = runtime.spec
+    batch: list[Person] = []
+    crops: list[ImageArray] = []
+    matrices: list[NDArray[np.float64]] = []
+    people = sorted(people, key=lambda person: person.image_id)
+    for _, group in groupby(people, key=lambda person: person.image_id):
+        together = list(group)
+        boxes = np.stack([person.box_xywh for person in together])
+        matrices.append(crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding))
+        crops.append(warp(read_image(together[0].image_path, exif=False), matrices[-1], spec.input_hw))
+        batch += together
+        if len(batch) >= count or batch[-1] is people[-1]:
+            yield batch, np.concatenate(crops), np.concatenate(matrices)
+            batch, crops, matrices = [], [], []
+
+
+def _crop_sides(people: list[Person], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longer side of each person's box in pixels of its crop, (N, 1)."""
+    scale = np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))
+    sides: NDArray[np.float64] = np.array([person.box_xywh[2:].max() for person in people]) * scale
+    return sides[:, None]
+
+
+def _confident(
+    crops: ImageArray, runtime: Runtime, min_score: float, distance: NDArray[np.float64]
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Keypoints of the flip test (N, K, 2) in crop pixels, and whether score and agreement of both views will do."""
+    spec, skeleton = runtime.spec, runtime.spec.skeleton
+    straight = runtime.heatmaps(crops)
+    mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    shift = flip_shift(spec.geometry)
+    merged = merge_flip(straight, mirrored, skeleton.flip_order, shift)
+    back = 2 * merged - straight  # the mirrored view alone, mirrored back
+    both, one, other = (
+        decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas) for maps in (merged, straight, back)
+    )
+    scale = np.array(heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry), np.float32)
+    apart = np.linalg.norm((one - other)[..., :2] * scale, axis=-1)
+    return both[..., :2] * scale, (both[..., 2] >= min_score) & (apart <= distance)
+
+
+def _inside(points: FloatArray, people: list[Person]) -> NDArray[np.bool_]:
+    box = np.stack([person.box_xywh for person in people])
+    low, high = box[:, None, :2] - 0.1 * box[:, None, 2:], box[:, None, :2] + 1.1 * box[:, None, 2:]
+    picture = np.array([person.image_hw[::-1] for person in people])[:, None] - 1
+    kept: NDArray[np.bool_] = ((points >= np.maximum(low, 0)) & (points <= np.minimum(high, picture))).all(-1)
+    return kept
+
+
+def _own(sure: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of the sure keypoints that are inside, unless so many are outside that another person was found."""
+    outside = (sure & ~inside).sum(1)
+    strangers = outside > np.maximum(NEIGHBOUR * sure.sum(1), 2)
+    kept: NDArray[np.bool_] = sure & inside & ~strangers[:, None]
+    return kept
+
+
+def _agreeing(
+    points: FloatArray, truth: FloatArray, known: NDArray[np.bool_], people: list[Person], share: float
+) -> NDArray[np.bool_]:
+    """(N, 1): whether the network finds a person's labelled joints within that share of its size, in the mean."""
+    size = np.array([person.box_xywh[2:].max() for person in people])
+    off = np.where(known, np.linalg.norm(points - truth, axis=-1), 0).sum(1) / np.maximum(known.sum(1), 1)
+    agreeing: NDArray[np.bool_] = off <= share * size
+    return agreeing[:, None]
+
+
+def _write(row: dict[str, Any], joints: NDArray[np.intp], points: FloatArray) -> None:
+    """Label those joints, to a tenth of a pixel; all others stay as they are written."""
+    keypoints = list(row["keypoints"])
+    for joint, point in zip(joints.tolist(), points.tolist(), strict=True):
+        keypoints[3 * joint : 3 * joint + 3] = [*(round(value, 1) for value in point), 1]
+    row["keypoints"] = keypoints
+    row["num_keypoints"] = sum(seen > 0 for seen in keypoints[2::3])
+
+
+def _clear(row: dict[str, Any], joints: NDArray[np.intp]) -> None:
+    """Leave those joints' labels out."""
+    keypoints = list(row["keypoints"])
+    for joint in joints.tolist():
+        keypoints[3 * joint : 3 * joint + 3] = [0, 0, 0]
+    row["keypoints"] = keypoints

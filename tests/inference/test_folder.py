@@ -1,0 +1,138 @@
+"""A folder of pictures, with reading and drawing beside the network: the same as one picture after another."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from lightpose import Boxes, PoseEstimator, read_image
+from lightpose.errors import BoxesError, LightposeError
+from lightpose.inference.folder import predict_pictures
+from lightpose.io.images import encode_image
+from lightpose.io.sources import Picture, find_pictures
+from lightpose.results import draw_poses
+from tests.detect.graphs import pose_network
+
+
+def people_of(image: np.ndarray) -> Boxes:
+    """As many persons as the first pixel's red says, modulo 4; none may be had where it is 255."""
+    if image[0, 0, 0] == 255:
+        raise BoxesError("this picture's people cannot be found")
+    number = np.arange(image[0, 0, 0] % 4, dtype=np.float32)
+    return Boxes(np.stack([16 * number, 12 * number, 0 * number + 14, 0 * number + 20], -1))
+
+
+@pytest.fixture
+def estimator(tmp_path: Path) -> PoseEstimator:
+    return PoseEstimator(pose_network(tmp_path / "pose.onnx"), people_of, batch=4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Thirty pictures of several sizes."""
+    (tmp_path / "in").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(30):
+        pixels = generator.integers(0, 256, (60 + number % 3, 50 + number % 5, 3), dtype=np.uint8)
+        pixels[0, 0] = number
+        (tmp_path / f"in/{number:02}.png").write_bytes(encode_image(pixels, ".png"))
+    return tmp_path / "in"
+
+
+def no_thread_is_left() -> bool:
+    return not any(thread.name.startswith("overlap") for thread in threading.enumerate())
+
+
+def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    done: list[int] = []
+    results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out", progress=done.append)
+    assert done == list(range(1, 31))
+    assert [str(found.name) for found in results.found] == [f"{number:02}.png" for number in range(30)]
+    written = json.loads((tmp_path / "out/keypoints.json").read_text())
+    readable = json.loads((tmp_path / "out/poses.json").read_text())
+    assert (readable["failed"], readable["boxes"]) == ([], results.about["boxes"])
+    rows = iter(written)
+    for number in range(30):
+        image = read_image(folder / f"{number:02}.png")
+        poses = estimator.predict(image)
+        assert len(poses) == number % 4
+        for keypoints in poses.keypoints:
+            row = next(rows)
+            assert row["image_id"] == results.found[number].image_id
+            assert row["keypoints"] == pytest.approx(keypoints.ravel().tolist(), abs=1e-3)
+        people = readable["pictures"][number]["people"]
+        assert [person["keypoints"]["nose"]["x"] for person in people] == pytest.approx(
+            poses.keypoints[:, 0, 0], abs=0.01
+        )
+        drawn = read_image(tmp_path / f"out/{number:02}.png")
+        np.testing.assert_array_equal(drawn, draw_poses(image, poses))
+    assert len(written) == results.people
+    assert no_thread_is_left()
+
+
+def test_each_pictures_fault_is_its_own_and_told_in_order(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    """Two that cannot be read, and one whose people cannot be found."""
+    (folder / "05.png").write_bytes(b"no picture")
+    (folder / "20.png").unlink()
+    (folder / "11.png").write_bytes(encode_image(np.full((40, 40, 3), 255, np.uint8), ".png"))
+    pictures = find_pictures([str(folder)])
+    pictures.insert(20, Picture(folder / "20.png", Path("20.png")))
+    results = predict_pictures(pictures, estimator, tmp_path / "out")
+    assert [path.name for path, _ in results.failed] == ["05.png", "11.png", "20.png"]
+    reasons = ["not a picture", "be found", "cannot read"]
+    for (_, reason), part in zip(results.failed, reasons, strict=True):
+        assert part in reason
+    good = [f"{number:02}.png" for number in range(30) if number not in (5, 11, 20)]
+    assert [str(found.name) for found in results.found] == good
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == good
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, LightposeError])
+def test_an_interrupt_ends_the_threads_and_writes_no_results(
+    estimator: PoseEstimator, folder: Path, tmp_path: Path, error: type[BaseException]
+):
+    def interrupt(done: int) -> None:
+        if done == 7:
+            raise error
+
+    with pytest.raises(error):
+        predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out", progress=interrupt)
+    assert no_thread_is_left()
+    assert not (tmp_path / "out/poses.json").exists()
+    assert len(list((tmp_path / "out").glob("*.png"))) < 30
+    assert not list((tmp_path / "out").glob(".*")), "no file is left half written"
+
+
+def test_a_full_or_unwritable_disk_ends_the_run(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OSError, match="out"):
+        predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out")
+    assert no_thread_is_left()
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.heic", "photo.pgm"])
+def test_a_picture_whose_kind_cannot_be_written_is_drawn_as_png(
+    estimator: PoseEstimator, folder: Path, tmp_path: Path, name: str
+):
+    (folder / "07.png").rename(tmp_path / name)
+    results = predict_pictures(find_pictures([str(tmp_path / name)]), estimator, tmp_path / "out")
+    assert (results.people, results.failed) == (3, [])
+    assert str(results.found[0].name) == name
+    assert read_image(tmp_path / f"out/{name}.png").shape == read_image(tmp_path / name).shape
+
+
+def test_a_link_to_nothing_in_a_folder_is_told(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    (folder / "link.jpg").symlink_to("gone.jpg")
+    results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out")
+    assert [path.name for path, _ in results.failed] == ["link.jpg"]
+
+
+def test_a_picture_named_in_two_ways_is_done_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    named = find_pictures(["07.png", str(folder / "07.png"), "../" + folder.name + "/07.png", "."])
+    assert [picture.path for picture in named].count(Path("07.png")) == 1
+    assert len(named) == len(find_pictures([str(folder)]))

@@ -1,0 +1,288 @@
+"""Pictures in and out: every usual kind, EXIF, broken files, and files written whole or not at all."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from lightpose.errors import ImageError
+from lightpose.io.files import write_aside
+from lightpose.io.images import decode_image, encode_image, read_image
+
+
+def picture(height=24, width=40, seed=0):
+    """A smooth random RGB picture, so that JPEG keeps it nearly as it is."""
+    small = np.random.default_rng(seed).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def opencv_file(array, suffix, *options):
+    """A picture file straight from OpenCV, whose channels are BGR(A)."""
+    return cv2.imencode(suffix, array, options)[1].tobytes()
+
+
+def exif_segment(orientation, order=">"):
+    """A JPEG APP1 segment with nothing but the orientation tag."""
+    start = b"MM\0*" if order == ">" else b"II*\0"
+    tag = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = start + struct.pack(order + "IH", 8, 1) + tag + bytes(4)
+    return app_segment(0xE1, b"Exif\0\0" + tiff)
+
+
+def app_segment(number, content):
+    return struct.pack(">BBH", 0xFF, number, len(content) + 2) + content
+
+
+def palette_png(indices, palette):
+    """A PNG of color type 3, chunk by chunk."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width = indices.shape
+    lines = b"".join(b"\0" + line.tobytes() for line in indices.astype(np.uint8))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
+    data = chunk(b"PLTE", palette.astype(np.uint8).tobytes()) + chunk(b"IDAT", zlib.compress(lines))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored, 1),
+}
+"""How the EXIF standard's eight orientations bring the stored rows and columns upright."""
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_is_honoured_or_ignored_as_asked(orientation, order):
+    plain = encode_image(picture(), ".jpg")
+    turned = plain[:2] + exif_segment(orientation, order) + plain[2:]
+    stored = decode_image(plain)
+    np.testing.assert_array_equal(decode_image(turned), UPRIGHT[orientation](stored))
+    np.testing.assert_array_equal(decode_image(turned, exif=False), stored)
+
+
+@pytest.mark.parametrize(("exif", "shape"), [(True, (40, 24, 3)), (False, (24, 40, 3))])
+def test_reading_a_file_honours_exif_like_decoding_its_bytes(tmp_path, exif, shape):
+    plain = encode_image(picture(), ".jpg")
+    path = tmp_path / "portrait.jpg"
+    path.write_bytes(plain[:2] + exif_segment(6) + plain[2:])
+    assert read_image(path, exif=exif).shape == shape
+    np.testing.assert_array_equal(read_image(str(path)), decode_image(path.read_bytes()))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
+def test_a_picture_survives_a_lossless_format_exactly(suffix):
+    image = np.random.default_rng(1).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    given = image.copy()
+    np.testing.assert_array_equal(decode_image(encode_image(image, suffix)), given)
+    np.testing.assert_array_equal(image, given)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".bmp"])
+def test_red_green_and_blue_stay_in_that_order(suffix):
+    image = np.zeros((16, 48, 3), np.uint8)
+    image[:, :16, 0], image[:, 16:32, 1], image[:, 32:, 2] = 255, 255, 255
+    found = decode_image(encode_image(image, suffix))
+    assert found[8, [8, 24, 40]].argmax(-1).tolist() == [0, 1, 2]
+
+
+def test_a_png_of_one_red_pixel_made_by_hand_is_red():
+    red = palette_png(np.zeros((1, 1)), np.array([[255, 0, 0]]))
+    assert decode_image(red).tolist() == [[[255, 0, 0]]]
+
+
+def test_a_palette_png_becomes_rgb():
+    rng = np.random.default_rng(2)
+    palette, indices = rng.integers(0, 256, (9, 3)), rng.integers(0, 9, (6, 5))
+    np.testing.assert_array_equal(decode_image(palette_png(indices, palette)), palette[indices])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".pgm", ".webp"])
+def test_a_grey_picture_becomes_three_equal_channels(suffix):
+    grey = picture()[..., 0]
+    found = decode_image(opencv_file(grey, suffix)).astype(int)
+    assert found.shape == (24, 40, 3)
+    assert np.ptp(found, axis=-1).max() <= (2 if suffix == ".webp" else 0)
+    assert np.abs(found - grey[..., None]).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_alpha_is_dropped(suffix):
+    image = picture()
+    alpha = np.random.default_rng(3).integers(0, 256, (24, 40, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(decode_image(opencv_file(np.dstack([image[..., ::-1], alpha]), suffix)), image)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_16_bit_picture_keeps_its_upper_8_bits(suffix, grey):
+    deep = np.random.default_rng(4).integers(0, 65536, (11, 13) if grey else (11, 13, 3)).astype(np.uint16)
+    expected = np.dstack([deep] * 3) if grey else deep[..., ::-1]
+    found = decode_image(opencv_file(deep, suffix))
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found, expected / 257, atol=1)
+
+
+def test_a_cmyk_jpeg_becomes_rgb(tmp_path):
+    pillow = pytest.importorskip("PIL.Image", reason="only Pillow writes CMYK JPEGs")
+    image = picture()
+    pillow.fromarray(image).convert("CMYK").save(tmp_path / "print.jpg", quality=100)
+    assert np.abs(read_image(tmp_path / "print.jpg").astype(int) - image).mean() < 3
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_may_be_progressive_have_fill_bytes_before_a_marker_and_bytes_after_its_end(progressive):
+    """Any marker may be preceded by bytes 0xFF (ITU T.81, B.1.1.2)."""
+    plain = opencv_file(picture(), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    tables = plain.index(b"\xff\xdb")
+    expected = decode_image(plain)
+    np.testing.assert_array_equal(decode_image(plain + b"\0" * 9), expected)
+    np.testing.assert_array_equal(decode_image(plain[:tables] + b"\xff" + plain[tables:]), expected)
+    np.testing.assert_array_equal(decode_image(plain[:tables] + b"\xff\xff" + plain[tables:]), expected)
+
+
+def with_thumbnail(jpeg):
+    """The same JPEG with a whole small JPEG, end mark included, in its EXIF segment."""
+    return jpeg[:2] + app_segment(0xE1, b"Exif\0\0" + encode_image(picture(8, 8), ".jpg")) + jpeg[2:]
+
+
+def test_a_whole_jpeg_with_a_thumbnail_is_read():
+    plain = encode_image(picture(), ".jpg")
+    np.testing.assert_array_equal(decode_image(with_thumbnail(plain)), decode_image(plain))
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 0.999])
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("prepare", [bytes, with_thumbnail])
+def test_a_jpeg_cut_anywhere_is_called_cut_short(prepare, progressive, kept):
+    whole = prepare(opencv_file(picture(120, 160), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, progressive))
+    with pytest.raises(ImageError, match=r"holiday\.jpg is cut short; copy or download it again"):
+        decode_image(whole[: int(len(whole) * kept)], "holiday.jpg")
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.9, 0.99])
+def test_a_png_cut_anywhere_is_called_cut_short(kept):
+    whole = encode_image(picture(120, 160), ".png")
+    with pytest.raises(ImageError, match="the picture is cut short"):
+        decode_image(whole[: int(len(whole) * kept)])
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".bmp", ".ppm"])
+def test_other_formats_cut_short_are_refused_too(suffix, kept):
+    whole = encode_image(picture(120, 160), suffix)
+    with pytest.raises(ImageError, match="odd"):
+        decode_image(whole[: int(len(whole) * kept)], "odd")
+
+
+def test_every_single_cut_of_a_small_jpeg_is_refused():
+    whole = with_thumbnail(encode_image(picture(8, 8), ".jpg"))
+    for kept in range(len(whole)):
+        with pytest.raises(ImageError):
+            decode_image(whole[:kept])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"cannot read .*none\.jpg: No such file"):
+        read_image(tmp_path / "none.jpg")
+
+
+def test_a_folder_is_not_read_as_a_picture(tmp_path):
+    with pytest.raises(ImageError, match="cannot read"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "is empty"),
+        (b"just some words\n" * 20, "is not a picture that can be read"),
+        (b"\0", "is not a picture that can be read"),
+        (b"\xff\xd8", "is not a picture that can be read"),
+        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is not a picture that can be read"),
+    ],
+)
+def test_a_file_that_is_no_picture_is_named_with_the_reason(tmp_path, content, text):
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=rf"holiday\.jpg {text}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".xyz", "png", "", ".txt"])
+def test_an_unknown_suffix_is_named_with_what_to_use(suffix):
+    with pytest.raises(ImageError, match=rf"kind '{suffix}'; use \.jpg or \.png"):
+        encode_image(picture(), suffix)
+
+
+@pytest.mark.parametrize(("suffix", "width"), [(".jpg", 70_000), (".webp", 17_000)])
+def test_a_picture_too_wide_for_its_format_is_refused(suffix, width):
+    with pytest.raises(ImageError, match=suffix):
+        encode_image(np.zeros((1, width, 3), np.uint8), suffix)
+
+
+def test_a_picture_without_pixels_cannot_be_written():
+    with pytest.raises(ImageError):
+        encode_image(np.zeros((0, 0, 3), np.uint8), ".png")
+
+
+def test_write_aside_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "out.bin"
+    write_aside(path, b"first")
+    write_aside(str(path), b"second")
+    assert path.read_bytes() == b"second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_half_way_keeps_the_old_file_and_leaves_no_part(tmp_path):
+    resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
+    path = tmp_path / "out.bin"
+    write_aside(path, b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    failure = None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        write_aside(path, bytes(5000))
+    except OSError as error:
+        failure = error
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert failure is not None
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_whose_rename_fails_leaves_no_part(tmp_path):
+    folder = tmp_path / "out"
+    (folder / "inner").mkdir(parents=True)
+    with pytest.raises(OSError, match="out"):
+        write_aside(folder, b"new")
+    assert list(tmp_path.iterdir()) == [folder]
+    assert [entry.name for entry in folder.iterdir()] == ["inner"]
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    path = tmp_path / ("a" * 251 + ".jpg")
+    write_aside(path, b"content")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [(path.name, b"content")]
+
+
+def test_a_write_that_fails_names_the_file_that_was_wanted(tmp_path):
+    with pytest.raises(OSError, match="No such file") as failure:
+        write_aside(tmp_path / "none" / "a.jpg", b"content")
+    assert failure.value.filename == str(tmp_path / "none" / "a.jpg")
+
+
+def test_a_name_that_no_file_can_have_is_a_picture_that_cannot_be_read():
+    with pytest.raises(ImageError, match="cannot read"):
+        read_image("a\0b.jpg")

@@ -1,0 +1,58 @@
+"""The letterbox: where a picture's pixels and boxes go, and that boxes come back."""
+
+import numpy as np
+import pytest
+
+from lightpose.ops.letterbox import letterbox
+
+
+def test_the_picture_is_at_the_top_left_and_the_rest_is_grey():
+    boxed = letterbox(np.full((50, 100, 3), 200, np.uint8), (64, 64))
+    assert boxed.pixels.shape == (64, 64, 3)
+    assert (boxed.pixels[:32] == 200).all()
+    assert (boxed.pixels[32:] == 114).all()
+    assert boxed.scale_xy == (0.64, 0.64)
+    assert (letterbox(np.zeros((5, 5, 3), np.uint8), (4, 9), pad=7).pixels[:, 4:] == 7).all()
+
+
+@pytest.mark.parametrize("hw", [(480, 640), (640, 480), (1, 1), (10, 6000), (6000, 10), (333, 777), (64, 64), (20, 31)])
+def test_boxes_go_there_and_back(hw: tuple[int, int]):
+    boxed = letterbox(np.zeros((*hw, 3), np.uint8), (64, 96))
+    corners = np.sort(np.random.default_rng(0).uniform(0, 1, (50, 2, 2)), axis=1).reshape(-1, 4)
+    boxes = corners * np.array(hw[::-1] * 2)
+    there = boxes * np.array(boxed.scale_xy * 2)
+    assert (there <= np.array([96, 64, 96, 64]) + 1e-6).all()
+    np.testing.assert_allclose(boxed.to_picture(there), boxes, atol=1e-3)
+
+
+def test_a_shape_drawn_in_the_picture_is_where_its_box_says():
+    picture = np.zeros((300, 400, 3), np.uint8)
+    picture[60:240, 100:180] = 255
+    boxed = letterbox(picture, (96, 96))
+    rows, columns = np.nonzero(boxed.pixels[:72, :, 0] > 127)
+    seen = boxed.to_picture([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]])
+    np.testing.assert_allclose(seen, [[100, 60, 180, 240]], atol=0.51 / 0.24)  # half an input pixel
+
+
+def test_shrinking_takes_every_pixel_into_account():
+    """One white pixel in each square of ten is grey everywhere, where every tenth pixel would be black or white."""
+    picture = np.zeros((640, 640, 3), np.uint8)
+    picture[::10, ::10] = 250
+    shrunk = letterbox(picture, (64, 64)).pixels
+    assert np.abs(shrunk.astype(float) - 2.5).max() <= 0.5
+
+
+def test_boxes_outside_the_picture_end_without_area():
+    boxed = letterbox(np.zeros((50, 100, 3), np.uint8), (100, 100))
+    found = boxed.to_picture([[10, 60, 30, 90], [-20, 5, -3, 9], [-5, -5, 500, 500]])
+    np.testing.assert_allclose(found, [[10, 50, 30, 50], [0, 5, 0, 9], [0, 0, 100, 50]])
+    assert boxed.to_picture(np.zeros((0, 4))).shape == (0, 4)
+
+
+def test_the_picture_is_left_alone_and_need_not_be_contiguous():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    view = picture[::2, ::-1]
+    boxed = letterbox(view, (32, 32))
+    assert np.array_equal(boxed.pixels, letterbox(view.copy(), (32, 32)).pixels)
+    boxed.pixels[:] = 0
+    assert picture.any()
