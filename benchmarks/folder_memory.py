@@ -17,10 +17,10 @@ import tyro
 from lightpose import PoseEstimator
 from lightpose.bench.end_to_end import scene
 from lightpose.bench.memory import peak_of_process_mb
-from lightpose.inference.folder import predict_pictures
+from lightpose.inference.folder import predict_images
 from lightpose.io.files import write_aside
 from lightpose.io.images import encode_image
-from lightpose.io.sources import find_pictures
+from lightpose.io.sources import find_images
 from lightpose.weights import DEFAULT
 
 
@@ -53,9 +53,9 @@ def measure(options: Options) -> np.ndarray:
         content = encode_image(image)
         for number in range(options.pictures):
             (source / f"{number:06}.jpg").write_bytes(content)
-        pictures = find_pictures([str(source)])
+        pictures = find_images([str(source)])
         start = time.perf_counter()
-        predict_pictures(
+        predict_images(
             pictures,
             estimator,
             Path(folder) / "out",

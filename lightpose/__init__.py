@@ -7,8 +7,9 @@ from lightpose.inference.estimator import PoseEstimator
 from lightpose.io.images import read_image
 from lightpose.results import Boxes, Poses, draw_poses
 from lightpose.skeletons import Skeleton
+from lightpose.types import Frame
 
-__all__ = ["Boxes", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
+__all__ = ["Boxes", "Frame", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
 __version__ = "0.1.0"
 
 # ONNX Runtime and NNCF report their use to their makers unless these, which they read when they are loaded, forbid it

@@ -22,6 +22,7 @@ __all__ = [
     "DecoderName",
     "DetectorSpec",
     "FloatArray",
+    "Frame",
     "GeometryName",
     "ImageArray",
     "ModelSpec",
@@ -45,6 +46,21 @@ ImageArray = NDArray[np.uint8]
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image on its way to poses.
+
+    image: (H, W, 3) uint8 RGB. name: what results call it. index: its number in its source, from 0. time_s: seconds
+    from the start of its source, None for a still image. path: the file it is from, by which a file of boxes goes.
+    """
+
+    image: ImageArray
+    name: str = ""
+    index: int = 0
+    time_s: float | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +146,9 @@ class DetectorSpec:
 
     model, options: the row of the DETECTORS table and its arguments. input_hw: size of its input in pixels, divisible
     by 32; a picture is shrunk or enlarged to fit, put at the top left, and the rest filled with `pad` (grey, 0 to 255).
-    color_order, mean, std: see ModelSpec. threshold, least_score: unless the user says otherwise, boxes that score less
-    than the former are left out, and, once their joints are known, people who score less than the latter. labels: what
-    it finds.
+    color_order, mean, std: see ModelSpec. threshold, min_person_score: unless the user says otherwise, boxes that score
+    less than the former are left out, and, once their joints are known, people who score less than the latter. labels:
+    what it finds.
     """
 
     model: str
@@ -144,13 +160,13 @@ class DetectorSpec:
     pad: int = 114
     threshold: float = 0.3
     labels: tuple[str, ...] = ("person",)
-    least_score: float = 0.0
+    min_person_score: float = 0.0
 
     def __post_init__(self) -> None:
         _check_input(self, "(320, 320)", 32)
         if not 0 <= self.pad <= 255:
             raise ConfigError(f"pad must be a grey from 0 to 255, not {self.pad}")
-        for name in ("threshold", "least_score"):
+        for name in ("threshold", "min_person_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], not {getattr(self, name)}")
 
@@ -165,6 +181,8 @@ class DetectorSpec:
             table = json.loads(text)
             if table.pop("kind", "pose") != "detector":
                 raise WeightsError("this is a pose network, not a person detector; give it to --model")
+            if "least_score" in table:  # the name in files of version 0.1
+                table["min_person_score"] = table.pop("least_score")
             for name in ("input_hw", "mean", "std", "labels"):
                 table[name] = tuple(table[name])
             return cls(**table)

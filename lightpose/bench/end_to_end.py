@@ -14,14 +14,13 @@ import numpy as np
 from lightpose.bench.interleave import by_turns
 from lightpose.bench.variants import Variant
 from lightpose.detect import Detector
-from lightpose.detect.box_file import BoxFile
 from lightpose.detect.open import open_detector
 from lightpose.errors import ConfigError
 from lightpose.inference.estimator import PoseEstimator
-from lightpose.inference.folder import predict_pictures
+from lightpose.inference.folder import predict_images
 from lightpose.inference.top_down import PredictOptions, decode_crops, predict_poses, run_network
 from lightpose.io.images import decode_image, encode_image
-from lightpose.io.sources import find_pictures
+from lightpose.io.sources import find_images
 from lightpose.ops.geometry import crop_matrices, warp
 from lightpose.results import Boxes, draw_poses
 from lightpose.types import FloatArray, ImageArray, ModelSpec
@@ -98,8 +97,8 @@ def measure_road(variant: Variant, people: int, repeats: int, pictures: int = 8)
         for number in range(pictures):
             (source / f"{number:03}.jpg").write_bytes(content)
         works = _stages(estimator, image, content, boxes, detector)
-        found = find_pictures([str(source)])
-        works["folder"] = lambda: predict_pictures(found, estimator, Path(folder) / "out")
+        found = find_images([str(source)])
+        works["folder"] = lambda: predict_images(found, estimator, Path(folder) / "out")
         taken = dict(zip(works, (one.ms for one in by_turns(list(works.values()), repeats)), strict=True))
     return _road(people, taken, pictures)
 
@@ -118,7 +117,7 @@ def scene(people: int) -> tuple[ImageArray, Boxes]:
 
 
 def _stages(
-    estimator: PoseEstimator, image: ImageArray, content: bytes, boxes: Boxes, detector: Detector | BoxFile | None
+    estimator: PoseEstimator, image: ImageArray, content: bytes, boxes: Boxes, detector: Detector | None
 ) -> dict[str, Callable[[], object]]:
     """The stages as they run in a program, each with the answers of those before it at hand."""
     runtime, spec = estimator.runtime, estimator.runtime.spec

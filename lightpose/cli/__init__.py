@@ -44,13 +44,18 @@ Command = (
 )
 
 
+RENAMED = {"--least-score": "--min-person-score"}
+"""Options of the release before, and what they are called now."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 done in part, 2 nothing done and a sentence on standard error says why."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in no encoding at all
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4's, 5's
     set_log_level(0)  # what is wrong with a picture we say ourselves
-    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+    arguments = _renamed(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
         print(f"lightpose {version('lightpose')}")
         sys.exit(0)
     try:
@@ -76,3 +81,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("lightpose: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _renamed(arguments: list[str]) -> list[str]:
+    """The arguments with old names of options made new, and a note on each."""
+    found = []
+    for argument in arguments:
+        name, mark, value = argument.partition("=")
+        known = name.replace("_", "-") if name.startswith("--") else name
+        if known in RENAMED:
+            note = f"{name} is now called {RENAMED[known]}; the old name goes in a later version"
+            print(f"lightpose: {note}", file=sys.stderr)
+            found.append(RENAMED[known] + mark + value)
+        else:
+            found.append(argument)
+    return found

@@ -140,7 +140,6 @@ class Evaluate:
     def _detections(self, source: CocoFile) -> Detections | None:
         """Boxes that are not the given ones, if so asked."""
         from lightpose.cli.console import counting
-        from lightpose.detect.box_file import BoxFile
         from lightpose.detect.open import open_detector
         from lightpose.evaluate.detections import detect_people, read_detections
 
@@ -149,7 +148,7 @@ class Evaluate:
         if self.detector is None:
             return None
         detector = open_detector(self.detector, self.box_threshold, self.threads)
-        if isinstance(detector, BoxFile):
+        if detector.given:
             raise ConfigError(f"{self.detector} is a file of boxes; give it with --boxes")
         with counting("pictures", len(source.document["images"])) as advance:
             return detect_people(source, detector, advance)

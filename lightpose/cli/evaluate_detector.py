@@ -52,7 +52,6 @@ class EvaluateDetector:
         """0 once the figures are printed."""
         from lightpose.cli.console import counting
         from lightpose.data.people import read_people
-        from lightpose.detect.box_file import BoxFile
         from lightpose.detect.open import open_detector
         from lightpose.evaluate.boxes import bootstrap_boxes, score_boxes
         from lightpose.evaluate.detections import find_people
@@ -63,7 +62,7 @@ class EvaluateDetector:
         require_library()
         source = read_people(self.annotations, self.images)
         detector = open_detector(self.detector, self.threshold, self.threads)
-        if isinstance(detector, BoxFile):
+        if detector.given:
             raise ConfigError(f"{self.detector} is a file of boxes; give a detector, builtin or an .onnx file")
         with counting("pictures", len(source.document["images"])) as advance:
             found = find_people(source, detector, advance)

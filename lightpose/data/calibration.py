@@ -12,7 +12,7 @@ from lightpose.detect.box_file import read_boxes
 from lightpose.detect.whole_image import whole_image
 from lightpose.errors import BoxesError, ConfigError, ImageError
 from lightpose.io.images import read_image
-from lightpose.io.sources import find_pictures
+from lightpose.io.sources import find_images
 from lightpose.ops.geometry import crop_matrices, warp
 from lightpose.results import Boxes
 from lightpose.types import ImageArray, ModelSpec
@@ -70,7 +70,7 @@ def _labelled(source: str | Path, images: str | Path | None, generator: np.rando
 
 
 def _pictured(source: str, boxes: str | Path | None, generator: np.random.Generator) -> People:
-    pictures = find_pictures([source])
+    pictures = find_images([source])
     known = None if boxes is None else read_boxes(boxes)
     for place in generator.permutation(len(pictures)):
         path = pictures[place].path

@@ -12,6 +12,7 @@ import numpy as np
 from lightpose.errors import BoxesError
 from lightpose.io.files import read_json
 from lightpose.results import Boxes, number_in_name
+from lightpose.types import ImageArray
 
 __all__ = ["BoxFile", "read_boxes"]
 
@@ -28,11 +29,24 @@ class BoxFile:
     `val2017/1.jpg` is a 1.jpg in any folder as long as the file has no other.
     """
 
-    def __init__(self, rows: dict[str | int, list[dict[str, Any]]], ids: dict[str, int]) -> None:
-        self._rows, self._ids = rows, ids
+    name = "given"
+    given = True
+    threshold = None
+    min_person_score = 0.0
+
+    def __init__(
+        self, rows: dict[str | int, list[dict[str, Any]]], ids: dict[str, int], path: Path | None = None
+    ) -> None:
+        self._rows, self._ids, self.path = rows, ids, path
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name in dict.fromkeys([*ids, *(key for key in rows if isinstance(key, str))]):
             self._alike[PurePath(name).name].append(name)
+
+    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it goes by the path
+        """As a `Detector`: the boxes of the image at that path. Raises BoxesError if none is given."""
+        if path is None:
+            raise BoxesError("a file of boxes goes by the names of images; give an image's file, or its boxes")
+        return self.boxes(path.absolute())
 
     def image_id(self, picture: str | PurePath) -> int | None:
         """The number that the file gives a picture, or the number that the picture's name is, or None."""
@@ -77,10 +91,15 @@ def read_boxes(path: str | Path) -> BoxFile:
         if row.get("category_id", PERSON) == PERSON and not row.get("iscrowd"):
             rows[_key(row, names)].append(row)
     if names is None:
-        return BoxFile(dict(rows), {})
+        return BoxFile(dict(rows), {}, Path(path))
     if dangling := set(rows) - set(names.values()):
         raise BoxesError(f"{path}: annotations belong to image {min(dangling, key=str)}, which is not in the file")
-    return BoxFile(dict(rows), {name: number for number, name in names.items() if isinstance(number, int)})
+    return BoxFile(dict(rows), _numbers(names), Path(path))
+
+
+def _numbers(names: dict[str | int, str]) -> dict[str, int]:
+    """The pictures' numbers by their names, of those that are numbered."""
+    return {name: number for number, name in names.items() if isinstance(number, int)}
 
 
 def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[str | int, str]:

@@ -16,7 +16,7 @@ from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout
 from lightpose.errors import WeightsError
 from lightpose.ops.boxes import nms
 from lightpose.ops.letterbox import PAD, letterbox
-from lightpose.results import Boxes
+from lightpose.results import Boxes, number_in_name
 from lightpose.runtime.onnx import open_session
 from lightpose.types import SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
@@ -35,36 +35,42 @@ class OnnxDetector:
     """Finds the people of a picture with a detector from an ONNX file, run by ONNX Runtime on the CPU.
 
     threshold: least score of a box, in [0, 1]; the file's own if not given. threads: 0 for one on each usable core.
-    least_score: of a person, see DetectorSpec; 0 where the file does not say. name: what a report calls it. Raises
+    min_person_score: of a person, see DetectorSpec; 0 where the file does not say. name: what a report calls it. Raises
     WeightsError if the file is missing, damaged, or no person detector that is known.
     """
 
+    given = False
+
     def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
         check_threshold(threshold)
-        self._path = Path(path)
-        self._session = open_session(self._path, threads)
+        self.path = Path(path)
+        self._session = open_session(self.path, threads)
         metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        with _naming(self._path):
+        with _naming(self.path):
             spec = DetectorSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None
             self._input = _Input(self._session.get_inputs(), metadata)
-            self._layout = find_layout(Probe(self._path.stem, self._input.hw, metadata, self._probe()))
+            self._layout = find_layout(Probe(self.path.stem, self._input.hw, metadata, self._probe()))
             self._person = self._layout.person_class(metadata)
         self._pad = PAD if spec is None else spec.pad
         default = THRESHOLD if spec is None else spec.threshold
         self.threshold = default if threshold is None else threshold
-        self.least_score = 0.0 if spec is None else spec.least_score
-        self.name = f"{self._path.name} ({self._layout.name})"
+        self.min_person_score = 0.0 if spec is None else spec.min_person_score
+        self.name = f"{self.path.name} ({self._layout.name})"
 
-    def __call__(self, image: ImageArray) -> Boxes:
+    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it sees pixels alone
         """People of an RGB picture, the surest first. Raises WeightsError if the network gives no finite numbers."""
         boxed = letterbox(image, self._input.hw, self._pad)
-        with _naming(self._path):
+        with _naming(self.path):
             outputs = self._run(self._input.tensor(boxed.pixels, self._layout.pixels))
             xyxy, scores = self._choose(self._layout.decode(outputs, self._person, self._input.hw))
         corners = boxed.to_picture(xyxy)
         sides = corners[:, 2:] - corners[:, :2]
         seen = (sides >= 1).all(axis=1)  # what is left of a box in the grey is no person
         return Boxes(np.concatenate([corners[:, :2], sides], axis=1)[seen], scores[seen])
+
+    def image_id(self, path: Path) -> int | None:
+        """The number that the image is named by, if it is."""
+        return number_in_name(path)
 
     def _choose(self, found: Found) -> tuple[FloatArray, FloatArray]:
         """Of all boxes those that score enough, one a person, best first."""

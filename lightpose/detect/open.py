@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightpose.detect import Detector
-from lightpose.detect.box_file import BoxFile, read_boxes
+from lightpose.detect import Detector, FunctionDetector
+from lightpose.detect.box_file import read_boxes
 from lightpose.detect.whole_image import whole_image
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.weights import DETECTOR, find_weights, has_detector
@@ -13,18 +13,16 @@ from lightpose.weights import DETECTOR, find_weights, has_detector
 __all__ = ["open_detector"]
 
 
-def open_detector(
-    detector: str | Path | None = None, threshold: float | None = None, threads: int = 0
-) -> Detector | BoxFile:
-    """What finds the people of a picture: `builtin`, `whole` (the picture is one person), or a file.
+def open_detector(detector: str | Path | None = None, threshold: float | None = None, threads: int = 0) -> Detector:
+    """What finds the people of an image: `builtin`, `whole` (the image is one person), or a file.
 
-    detector: the file is a detector (.onnx), or boxes by picture (.json); not given, it is builtin, or whole in a copy
+    detector: the file is a detector (.onnx), or boxes by image (.json); not given, it is builtin, or whole in a copy
     of lightpose that brings no detector. threshold: least score of a detector's box; the file's own if not given.
     Raises WeightsError or BoxesError if the file cannot be used, ConfigError if it is of neither kind.
     """
     which = str(detector or ("builtin" if has_detector() else "whole"))
     if which == "whole":
-        return whole_image
+        return FunctionDetector(whole_image)
     if which.lower().endswith(".json"):
         return read_boxes(which)
     if which == "builtin" and not has_detector():

@@ -1,4 +1,4 @@
-"""The whole picture as one person: for pictures that are crops already."""
+"""The whole image as one person: for images that are crops already."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["whole_image"]
 
 
 def whole_image(image: ImageArray) -> Boxes:
-    """One box that covers the picture."""
+    """One box that covers the image."""
     return Boxes(np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32))

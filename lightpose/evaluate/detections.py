@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile, read_coco
 from lightpose.data.people import PeopleFile
-from lightpose.detect import Detector, detector_name
+from lightpose.detect import BoxFunction, Detector, as_detector
 from lightpose.errors import BoxesError, DataError
 from lightpose.io.files import read_json
 from lightpose.io.images import read_image
@@ -80,18 +80,21 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
     return Detections(Path(path), threshold, boxes, unusable, elsewhere)
 
 
-def detect_people(source: CocoFile, detector: Detector, progress: Callable[[int], None] = lambda _: None) -> Detections:
+def detect_people(
+    source: CocoFile, detector: Detector | BoxFunction, progress: Callable[[int], None] = lambda _: None
+) -> Detections:
     """Boxes of a detector in all pictures of a data set, which are taken as they are stored, as its labels are.
 
     progress: called with the number of pictures done. Raises ImageError if a picture cannot be read.
     """
     found = find_people(source, detector, progress)
     boxes = {image_id: people for image_id, people in found.items() if len(people)}
-    return Detections(detector_name(detector), getattr(detector, "threshold", None), boxes, unusable=0, elsewhere=0)
+    made_by = as_detector(detector)
+    return Detections(made_by.name, made_by.threshold, boxes, unusable=0, elsewhere=0)
 
 
 def find_people(
-    source: CocoFile | PeopleFile, detector: Detector, progress: Callable[[int], None] = lambda _: None
+    source: CocoFile | PeopleFile, detector: BoxFunction, progress: Callable[[int], None] = lambda _: None
 ) -> dict[int, Boxes]:
     """A detector's boxes of all pictures of a file, by image id. progress: called with the pictures done."""
     found = {}

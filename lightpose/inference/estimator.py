@@ -1,52 +1,57 @@
-"""A picture in, poses out: what most programs want."""
+"""An image in, poses out: what most programs want."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightpose.detect import Detector, check_threshold
-from lightpose.detect.box_file import BoxFile
+from lightpose.detect import BoxFunction, Detector, as_detector, check_threshold
 from lightpose.detect.open import open_detector
-from lightpose.errors import BoxesError, ShapeError
-from lightpose.inference.top_down import PredictOptions, predict_poses
-from lightpose.io.images import read_image
+from lightpose.errors import LightposeError, ShapeError
+from lightpose.inference.stream import stream
+from lightpose.inference.top_down import PredictOptions
+from lightpose.io.images import decode_image, read_image
 from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
-from lightpose.types import DecoderName, FloatArray, ImageArray
-from lightpose.weights import DEFAULT
+from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
+from lightpose.weights import DEFAULT, find_weights
 from lightpose.weights.open import open_runtime
 
-__all__ = ["PoseEstimator"]
+__all__ = ["ImageInput", "PoseEstimator"]
 
 SAME_PERSON = 0.6
 """OKS above which two poses that were found are taken for one person's."""
 
+ImageInput = str | Path | bytes | ImageArray | Any
+"""A file, the bytes of one, an array (H, W, 3) uint8, or a PIL image."""
+
 
 class PoseEstimator:
-    """Finds the keypoints of the people in pictures.
+    """Finds the keypoints of the people in images.
 
         poses = PoseEstimator().predict("photo.jpg")
         poses.keypoints  # (people, joints, 3): x, y in pixels, score
+        poses[0]["left_knee"].x
 
     model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given, any function
-    from an RGB picture to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
-    found; the detector's own if not given. least_score: of a person who was found, joints included; the detector's own
-    if not given, and none where boxes are. flip, decoder, beta, batch, padding: see PredictOptions. threads, engine,
-    mode: see open_runtime.
+    from an RGB image to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
+    found; the detector's own if not given. min_person_score: of a person who was found, joints included; the detector's
+    own if not given, and none where boxes are. flip, decoder, beta, batch, padding: see PredictOptions. threads,
+    engine, mode: see open_runtime.
     """
 
     def __init__(
         self,
         model: str | Path = DEFAULT,
-        detector: Detector | BoxFile | str | Path | None = None,
+        detector: Detector | BoxFunction | str | Path | None = None,
         *,
         detector_threshold: float | None = None,
-        least_score: float | None = None,
+        min_person_score: float | None = None,
         flip: bool = False,
         decoder: DecoderName | None = None,
         beta: float | None = None,
@@ -57,53 +62,101 @@ class PoseEstimator:
         mode: ModeName = "latency",
     ) -> None:
         check_threshold(detector_threshold)
-        check_threshold(least_score, "the least score of a person")
+        check_threshold(min_person_score, "the least score of a person")
         self.options = PredictOptions(flip, decoder, beta, batch, padding)
         if detector is None or isinstance(detector, str | Path):
             detector = open_detector(detector, detector_threshold, threads)
-        self.detector = detector
-        self.detector_threshold = detector_threshold
-        self.least_score: float = getattr(detector, "least_score", 0.0) if least_score is None else least_score
+        self.detector = as_detector(detector)
+        self.detector_threshold = self.detector.threshold if detector_threshold is None else detector_threshold
+        self.min_person_score = self.detector.min_person_score if min_person_score is None else min_person_score
+        self.path = find_weights(model)
         self.runtime = open_runtime(model, threads, engine, mode)
 
-    def predict(self, image: str | Path | ImageArray, boxes: Boxes | ArrayLike | None = None) -> Poses:
-        """Poses of one picture, in the order of the boxes; none where nobody is found.
+    @overload
+    def predict(self, image: list[ImageInput], boxes: None = None, color: ColorOrder = "rgb") -> list[Poses]: ...
+    @overload
+    def predict(
+        self, image: str | Path | bytes | ImageArray, boxes: Boxes | ArrayLike | None = None, color: ColorOrder = "rgb"
+    ) -> Poses: ...
+    def predict(
+        self, image: ImageInput | list[ImageInput], boxes: Boxes | ArrayLike | None = None, color: ColorOrder = "rgb"
+    ) -> Poses | list[Poses]:
+        """Poses of one image, in the order of the boxes; none where nobody is found. Of a list of images, a list.
 
-        image: a file, read upright, or an RGB array (H, W, 3) uint8. boxes: (N, 4) left, top, width, height in pixels.
-        Raises ImageError, ShapeError or BoxesError if the picture or a box cannot be used.
+        image: a file, or the bytes of one, read upright; an array (H, W, 3) uint8; a PIL image. color: the order of an
+        array's channels, bgr for those that OpenCV reads. boxes: (N, 4) left, top, width, height in pixels, of one
+        image. Raises ImageError, ShapeError or BoxesError if the image or a box cannot be used.
         """
-        path = Path(image) if isinstance(image, str | Path) else None
-        pixels = image if path is None else read_image(path)
-        if not isinstance(pixels, np.ndarray):
-            raise ShapeError(f"predict takes one picture, a file's name or an RGB array, not a {type(image).__name__}")
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
-            raise ShapeError(f"a picture must be RGB uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
-        found = self.find_people(pixels, path) if boxes is None else boxes
-        people = found if isinstance(found, Boxes) else Boxes(cast("FloatArray", found))
-        poses = predict_poses(pixels, people, self.runtime, self.options)
-        return self.choose(poses) if boxes is None else poses
+        if isinstance(image, list | tuple):
+            if boxes is not None:
+                raise ShapeError("boxes belong to one image; call predict for each image that has boxes of its own")
+            return list(self.predict_many(image, color))
+        frame = _frame(image, color)
+        if boxes is None:
+            return next(self.stream([frame]))[1]
+        given = boxes if isinstance(boxes, Boxes) else Boxes(cast("FloatArray", boxes))
+        return next(stream([frame], lambda _: given, self.runtime, self.options))[1]
 
-    def choose(self, poses: Poses) -> Poses:
+    def predict_many(self, images: Iterable[ImageInput], color: ColorOrder = "rgb") -> Iterator[Poses]:
+        """Poses of many images, in order, as they come; the network runs on full batches of people of several images.
+
+            for poses in estimator.predict_many(Path("holiday").glob("*.jpg")):
+                print(poses.name, len(poses))
+
+        Holds a batch of images at most. Raises as `predict` does, at the image that cannot be used.
+        """
+        frames = (_frame(image, color, number) for number, image in enumerate(images))
+        return (poses for _, poses in self.stream(frames))
+
+    def stream(
+        self, frames: Iterable[Frame], failed: Callable[[Frame, LightposeError], None] | None = None
+    ) -> Iterator[tuple[Frame, Poses]]:
+        """Each frame with the people in it, in order; crops of several frames fill one batch.
+
+        failed: called with a frame whose people cannot be had, which is left out; if not given, the error is raised.
+        """
+        for frame, poses in stream(frames, self.find_people, self.runtime, self.options, failed):
+            yield frame, self._choose(poses)
+
+    def find_people(self, frame: Frame) -> Boxes:
+        """People of a frame as the detector finds them, of those that score enough."""
+        found = self.detector(frame.image, frame.path)
+        return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
+
+    def _choose(self, poses: Poses) -> Poses:
         """Those that count of the poses in boxes that were found, in their order.
 
         Left out is who scores less than the least and, where a detector found the boxes, who has nearly the pose of
         somebody that scores more. Boxes in a file are taken to be those of different people.
         """
-        sure = poses[poses.scores >= self.least_score]
-        if isinstance(self.detector, BoxFile):
+        sure = poses[poses.scores >= self.min_person_score]
+        if self.detector.given:
             return sure
         areas = sure.boxes.xywh[:, 2:].prod(axis=1)
         return sure[np.sort(oks_nms(sure.keypoints, sure.scores, areas, sure.skeleton.sigmas, SAME_PERSON))]
 
-    def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
-        """People of an RGB picture, as the detector finds them. path: the picture's, by which a file of boxes goes."""
-        if not isinstance(self.detector, BoxFile):
-            found = self.detector(image)
-        elif path is None:
-            raise BoxesError("a file of boxes goes by the names of pictures; give a picture's file, or its boxes")
-        else:
-            found = self.detector.boxes(path.absolute())
-        if self.detector_threshold is None:
-            return found
-        sure = found.scores >= self.detector_threshold
-        return Boxes(found.xywh[sure], found.scores[sure])
+
+def _frame(image: ImageInput, color: Literal["rgb", "bgr"], number: int = 0) -> Frame:
+    """An image of any kind as a frame. Raises ImageError or ShapeError if it is none."""
+    if color not in ("rgb", "bgr"):
+        raise ShapeError(f"color {color!r} is unknown; use rgb or bgr")
+    if isinstance(image, str | Path):
+        return Frame(read_image(image), Path(image).name, number, path=Path(image))
+    if isinstance(image, bytes | bytearray):
+        return Frame(decode_image(bytes(image)), "", number)
+    if isinstance(image, np.ndarray):
+        pixels = image
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+            raise ShapeError(f"an image must be uint8 of shape (H, W, 3); got {pixels.dtype} {pixels.shape}")
+        return Frame(np.ascontiguousarray(pixels[..., ::-1]) if color == "bgr" else pixels, "", number)
+    if hasattr(image, "convert") and hasattr(image, "getexif"):  # PIL.Image.Image
+        return Frame(_upright(image), Path(getattr(image, "filename", "")).name, number)
+    raise ShapeError(f"predict takes a file, its bytes, an RGB array or a PIL image, not a {type(image).__name__}")
+
+
+def _upright(image: Any) -> ImageArray:
+    """A PIL image as an RGB array, turned as its EXIF orientation says."""
+    from PIL import ImageOps
+
+    pixels: ImageArray = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return pixels

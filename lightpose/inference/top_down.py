@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
+from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.codec import decode, flip_shift, merge_flip
 from lightpose.ops.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
 from lightpose.ops.oks import person_scores
@@ -19,21 +20,17 @@ from lightpose.runtime import Runtime
 from lightpose.types import DecoderName, FloatArray, ImageArray, ModelSpec, check_padding
 
 __all__ = [
-    "HELD_BYTES",
     "Decoding",
     "PredictOptions",
     "decode_crops",
+    "predict_boxed",
     "predict_crops",
     "predict_decodings",
-    "predict_many",
     "predict_poses",
     "run_network",
 ]
 
 Key = TypeVar("Key")
-
-HELD_BYTES = 2**28
-"""Size of pictures beyond which no more are waited for to fill a batch: seven of twelve megapixels."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +121,13 @@ class _Pending(Generic[Key]):
     """A picture whose crops are cut and wait for a full batch."""
 
     key: Key
+    image_hw: tuple[int, int]
     boxes: Boxes
     crops: ImageArray
     matrices: NDArray[np.float64]
 
 
-def predict_many(
+def predict_boxed(
     pictures: Iterable[tuple[Key, ImageArray, Boxes]], runtime: Runtime, options: PredictOptions
 ) -> Iterator[tuple[Key, Poses]]:
     """Poses of many pictures, in their order, with the crops of all of them run in full batches.
@@ -148,7 +146,7 @@ def predict_decodings(
     options: PredictOptions,
     decodings: Sequence[Decoding],
 ) -> Iterator[tuple[Key, list[Poses]]]:
-    """As `predict_many`, with the poses of each way of reading heatmaps in place of the options' own.
+    """As `predict_boxed`, with the poses of each way of reading heatmaps in place of the options' own.
 
     The network runs once for all of them; no heatmaps are held beyond their batch.
     """
@@ -167,14 +165,14 @@ def predict_decodings(
 
 def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> Poses:
     """Poses of the boxed people of one RGB picture, in the order of the boxes."""
-    return next(predict_many([(None, image, boxes)], runtime, options))[1]
+    return next(predict_boxed([(None, image, boxes)], runtime, options))[1]
 
 
 def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
     boxes.check_inside(*image.shape[:2])
     spec = runtime.spec
     matrices = crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
-    return _Pending(key, boxes, warp(image, matrices, spec.input_hw), matrices)
+    return _Pending(key, image.shape[:2], boxes, warp(image, matrices, spec.input_hw), matrices)
 
 
 def _run(
@@ -199,4 +197,6 @@ def _place(keypoints: FloatArray, picture: _Pending[Key], runtime: Runtime) -> P
     """Keypoints (N, K, 3) in crop pixels → poses in the picture."""
     points = transform_points(keypoints[..., :2], invert(picture.matrices))
     placed = np.concatenate([points, keypoints[..., 2:]], axis=-1)
-    return Poses(placed, person_scores(placed, picture.boxes.scores), picture.boxes, runtime.spec.skeleton)
+    return Poses(
+        placed, person_scores(placed, picture.boxes.scores), picture.boxes, runtime.spec.skeleton, picture.image_hw
+    )

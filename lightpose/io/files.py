@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import get_native_id
-from typing import Any
+from typing import IO, Any
 
 from lightpose.errors import DataError, LightposeError
 
-__all__ = ["read_json", "write_aside"]
+__all__ = ["read_json", "replace_together", "write_aside"]
 
 
 def write_aside(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: under another name first, then renamed into place."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
+    with replace_together(Path(path)) as (file,):
+        file.write(content)
+
+
+@contextmanager
+def replace_together(*paths: Path) -> Iterator[tuple[IO[bytes], ...]]:
+    """Files to write, which take the places of those at `paths` once all are whole; after an error none does.
+
+    with replace_together(Path("a.json"), Path("b.json")) as (a, b):
+        a.write(b"1")
+        b.write(b"2")
+    """
+    asides = [_aside(path) for path in paths]
     try:
-        aside.write_bytes(content)
-        aside.replace(path)
+        with ExitStack() as stack:
+            yield tuple(stack.enter_context(aside.open("wb")) for aside in asides)
+        for aside, path in zip(asides, paths, strict=True):
+            aside.replace(path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # what the user knows; a full disk tells none
+        error.filename, error.filename2 = str(paths[0]), None  # what the user knows; a full disk tells none
         raise
     finally:
-        aside.unlink(missing_ok=True)
+        for aside in asides:
+            aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    """Where a file is written first, beside its place."""
+    return path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
 
 
 def read_json(path: str | Path, error: type[LightposeError] = DataError) -> Any:

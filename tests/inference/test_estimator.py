@@ -9,8 +9,8 @@ import pytest
 from lightpose import Boxes, PoseEstimator, read_image
 from lightpose.detect.open import open_detector
 from lightpose.errors import BoxesError, ConfigError, ShapeError, WeightsError
-from lightpose.inference.folder import predict_pictures
-from lightpose.io.sources import find_pictures
+from lightpose.inference.folder import predict_images
+from lightpose.io.sources import find_images
 from lightpose.weights import find_weights, has_detector
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "photos" / "astronaut.jpg"
@@ -41,10 +41,10 @@ def test_the_threshold_holds_for_any_detector(threshold: float | None, count: in
 def test_found_people_whose_joints_are_unsure_are_left_out_and_given_ones_never():
     box = left_half(read_image(ASTRONAUT)).xywh
     [score] = PoseEstimator(detector=left_half).predict(ASTRONAUT).scores
-    strict = PoseEstimator(detector=left_half, least_score=float(score) + 0.01)
+    strict = PoseEstimator(detector=left_half, min_person_score=float(score) + 0.01)
     assert len(strict.predict(ASTRONAUT)) == 0
     assert len(strict.predict(ASTRONAUT, box)) == 1
-    assert len(PoseEstimator(detector=left_half, least_score=float(score)).predict(ASTRONAUT)) == 1
+    assert len(PoseEstimator(detector=left_half, min_person_score=float(score)).predict(ASTRONAUT)) == 1
 
 
 def test_who_is_found_twice_is_there_once_and_who_is_given_twice_twice(tmp_path: Path):
@@ -56,7 +56,7 @@ def test_who_is_found_twice_is_there_once_and_who_is_given_twice_twice(tmp_path:
     rows = [{"file_name": ASTRONAUT.name, "bbox": box} for box in boxes.xywh.tolist()]
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
     assert len(PoseEstimator(detector=tmp_path / "boxes.json").predict(ASTRONAUT)) == 3
-    results = predict_pictures(find_pictures([str(ASTRONAUT)]), twice, tmp_path / "out")
+    results = predict_images(find_images([str(ASTRONAUT)]), twice, tmp_path / "out")
     assert [len(found.poses) for found in results.found] == [2]
 
 
@@ -64,9 +64,9 @@ def test_the_least_score_of_people_is_the_detectors_own_unless_another_is_given(
     pytest.importorskip("onnx")
     from tests.detect import graphs
 
-    path = graphs.ours(tmp_path / "mine.onnx", np.array([[3, 2, 46, 63], [5, 5, 20, 30]]), least_score=1.0)
+    path = graphs.ours(tmp_path / "mine.onnx", np.array([[3, 2, 46, 63], [5, 5, 20, 30]]), min_person_score=1.0)
     assert len(PoseEstimator(detector=path).predict(ASTRONAUT)) == 0
-    assert len(PoseEstimator(detector=path, least_score=0).predict(ASTRONAUT)) == 2
+    assert len(PoseEstimator(detector=path, min_person_score=0).predict(ASTRONAUT)) == 2
 
 
 def test_a_file_of_boxes_goes_by_the_pictures_name(tmp_path: Path):
@@ -95,7 +95,7 @@ def test_what_is_no_detector_is_refused():
     with pytest.raises(ConfigError, match="the detector's threshold must be from 0 to 1, not 2"):
         PoseEstimator(detector=left_half, detector_threshold=2)
     with pytest.raises(ConfigError, match="the least score of a person must be from 0 to 1, not -1"):
-        PoseEstimator(detector=left_half, least_score=-1)
+        PoseEstimator(detector=left_half, min_person_score=-1)
 
 
 @pytest.fixture

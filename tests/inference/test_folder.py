@@ -11,9 +11,9 @@ pytest.importorskip("onnx")
 
 from lightpose import Boxes, PoseEstimator, read_image
 from lightpose.errors import BoxesError, LightposeError
-from lightpose.inference.folder import predict_pictures
+from lightpose.inference.folder import predict_images
 from lightpose.io.images import encode_image
-from lightpose.io.sources import Picture, find_pictures
+from lightpose.io.sources import ImageFile, find_images
 from lightpose.results import draw_poses
 from tests.detect.graphs import pose_network
 
@@ -49,7 +49,7 @@ def no_thread_is_left() -> bool:
 
 def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     done: list[int] = []
-    results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out", progress=done.append)
+    results = predict_images(find_images([str(folder)]), estimator, tmp_path / "out", progress=done.append)
     assert done == list(range(1, 31))
     assert [str(found.name) for found in results.found] == [f"{number:02}.png" for number in range(30)]
     written = json.loads((tmp_path / "out/keypoints.json").read_text())
@@ -79,9 +79,9 @@ def test_each_pictures_fault_is_its_own_and_told_in_order(estimator: PoseEstimat
     (folder / "05.png").write_bytes(b"no picture")
     (folder / "20.png").unlink()
     (folder / "11.png").write_bytes(encode_image(np.full((40, 40, 3), 255, np.uint8), ".png"))
-    pictures = find_pictures([str(folder)])
-    pictures.insert(20, Picture(folder / "20.png", Path("20.png")))
-    results = predict_pictures(pictures, estimator, tmp_path / "out")
+    pictures = find_images([str(folder)])
+    pictures.insert(20, ImageFile(folder / "20.png", Path("20.png")))
+    results = predict_images(pictures, estimator, tmp_path / "out")
     assert [path.name for path, _ in results.failed] == ["05.png", "11.png", "20.png"]
     reasons = ["not a picture", "be found", "cannot read"]
     for (_, reason), part in zip(results.failed, reasons, strict=True):
@@ -100,7 +100,7 @@ def test_an_interrupt_ends_the_threads_and_writes_no_results(
             raise error
 
     with pytest.raises(error):
-        predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out", progress=interrupt)
+        predict_images(find_images([str(folder)]), estimator, tmp_path / "out", progress=interrupt)
     assert no_thread_is_left()
     assert not (tmp_path / "out/poses.json").exists()
     assert len(list((tmp_path / "out").glob("*.png"))) < 30
@@ -110,7 +110,7 @@ def test_an_interrupt_ends_the_threads_and_writes_no_results(
 def test_a_full_or_unwritable_disk_ends_the_run(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OSError, match="out"):
-        predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out")
+        predict_images(find_images([str(folder)]), estimator, tmp_path / "out")
     assert no_thread_is_left()
 
 
@@ -119,7 +119,7 @@ def test_a_picture_whose_kind_cannot_be_written_is_drawn_as_png(
     estimator: PoseEstimator, folder: Path, tmp_path: Path, name: str
 ):
     (folder / "07.png").rename(tmp_path / name)
-    results = predict_pictures(find_pictures([str(tmp_path / name)]), estimator, tmp_path / "out")
+    results = predict_images(find_images([str(tmp_path / name)]), estimator, tmp_path / "out")
     assert (results.people, results.failed) == (3, [])
     assert str(results.found[0].name) == name
     assert read_image(tmp_path / f"out/{name}.png").shape == read_image(tmp_path / name).shape
@@ -127,12 +127,12 @@ def test_a_picture_whose_kind_cannot_be_written_is_drawn_as_png(
 
 def test_a_link_to_nothing_in_a_folder_is_told(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     (folder / "link.jpg").symlink_to("gone.jpg")
-    results = predict_pictures(find_pictures([str(folder)]), estimator, tmp_path / "out")
+    results = predict_images(find_images([str(folder)]), estimator, tmp_path / "out")
     assert [path.name for path, _ in results.failed] == ["link.jpg"]
 
 
 def test_a_picture_named_in_two_ways_is_done_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
-    named = find_pictures(["07.png", str(folder / "07.png"), "../" + folder.name + "/07.png", "."])
+    named = find_images(["07.png", str(folder / "07.png"), "../" + folder.name + "/07.png", "."])
     assert [picture.path for picture in named].count(Path("07.png")) == 1
-    assert len(named) == len(find_pictures([str(folder)]))
+    assert len(named) == len(find_images([str(folder)]))

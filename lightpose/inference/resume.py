@@ -1,0 +1,148 @@
+"""Results of many images that outlive a kill: appended as they come, and made into two json files at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from lightpose.errors import ConfigError
+from lightpose.io.files import replace_together
+from lightpose.results import Poses
+from lightpose.types import Frame
+
+__all__ = ["KEYPOINTS", "PARTIAL", "POSES", "ResultFiles"]
+
+KEYPOINTS, POSES = "keypoints.json", "poses.json"
+PARTIAL = ".lightpose.partial.jsonl"
+"""Holds what is done of a run that has not ended: a line on the run, then one for each image."""
+
+
+class ResultFiles:
+    """A sink that writes keypoints.json and poses.json at `close`, and knows what an interrupted run has done.
+
+    out: the folder. run: all that results depend on; a partial run that differs in it is refused. numbers: the
+    image_id of each image, by name, in the order of the results. stamps: by name, what changes when the image does;
+    changed images are not taken over. restart: forget what an interrupted run has done.
+    """
+
+    def __init__(
+        self, out: Path, run: Mapping[str, Any], numbers: Mapping[str, int], stamps: Mapping[str, str], restart: bool
+    ) -> None:
+        self._out, self._numbers, self._stamps = out, numbers, stamps
+        self._path = out / PARTIAL
+        self._places: dict[str, int] = {}
+        self._end = 0
+        self.nobody: list[str] = []
+        self.people = 0
+        head = json.dumps(run, ensure_ascii=False).encode() + b"\n"
+        mode = "wb+" if restart or not self._path.exists() or not self._path.stat().st_size else "rb+"
+        self._file: IO[bytes] = self._path.open(mode, buffering=0)
+        if mode == "rb+":
+            self._take_over(head)
+        else:
+            self._append(head)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether an image is done already."""
+        return name in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Append what was found in a frame."""
+        number = self._numbers[frame.name]
+        line = {
+            "name": frame.name,
+            "stamp": self._stamps[frame.name],
+            "rows": [{**row, "file_name": frame.name} for row in poses.to_coco(number)],
+            "table": {"image_id": number, **poses.to_dict()},
+        }
+        self._append(json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace") + b"\n", frame.name)
+        self._count(frame.name, len(poses))
+
+    def close(self, about: Mapping[str, Any] | None = None, failed: Mapping[str, str] | None = None) -> None:
+        """Write both files and forget the partial results. about: what a reader must know. failed: why, by image."""
+        faults = [{"image": image, "reason": reason} for image, reason in (failed or {}).items()]
+        with replace_together(self._out / KEYPOINTS, self._out / POSES) as (keypoints, poses):
+            keypoints.write(b"[")
+            poses.write(f'{_readable(dict(about or {}))[:-2]},\n "images": ['.encode(errors="backslashreplace"))
+            first_row = first_image = True
+            for line in self._lines():
+                for row in line["rows"]:
+                    keypoints.write((b"" if first_row else b", ") + json.dumps(row).encode())
+                    first_row = False
+                poses.write((b"\n" if first_image else b",\n") + _encoded(line["table"]))
+                first_image = False
+            keypoints.write(b"]")
+            poses.write(b"\n ],\n" + f' "failed": {_readable(faults)}\n}}\n'.encode(errors="backslashreplace"))
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what is done."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Stop, and keep what is done for the next run."""
+        self._file.close()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """What is done, in the order of the images."""
+        with self._path.open("rb") as file:
+            for name in self._numbers:
+                if name in self._places:
+                    file.seek(self._places[name])
+                    yield json.loads(file.readline())
+
+    def _append(self, line: bytes, name: str | None = None) -> None:
+        """Add a line whole or not at all; a full disk raises OSError."""
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(28, "No space left on device")
+        except OSError as error:
+            self._file.truncate(self._end)
+            error.filename = str(self._path)
+            raise
+        if name is not None:
+            self._places[name] = self._end
+        self._end += len(line)
+
+    def _take_over(self, head: bytes) -> None:
+        """Read what an interrupted run has done, up to a line that was cut off."""
+        if self._path.open("rb").readline() != head:
+            self._file.close()
+            raise ConfigError(
+                f"{self._out} holds part of a run with other images or settings; repeat that command to finish it, "
+                "add --restart to drop it, or name another folder with --out"
+            )
+        with self._path.open("rb") as file:
+            self._end = len(file.readline())
+            for text in file:
+                try:
+                    line = json.loads(text) if text.endswith(b"\n") else None
+                except ValueError:
+                    line = None
+                if line is None:
+                    break
+                if self._stamps.get(line["name"]) == line["stamp"] and line["stamp"]:
+                    self._places[line["name"]] = self._end
+                    self._count(line["name"], len(line["rows"]))
+                self._end += len(text)
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+
+    def _count(self, name: str, people: int) -> None:
+        self.people += people
+        if not people:
+            self.nobody.append(name)
+
+
+def _readable(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _encoded(table: Any) -> bytes:
+    return _readable(table).encode(errors="backslashreplace")  # of names that are no UTF-8

@@ -1,0 +1,70 @@
+"""Where results go: a sink takes each frame with its poses. Add yours as a class with `write` and `close`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+from lightpose.errors import ImageError
+from lightpose.io.files import write_aside
+from lightpose.io.images import encode_image
+from lightpose.results import Poses
+from lightpose.types import Frame
+
+__all__ = ["Drawings", "JsonLines", "Sink"]
+
+
+class Sink(Protocol):
+    """Takes the frames of a stream in order.
+
+        for frame, poses in estimator.stream(frames):
+            sink.write(frame, poses)
+        sink.close()
+
+    It appends as it goes, or replaces whole files at `close`, and never holds everything in memory. `close` is called
+    once the stream has ended well; without it, what was appended stays.
+    """
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Take one frame and the people in it."""
+
+    def close(self) -> None:
+        """Finish what is written."""
+
+
+class Drawings:
+    """Images with skeletons, below a folder, under the names of their frames."""
+
+    def __init__(self, out: Path, threshold: float = 0.2) -> None:
+        self._out, self._threshold = out, threshold
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """In the format of the frame's name, or as PNG, with .png added, where that cannot be written."""
+        path = self._out / frame.name
+        drawn = poses.plot(frame.image, self._threshold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            content = encode_image(drawn, path.suffix)
+        except ImageError:
+            path, content = path.with_name(f"{path.name}.png"), encode_image(drawn, ".png")
+        write_aside(path, content)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class JsonLines:
+    """One json object a frame, a line each, appended as they come: `Poses.to_dict` with the frame's index and time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Append a line, which is in the file when this returns."""
+        about = {"index": frame.index, "time_s": frame.time_s}
+        self._file.write(json.dumps({**about, **poses.to_dict()}, ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

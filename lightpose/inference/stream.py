@@ -1,0 +1,43 @@
+"""The one road from frames to poses: detect, crop, network, decode. A photo, a folder and a video all take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from lightpose.errors import LightposeError
+from lightpose.inference.top_down import PredictOptions, predict_boxed
+from lightpose.results import Boxes, Poses
+from lightpose.runtime import Runtime
+from lightpose.types import Frame, ImageArray
+
+__all__ = ["stream"]
+
+
+def stream(
+    frames: Iterable[Frame],
+    find: Callable[[Frame], Boxes],
+    runtime: Runtime,
+    options: PredictOptions,
+    failed: Callable[[Frame, LightposeError], None] | None = None,
+) -> Iterator[tuple[Frame, Poses]]:
+    """Poses of each frame, in order, in the order of its boxes; crops of several frames fill one batch.
+
+    find: the people of a frame. failed: called with a frame whose people cannot be had, which is left out; if not
+    given, the error is raised. At most a batch of frames is held.
+    """
+
+    def boxed() -> Iterator[tuple[Frame, ImageArray, Boxes]]:
+        for frame in frames:
+            try:
+                boxes = find(frame)
+                boxes.check_inside(*frame.image.shape[:2])
+            except LightposeError as error:
+                if failed is None:
+                    raise
+                failed(frame, error)
+            else:
+                yield frame, frame.image, boxes
+
+    for frame, poses in predict_boxed(boxed(), runtime, options):
+        yield frame, replace(poses, name=frame.name)
