@@ -202,7 +202,7 @@ def test_a_detectors_spec_comes_back_from_json_unchanged(spec):
         ({"input_hw": (320, 336)}, r"input_hw \(320, 336\) must be two multiples of 32, such as \(320, 320\)"),
         ({"pad": 256}, "pad must be a grey from 0 to 255, not 256"),
         ({"threshold": 1.5}, r"threshold must be in \[0, 1\], not 1.5"),
-        ({"least_score": -0.1}, r"least_score must be in \[0, 1\], not -0.1"),
+        ({"min_person_score": -0.1}, r"min_person_score must be in \[0, 1\], not -0.1"),
         ({"color_order": "rbg"}, "color_order 'rbg' is unknown; use rgb, bgr"),
         ({"std": (1, 1, 0)}, "std .* must be three finite numbers, above 0"),
     ],

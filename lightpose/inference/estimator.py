@@ -115,12 +115,19 @@ class PoseEstimator:
 
         failed: called with a frame whose people cannot be had, which is left out; if not given, the error is raised.
         """
-        for frame, poses in stream(frames, self.find_people, self.runtime, self.options, failed):
+
+        def find(frame: Frame) -> Boxes:
+            return self.find_people(frame.image, frame.path)
+
+        for frame, poses in stream(frames, find, self.runtime, self.options, failed):
             yield frame, self._choose(poses)
 
-    def find_people(self, frame: Frame) -> Boxes:
-        """People of a frame as the detector finds them, of those that score enough."""
-        found = self.detector(frame.image, frame.path)
+    def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
+        """People of an RGB image that score enough, as the detector finds them.
+
+        path: the image's file, by which a file of boxes goes.
+        """
+        found = self.detector(image, path)
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
     def _choose(self, poses: Poses) -> Poses:

@@ -94,7 +94,7 @@ class _Run:
         self._files, self._estimator, self._results = files, estimator, results
         self._drawings, self._progress = drawings, progress
         self.failed: dict[int, str] = {}
-        self.resumed = len(results)
+        self.resumed = self._done = len(results)
 
     def finish_all(self) -> None:
         """Do them all, in order."""
@@ -105,8 +105,8 @@ class _Run:
             found = self._estimator.stream(frames, lambda frame, error: self._fail(frame.index, error))
             with closing(behind(self._write, found, count, HELD_BYTES, _held)) as written:
                 for _ in written:
+                    self._done += 1
                     self._tell()
-        self._tell()
 
     def _write(self, found: tuple[Frame, Poses]) -> None:
         """Draw first: who is in the results has a drawing."""
@@ -116,9 +116,10 @@ class _Run:
 
     def _fail(self, number: int, error: LightposeError) -> None:
         self.failed[number] = str(error)
+        self._tell()
 
     def _tell(self) -> None:
-        self._progress(len(self._results) + len(self.failed))
+        self._progress(self._done + len(self.failed))
 
 
 def _held(found: tuple[Frame, Poses]) -> int:

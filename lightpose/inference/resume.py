@@ -36,7 +36,7 @@ class ResultFiles:
         self._end = 0
         self.nobody: list[str] = []
         self.people = 0
-        head = json.dumps(run, ensure_ascii=False).encode() + b"\n"
+        head = _line(run)
         mode = "wb+" if restart or not self._path.exists() or not self._path.stat().st_size else "rb+"
         self._file: IO[bytes] = self._path.open(mode, buffering=0)
         if mode == "rb+":
@@ -60,7 +60,7 @@ class ResultFiles:
             "rows": [{**row, "file_name": frame.name} for row in poses.to_coco(number)],
             "table": {"image_id": number, **poses.to_dict()},
         }
-        self._append(json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace") + b"\n", frame.name)
+        self._append(_line(line), frame.name)
         self._count(frame.name, len(poses))
 
     def close(self, about: Mapping[str, Any] | None = None, failed: Mapping[str, str] | None = None) -> None:
@@ -100,8 +100,9 @@ class ResultFiles:
     def _append(self, line: bytes, name: str | None = None) -> None:
         """Add a line whole or not at all; a full disk raises OSError."""
         try:
-            if self._file.write(line) != len(line):
-                raise OSError(28, "No space left on device")
+            left = memoryview(line)
+            while left:  # a disk that fills up takes a part first
+                left = left[self._file.write(left) :]
         except OSError as error:
             self._file.truncate(self._end)
             error.filename = str(self._path)
@@ -138,6 +139,10 @@ class ResultFiles:
         self.people += people
         if not people:
             self.nobody.append(name)
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def _readable(value: Any) -> str:

@@ -38,14 +38,14 @@ def picture(path: Path, seed: int = 0) -> Path:
 def test_photos_with_boxes_give_keypoints_poses_and_pictures(tmp_path: Path):
     code, output, errors = lightpose("predict", PHOTOS, "--boxes", PHOTOS / "boxes.json", "--out", "out", cwd=tmp_path)
     assert (code, errors) == (0, "")
-    assert "pictures: 3, people: 3, failed: 0" in output
+    assert "images: 3, people: 3, failed: 0" in output
     rows = json.loads((tmp_path / "out/keypoints.json").read_text())
     assert [(row["image_id"], row["category_id"], len(row["keypoints"])) for row in rows] == [
         (n, 1, 51) for n in (1, 2, 3)
     ]
     readable = json.loads((tmp_path / "out/poses.json").read_text())
-    first = readable["pictures"][0]
-    assert first["picture"] == "astronaut.jpg"
+    first = readable["images"][0]
+    assert first["image"] == "astronaut.jpg"
     nose = first["people"][0]["keypoints"]["nose"]
     assert [nose["x"], nose["y"]] == pytest.approx(rows[0]["keypoints"][:2], abs=0.01)
     for name in ("astronaut.jpg", "grace_hopper.jpg", "photographer.png"):
@@ -70,7 +70,7 @@ def test_people_come_in_the_order_of_the_given_boxes(tmp_path: Path):
         json.dumps([{"image_id": "astronaut", "bbox": box, "score": 0.5} for box in boxes])
     )
     lightpose("predict", ASTRONAUT, "--boxes", "b.json", "--out", "out", cwd=tmp_path)
-    people = json.loads((tmp_path / "out/poses.json").read_text())["pictures"][0]["people"]
+    people = json.loads((tmp_path / "out/poses.json").read_text())["images"][0]["people"]
     assert [person["box"] for person in people] == boxes
     found = PoseEstimator().predict(ASTRONAUT, Boxes(np.array(boxes), np.full(3, 0.5)))
     assert [person["score"] for person in people] == pytest.approx(found.scores.tolist(), abs=1e-3)
@@ -92,10 +92,10 @@ def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tm
     arguments = ("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx")
     code, output, errors = lightpose(*arguments, cwd=tmp_path)
     assert (code, errors) == (0, "")
-    assert "pictures: 1, people: 2, failed: 0" in output
+    assert "images: 1, people: 2, failed: 0" in output
     found = json.loads((tmp_path / "out/poses.json").read_text())
     assert (found["boxes"], found["box_threshold"]) == ("mine.onnx (lightpose)", 0.3)
-    people = found["pictures"][0]["people"]
+    people = found["images"][0]["people"]
     np.testing.assert_allclose([person["box"] for person in people], [[24, 16, 344, 488], [40, 40, 120, 200]])
     assert [person["box_score"] for person in people] == [0.9, 0.6]
     code, output, _ = lightpose(*arguments, "--detector-threshold", "0.8", cwd=tmp_path)
@@ -111,14 +111,14 @@ def test_unsure_people_are_neither_drawn_nor_written(tmp_path: Path):
     arguments = ("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx")
     lightpose(*arguments, cwd=tmp_path)
     found = json.loads((tmp_path / "out/poses.json").read_text())
-    scores = sorted(person["score"] for person in found["pictures"][0]["people"])
-    assert found["least_score"] == 0
+    scores = sorted(person["score"] for person in found["images"][0]["people"])
+    assert found["min_person_score"] == 0
     between = str(round(sum(scores) / 2, 3))
     code, output, _ = lightpose(*arguments, "--least-score", between, cwd=tmp_path)
     found = json.loads((tmp_path / "out/poses.json").read_text())
-    assert (code, found["least_score"]) == (0, float(between))
+    assert (code, found["min_person_score"]) == (0, float(between))
     assert "people: 1," in output
-    assert [person["score"] for person in found["pictures"][0]["people"]] == scores[1:]
+    assert [person["score"] for person in found["images"][0]["people"]] == scores[1:]
     assert len(json.loads((tmp_path / "out/keypoints.json").read_text())) == 1
 
 
@@ -130,8 +130,8 @@ def test_nobody_found_is_no_fault_and_is_said(tmp_path: Path):
     code, output, errors = lightpose("predict", ASTRONAUT, "--out", "out", "--detector", "mine.onnx", cwd=tmp_path)
     assert (code, errors) == (0, "")
     assert "astronaut.jpg: nobody found" in output
-    assert "pictures: 1, people: 0, failed: 0" in output
-    assert json.loads((tmp_path / "out/poses.json").read_text())["pictures"][0]["people"] == []
+    assert "images: 1, people: 0, failed: 0" in output
+    assert json.loads((tmp_path / "out/poses.json").read_text())["images"][0]["people"] == []
     assert json.loads((tmp_path / "out/keypoints.json").read_text()) == []
     assert np.array_equal(read_image(tmp_path / "out/astronaut.jpg").shape, read_image(ASTRONAUT).shape)
 
@@ -178,7 +178,7 @@ def test_earlier_results_below_a_searched_folder_are_not_taken_for_pictures(tmp_
     for _ in range(2):
         code, output, _ = lightpose("predict", ".", "--out", "poses", cwd=tmp_path)
         assert code == 0
-        assert "pictures: 1," in output
+        assert "images: 1," in output
 
 
 def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
@@ -190,11 +190,11 @@ def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
     (tmp_path / "in/030.png").write_bytes(whole[: len(whole) // 2])
     code, output, errors = lightpose("predict", "in", "--detector", "whole", "--out", "out", cwd=tmp_path)
     assert code == 1
-    assert "pictures: 57, people: 57, failed: 3" in output
+    assert "images: 57, people: 57, failed: 3" in output
     assert [line.split(".png")[0][-3:] for line in errors.splitlines()] == ["010", "020", "030"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 57
     failed = json.loads((tmp_path / "out/poses.json").read_text())["failed"]
-    assert [Path(entry["picture"]).name for entry in failed] == ["010.png", "020.png", "030.png"]
+    assert [Path(entry["image"]).name for entry in failed] == ["010.png", "020.png", "030.png"]
     rows = json.loads((tmp_path / "out/keypoints.json").read_text())
     assert [row["image_id"] for row in rows] == [n for n in range(60) if n not in (10, 20, 30)]
 
@@ -209,7 +209,7 @@ def test_names_in_no_encoding_are_read_written_and_printed(tmp_path: Path):
     code, output, errors = lightpose("predict", name, "--boxes", "b.json", "--out", "out", cwd=tmp_path)
     assert (code, errors) == (0, "")
     assert r"caf\udce9.png: no person boxed" in output
-    told = json.loads((tmp_path / "out/poses.json").read_text())["pictures"][0]["picture"]
+    told = json.loads((tmp_path / "out/poses.json").read_text())["images"][0]["image"]
     assert (tmp_path / "out" / told).exists()
 
 
@@ -242,7 +242,7 @@ def test_boxes_of_other_pictures_are_told(tmp_path: Path):
     (tmp_path / "b.json").write_text('[{"file_name": "other.jpg", "bbox": [1, 2, 20, 30]}]')
     code, output, _ = lightpose("predict", ASTRONAUT, "--boxes", "b.json", "--no-draw", cwd=tmp_path)
     assert code == 0
-    assert "No box fits any picture: rows go by file_name" in output
+    assert "No box fits any image: rows go by file_name" in output
 
 
 def box_file(box: str) -> str:
@@ -256,14 +256,14 @@ def box_file(box: str) -> str:
         (["empty.jpg"], {"empty.jpg": b""}, "empty.jpg is empty"),
         (["text.jpg"], {"text.jpg": b"hello"}, "text.jpg is not a picture"),
         (["cut.jpg"], {"cut.jpg": ASTRONAUT.read_bytes()[:30000]}, "cut.jpg is cut short"),
-        (["*.gif"], {}, "there is no picture in *.gif"),
-        (["."], {}, "there is no picture in ."),
-        ([], {}, "name at least one picture"),
+        (["*.gif"], {}, "there is no image in *.gif"),
+        (["."], {}, "there is no image in ."),
+        ([], {}, "name at least one image"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[1, 2, 0, 4]").encode()}, "has no area"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[900, 2, 3, 4]").encode()}, "outside the 512x512"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[NaN, 2, 3, 4]").encode()}, "NaN or infinite"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": b"{}"}, "must hold a list"),
-        ([ASTRONAUT, "--boxes", "none.json"], {}, "cannot read the boxes none.json"),
+        ([ASTRONAUT, "--boxes", "none.json"], {}, "cannot read none.json"),
         ([ASTRONAUT, "--model", "none.onnx"], {}, "no weights at none.onnx"),
         ([ASTRONAUT, "--model", "bad.onnx"], {"bad.onnx": b"rubbish"}, "bad.onnx is not a whole ONNX file"),
         ([ASTRONAUT, "--model", "last.pt"], {"last.pt": b"x"}, "last.pt is a checkpoint; give a run's best.saf"),
@@ -272,7 +272,7 @@ def box_file(box: str) -> str:
         ([ASTRONAUT, "--threads", "-1"], {}, "threads must not be below 0"),
         ([ASTRONAUT, "--detector", "yolo"], {}, "detector 'yolo' is unknown; use builtin, whole, or an .onnx or .json"),
         ([ASTRONAUT, "--detector", "none.onnx"], {}, "no weights at none.onnx"),
-        ([ASTRONAUT, "--detector", "none.json"], {}, "cannot read the boxes none.json"),
+        ([ASTRONAUT, "--detector", "none.json"], {}, "cannot read none.json"),
         ([ASTRONAUT, "--detector", "bad.onnx"], {"bad.onnx": b"rubbish"}, "bad.onnx is not a whole ONNX file"),
         ([ASTRONAUT, "--detector", LPN50], {}, "this is a pose network, not a person detector; give it to --model"),
         ([ASTRONAUT, "--detector", "whole", "--boxes", "b.json"], {}, "give --detector or --boxes"),
@@ -324,7 +324,7 @@ def test_predict_takes_arrays_and_refuses_what_is_no_picture():
     assert np.array_equal(from_file.keypoints, from_array.keypoints)
     assert from_file.keypoints.shape == (1, 17, 3)
     for wrong in (pixels[..., 0], pixels.astype(np.float32), pixels[:0]):
-        with pytest.raises(ShapeError, match="a picture must be RGB uint8"):
+        with pytest.raises(ShapeError, match="an image must be uint8"):
             estimator.predict(wrong)
 
 

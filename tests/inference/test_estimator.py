@@ -57,7 +57,7 @@ def test_who_is_found_twice_is_there_once_and_who_is_given_twice_twice(tmp_path:
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
     assert len(PoseEstimator(detector=tmp_path / "boxes.json").predict(ASTRONAUT)) == 3
     results = predict_images(find_images([str(ASTRONAUT)]), twice, tmp_path / "out")
-    assert [len(found.poses) for found in results.found] == [2]
+    assert results.people == 2
 
 
 def test_the_least_score_of_people_is_the_detectors_own_unless_another_is_given(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_a_file_of_boxes_goes_by_the_pictures_name(tmp_path: Path):
     (tmp_path / "b.json").write_text(f"[{row % 0.9}, {row % 0.2}]")
     estimator = PoseEstimator(detector=tmp_path / "b.json", detector_threshold=0.5)
     assert estimator.predict(ASTRONAUT).boxes.xywh.tolist() == [[1, 2, 300, 400]]
-    with pytest.raises(BoxesError, match="goes by the names of pictures; give a picture's file, or its boxes"):
+    with pytest.raises(BoxesError, match="goes by the names of images; give an image's file, or its boxes"):
         estimator.predict(read_image(ASTRONAUT))
 
 
@@ -82,7 +82,7 @@ def test_the_builtin_detector_is_the_default_where_there_is_one():
     if has_detector():
         assert open_detector().name == "person_detector.onnx (lightpose)"
     else:
-        assert open_detector() is open_detector("whole")
+        assert open_detector() == open_detector("whole")
         with pytest.raises(WeightsError, match="brings no detector; give the file of one, or whole"):
             open_detector("builtin")
 
@@ -166,7 +166,7 @@ def test_a_file_of_boxes_keeps_boxes_of_any_score_unless_a_threshold_is_given(tm
         assert len(estimator.find_people(read_image(ASTRONAUT), ASTRONAUT)) == people
 
 
-@pytest.mark.parametrize("wrong", [None, 3, [ASTRONAUT], b"bytes"])
+@pytest.mark.parametrize("wrong", [None, 3, {"a": 1}])
 def test_what_is_neither_a_name_nor_an_array_is_refused_by_its_type(crowd: PoseEstimator, wrong: object):
-    with pytest.raises(ShapeError, match=f"a file's name or an RGB array, not a {type(wrong).__name__}"):
+    with pytest.raises(ShapeError, match=f"an RGB array or a PIL image, not a {type(wrong).__name__}"):
         crowd.predict(wrong)

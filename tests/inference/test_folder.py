@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 from lightpose import Boxes, PoseEstimator, read_image
 from lightpose.errors import BoxesError, LightposeError
 from lightpose.inference.folder import predict_images
+from lightpose.inference.resume import PARTIAL
 from lightpose.io.images import encode_image
 from lightpose.io.sources import ImageFile, find_images
 from lightpose.results import draw_poses
@@ -50,8 +51,9 @@ def no_thread_is_left() -> bool:
 def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     done: list[int] = []
     results = predict_images(find_images([str(folder)]), estimator, tmp_path / "out", progress=done.append)
-    assert done == list(range(1, 31))
-    assert [str(found.name) for found in results.found] == [f"{number:02}.png" for number in range(30)]
+    assert done == list(range(31))
+    assert (results.images, results.failed, results.resumed) == (30, [], 0)
+    assert results.nobody == [f"{number:02}.png" for number in range(0, 30, 4)]
     written = json.loads((tmp_path / "out/keypoints.json").read_text())
     readable = json.loads((tmp_path / "out/poses.json").read_text())
     assert (readable["failed"], readable["boxes"]) == ([], results.about["boxes"])
@@ -62,9 +64,9 @@ def test_all_is_as_one_picture_after_another(estimator: PoseEstimator, folder: P
         assert len(poses) == number % 4
         for keypoints in poses.keypoints:
             row = next(rows)
-            assert row["image_id"] == results.found[number].image_id
+            assert (row["image_id"], row["file_name"]) == (number, f"{number:02}.png")
             assert row["keypoints"] == pytest.approx(keypoints.ravel().tolist(), abs=1e-3)
-        people = readable["pictures"][number]["people"]
+        people = readable["images"][number]["people"]
         assert [person["keypoints"]["nose"]["x"] for person in people] == pytest.approx(
             poses.keypoints[:, 0, 0], abs=0.01
         )
@@ -87,7 +89,7 @@ def test_each_pictures_fault_is_its_own_and_told_in_order(estimator: PoseEstimat
     for (_, reason), part in zip(results.failed, reasons, strict=True):
         assert part in reason
     good = [f"{number:02}.png" for number in range(30) if number not in (5, 11, 20)]
-    assert [str(found.name) for found in results.found] == good
+    assert json.loads((tmp_path / "out/poses.json").read_text())["failed"][0]["image"] == str(folder / "05.png")
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == good
 
 
@@ -104,7 +106,7 @@ def test_an_interrupt_ends_the_threads_and_writes_no_results(
     assert no_thread_is_left()
     assert not (tmp_path / "out/poses.json").exists()
     assert len(list((tmp_path / "out").glob("*.png"))) < 30
-    assert not list((tmp_path / "out").glob(".*")), "no file is left half written"
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [PARTIAL], "no file is left half written"
 
 
 def test_a_full_or_unwritable_disk_ends_the_run(estimator: PoseEstimator, folder: Path, tmp_path: Path):
@@ -121,7 +123,7 @@ def test_a_picture_whose_kind_cannot_be_written_is_drawn_as_png(
     (folder / "07.png").rename(tmp_path / name)
     results = predict_images(find_images([str(tmp_path / name)]), estimator, tmp_path / "out")
     assert (results.people, results.failed) == (3, [])
-    assert str(results.found[0].name) == name
+    assert json.loads((tmp_path / "out/poses.json").read_text())["images"][0]["image"] == name
     assert read_image(tmp_path / f"out/{name}.png").shape == read_image(tmp_path / name).shape
 
 

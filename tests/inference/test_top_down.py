@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lightpose.errors import BoxesError, ConfigError
-from lightpose.inference.top_down import HELD_BYTES, PredictOptions, predict_crops, predict_many, predict_poses
+from lightpose.inference.top_down import PredictOptions, predict_boxed, predict_crops, predict_poses
+from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.codec import decode
 from lightpose.ops.geometry import crop_matrices, warp
 from lightpose.results import Boxes
@@ -109,7 +110,7 @@ def test_no_people_give_no_poses(flip):
 
 
 def test_no_pictures_give_nothing():
-    assert list(predict_many([], runtime_for(), PredictOptions())) == []
+    assert list(predict_boxed([], runtime_for(), PredictOptions())) == []
 
 
 def test_pictures_with_any_number_of_people_come_back_in_order_from_full_batches():
@@ -117,7 +118,7 @@ def test_pictures_with_any_number_of_people_come_back_in_order_from_full_batches
     scenes = [scene(seed, people) for seed, people in enumerate(counts)]
     runtime = runtime_for()
     pictures = [(f"picture {number}", picture, boxes) for number, (picture, boxes, _) in enumerate(scenes)]
-    found = list(predict_many(iter(pictures), runtime, PredictOptions(batch=4)))
+    found = list(predict_boxed(iter(pictures), runtime, PredictOptions(batch=4)))
     assert [key for key, _ in found] == [key for key, _, _ in pictures]
     assert sum(runtime.batches) == sum(counts)
     assert max(runtime.batches) == 4
@@ -135,7 +136,7 @@ def test_pictures_with_nobody_in_them_do_not_pile_up():
             taken.append(number)
             yield number, np.zeros((20, 30, 3), np.uint8), Boxes(np.zeros((0, 4)))
 
-    for number, _ in predict_many(empty_pictures(), runtime_for(), PredictOptions(batch=4)):
+    for number, _ in predict_boxed(empty_pictures(), runtime_for(), PredictOptions(batch=4)):
         assert len(taken) - number <= 4
     assert taken == list(range(50))
 
@@ -150,7 +151,7 @@ def test_large_pictures_do_not_wait_for_a_full_batch():
             taken.append(number)
             yield number, picture, Boxes(np.array([[0, 0, 5, 1]]))
 
-    for number, _ in predict_many(pictures(), runtime_for(), PredictOptions(batch=8)):
+    for number, _ in predict_boxed(pictures(), runtime_for(), PredictOptions(batch=8)):
         assert len(taken) - number <= 3
     assert taken == list(range(7))
 
@@ -164,7 +165,7 @@ def test_pictures_are_read_only_as_far_as_they_are_needed():
             asked.append(number)
             yield number, *scene(number, people=2)[:2]
 
-    stream = predict_many(pictures(), runtime_for(), PredictOptions(batch=4))
+    stream = predict_boxed(pictures(), runtime_for(), PredictOptions(batch=4))
     assert next(stream)[0] == 0
     assert asked == [0, 1]
 

@@ -1,0 +1,111 @@
+"""Frames through an estimator, and sinks behind it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from lightpose import Boxes, Frame, PoseEstimator, read_image
+from lightpose.errors import BoxesError, ShapeError
+from lightpose.inference.sinks import Drawings, JsonLines
+from lightpose.io.images import encode_image
+from tests.detect.graphs import pose_network
+
+BATCH = 4
+
+
+def people_of(image: np.ndarray) -> Boxes:
+    """As many persons as the first pixel's red says; none may be had where it is 255."""
+    if image[0, 0, 0] == 255:
+        raise BoxesError("this image's people cannot be found")
+    number = np.arange(image[0, 0, 0], dtype=np.float32)
+    return Boxes(np.stack([16 * number, 12 * number, 0 * number + 14, 0 * number + 20], -1))
+
+
+@pytest.fixture
+def estimator(tmp_path: Path) -> PoseEstimator:
+    return PoseEstimator(pose_network(tmp_path / "pose.onnx"), people_of, batch=BATCH)
+
+
+def image_of(people: int) -> np.ndarray:
+    pixels = np.random.default_rng(people).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    pixels[0, 0] = people
+    return pixels
+
+
+def test_every_frame_comes_back_in_order_with_its_own_people(estimator: PoseEstimator):
+    frames = [Frame(image_of(n % 4), f"{n}.png", n, n / 30) for n in range(11)]
+    sizes: list[int] = []
+    heatmaps = estimator.runtime.heatmaps
+    estimator.runtime.heatmaps = lambda crops: sizes.append(len(crops)) or heatmaps(crops)
+    found = list(estimator.stream(frames))
+    assert [frame for frame, _ in found] == frames
+    assert max(sizes) == BATCH, "crops of several frames fill a batch"
+    for frame, poses in found:
+        assert (poses.name, poses.image_hw, len(poses)) == (frame.name, (60, 50), frame.index % 4)
+        alone = estimator.predict(frame.image)
+        np.testing.assert_array_equal(poses.keypoints, alone.keypoints)
+
+
+def test_a_stream_is_lazy(estimator: PoseEstimator):
+    taken: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for number in range(100):
+            taken.append(number)
+            yield Frame(image_of(3), index=number)
+
+    next(iter(estimator.stream(frames())))
+    assert len(taken) <= BATCH
+
+
+def test_a_frame_whose_people_cannot_be_had_is_raised_or_left_out(estimator: PoseEstimator):
+    frames = [Frame(image_of(n), str(n)) for n in (1, 255, 2)]
+    with pytest.raises(BoxesError, match="cannot be found"):
+        list(estimator.stream(frames))
+    failed: list[str] = []
+    found = [frame.name for frame, _ in estimator.stream(frames, lambda frame, _: failed.append(frame.name))]
+    assert (found, failed) == (["1", "2"], ["255"])
+
+
+def test_an_image_may_be_a_file_its_bytes_an_array_of_either_order_or_of_pil(estimator: PoseEstimator, tmp_path: Path):
+    pil = pytest.importorskip("PIL.Image")
+    image = image_of(2)
+    (tmp_path / "a.png").write_bytes(encode_image(image, ".png"))
+    wanted = estimator.predict(image).keypoints
+    kinds = [tmp_path / "a.png", str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes(), pil.fromarray(image)]
+    for kind in (*kinds, pil.open(tmp_path / "a.png")):
+        np.testing.assert_array_equal(estimator.predict(kind).keypoints, wanted)
+    np.testing.assert_array_equal(estimator.predict(image[..., ::-1], color="bgr").keypoints, wanted)
+    found = estimator.predict(kinds)
+    assert [poses.name for poses in found] == ["a.png", "a.png", "", ""]
+    for poses in (*found, *estimator.predict_many(iter(kinds))):
+        np.testing.assert_array_equal(poses.keypoints, wanted)
+    assert estimator.predict([]) == []
+
+
+def test_what_is_no_image_is_refused(estimator: PoseEstimator):
+    with pytest.raises(ShapeError, match="color 'grey' is unknown; use rgb or bgr"):
+        estimator.predict(image_of(1), color="grey")
+    with pytest.raises(ShapeError, match="boxes belong to one image"):
+        estimator.predict([image_of(1)], boxes=[[0, 0, 5, 5]])
+
+
+def test_sinks_write_lines_and_drawings(estimator: PoseEstimator, tmp_path: Path):
+    frames = [Frame(image_of(n), f"deep/{n}.png", n, n / 10) for n in range(3)]
+    lines, drawings = JsonLines(tmp_path / "poses.jsonl"), Drawings(tmp_path / "drawn")
+    for number, (frame, poses) in enumerate(estimator.stream(frames), start=1):
+        for sink in (lines, drawings):
+            sink.write(frame, poses)
+        assert (tmp_path / "poses.jsonl").read_bytes().count(b"\n") == number, "lines are there as they come"
+        np.testing.assert_array_equal(read_image(tmp_path / "drawn" / frame.name), poses.plot(frame.image))
+    lines.close()
+    drawings.close()
+    rows = [json.loads(line) for line in (tmp_path / "poses.jsonl").read_text().splitlines()]
+    assert [(row["index"], row["time_s"], row["image"], len(row["people"])) for row in rows] == [
+        (n, n / 10, f"deep/{n}.png", n) for n in range(3)
+    ]
