@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import IO, Any
 
 from lightpose.errors import DataError, LightposeError
 
-__all__ = ["read_json", "replace_together", "write_aside"]
+__all__ = ["clear_asides", "read_json", "replace_together", "write_aside"]
+
+
+_ASIDE = re.compile(r"\..+\.\d+\.partial")
+"""Names that `_aside` gives."""
 
 
 def write_aside(path: str | Path, content: bytes) -> None:
@@ -45,6 +50,13 @@ def replace_together(*paths: Path) -> Iterator[tuple[IO[bytes], ...]]:
 def _aside(path: Path) -> Path:
     """Where a file is written first, beside its place."""
     return path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
+
+
+def clear_asides(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder. Only for who knows that nobody writes there now."""
+    for path in folder.glob(".*.partial"):
+        if _ASIDE.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path, error: type[LightposeError] = DataError) -> Any:
