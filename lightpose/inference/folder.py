@@ -14,6 +14,7 @@ from lightpose.errors import ConfigError, ImageError, LightposeError
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.inference.resume import KEYPOINTS, POSES, ResultFiles
 from lightpose.inference.sinks import Drawings
+from lightpose.io.files import clear_asides
 from lightpose.io.prefetch import behind
 from lightpose.io.sources import HELD_BYTES, ImageFile, read_frames
 from lightpose.results import Poses
@@ -62,6 +63,8 @@ def predict_images(
         names = [file.name.as_posix() for file in files]
         numbers = dict(zip(names, _image_ids(files, estimator), strict=True))
         stamps = dict(zip(names, (file.stamp() for file in files), strict=True))
+        for place in {(out / name).parent for name in names}:
+            clear_asides(place)
         results = ResultFiles(
             out, {**about, **_sources(estimator), "draw": draw, "images": names}, numbers, stamps, restart
         )
