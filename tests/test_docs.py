@@ -1,11 +1,15 @@
 """The documentation: its examples run, its commands parse, its links lead somewhere, its sentences are short."""
 
+import dataclasses
 import importlib
+import importlib.util
+import pkgutil
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tyro
@@ -19,8 +23,13 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))
 PHOTOS = {"photo.jpg": "astronaut.jpg", "other.jpg": "grace_hopper.jpg"}
 """Names of images in the examples, and the photos in examples/photos that stand for them."""
 
+OTHERS_OPTIONS = {"node-rank", "teacher", "hint"}
+"""Options that the prose names of torchrun and of the scripts in tools/."""
+
 FENCE = re.compile(r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 MOST_WORDS, MOST_IN_README = 32, 700
+UNDERSTOOD = 77
+"""Exit code of a command line that was parsed and not run."""
 
 
 def blocks(kind: str) -> Iterator[tuple[str, str, str]]:
@@ -64,7 +73,7 @@ def prose(content: str) -> Iterator[str]:
     text = re.sub(r"^\s*(\||#).*$", "\n", text, flags=re.MULTILINE)
     text = re.sub(r"^\s*(-|\d+\.) ", "\n\n", text, flags=re.MULTILINE)
     for paragraph in re.split(r"\n\s*\n", text):
-        yield from re.split(r"(?<=[.!?:])\s+", " ".join(paragraph.split()))
+        yield from re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split()))
 
 
 def anchors(page: Path) -> set[str]:
@@ -75,7 +84,9 @@ def anchors(page: Path) -> set[str]:
 
 EXAMPLES = [pytest.param(note, text, id=where) for where, note, text in blocks("python")]
 CALLS = {" ".join(words): (where, words) for where, words in commands()}
-LIGHTPOSE = [pytest.param(where, given, id=line) for line, (where, words) in CALLS.items() if (given := arguments(words))]
+LIGHTPOSE = [
+    pytest.param(where, given, id=line) for line, (where, words) in CALLS.items() if (given := arguments(words))
+]
 
 
 @pytest.mark.parametrize(("note", "code"), EXAMPLES)
@@ -91,25 +102,20 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no
     exec(compile(code, "example", "exec"), {"__name__": "example"})
 
 
-class Parsed(Exception):
-    """A command line was understood."""
-
-
 @pytest.mark.parametrize(("where", "given"), LIGHTPOSE)
-def test_commands_parse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str, given: list[str]):
+def test_commands_parse(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str, given: list[str]
+):
     parse = tyro.cli
 
-    def parse_only(*positional: object, **named: object) -> None:
+    def parse_only(*positional: object, **named: object) -> SimpleNamespace:
         parse(*positional, **named)
-        raise Parsed
+        return SimpleNamespace(run=lambda: UNDERSTOOD)
 
     monkeypatch.setattr(tyro, "cli", parse_only)
-    try:
+    with pytest.raises(SystemExit) as ended:
         cli.main(given)
-    except Parsed:
-        pass
-    except SystemExit:
-        pytest.fail(f"{where}: lightpose {shlex.join(given)}\n{capsys.readouterr().err}")
+    assert ended.value.code == UNDERSTOOD, f"{where}: lightpose {shlex.join(given)}\n{capsys.readouterr().err}"
 
 
 def test_scripts_that_the_pages_call_exist():
@@ -120,9 +126,7 @@ def test_scripts_that_the_pages_call_exist():
         if re.fullmatch(r"(benchmarks|examples|scripts|tests|tools)/\S+", word)
     }
     called |= {
-        name
-        for page in PAGES
-        for name in re.findall(r"(?:benchmarks|tools)/\w+\.py", page.read_text(encoding="utf-8"))
+        name for page in PAGES for name in re.findall(r"(?:benchmarks|tools)/\w+\.py", page.read_text(encoding="utf-8"))
     }
     assert called
     assert [name for name in sorted(called) if not (ROOT / name).exists()] == []
@@ -137,6 +141,20 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path):
         file = page.parent / name if name else page
         assert file.exists(), f"{page.name} links to {target}, which is missing"
         assert not anchor or anchor in anchors(file), f"{page.name} links to {target}, a heading that is missing"
+
+
+def test_options_that_the_prose_names_exist():
+    fields = {
+        field.name.replace("_", "-")
+        for module in pkgutil.iter_modules(cli.__path__)
+        for kind in vars(importlib.import_module(f"lightpose.cli.{module.name}")).values()
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        for field in dataclasses.fields(kind)
+    }
+    known = fields | {f"no-{name}" for name in fields} | {"help"} | OTHERS_OPTIONS
+    for page in PAGES:
+        named = re.findall(r"--([a-z][\w-]*)", FENCE.sub("", page.read_text(encoding="utf-8")))
+        assert set(named) <= known, f"{page.name} names --{', --'.join(sorted(set(named) - known))}"
 
 
 def test_every_page_is_linked_from_the_readme():
