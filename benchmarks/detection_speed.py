@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from lightpose import Boxes, PoseEstimator, read_image
-from lightpose.ops.geometry import crop_matrices, warp
+from lightpose.ops.geometry import cut_crops
 from lightpose.types import ImageArray
 from lightpose.weights import DEFAULT
 
@@ -60,7 +60,7 @@ def compare(estimator: PoseEstimator, image: ImageArray, options: Options, threa
     """Print milliseconds of the detector and of the pose network, and how many persons' poses the detector is worth."""
     spec = estimator.runtime.spec
     boxes = np.tile(np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32), (options.persons, 1))
-    crops = warp(image, crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding), spec.input_hw)
+    crops, _ = cut_crops(image, boxes, spec.input_hw, spec.geometry, spec.padding)
     works: dict[str, Callable[[], object]] = {
         "detector": lambda: estimator.find_people(image),
         "poses": lambda: estimator.runtime.heatmaps(crops),

@@ -21,7 +21,7 @@ from lightpose.inference.folder import predict_images
 from lightpose.inference.top_down import PredictOptions, decode_crops, predict_poses, run_network
 from lightpose.io.images import decode_image, encode_image
 from lightpose.io.sources import find_images
-from lightpose.ops.geometry import crop_matrices, warp
+from lightpose.ops.geometry import cut_crops
 from lightpose.results import Boxes, draw_poses
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 from lightpose.weights import has_detector
@@ -138,7 +138,7 @@ def _stages(
 
 
 def _crop(image: ImageArray, boxes: Boxes, spec: ModelSpec) -> ImageArray:
-    return warp(image, crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, spec.padding), spec.input_hw)
+    return cut_crops(image, boxes.xywh, spec.input_hw, spec.geometry, spec.padding)[0]
 
 
 def _road(people: int, taken: dict[str, float], pictures: int) -> Road:

@@ -13,7 +13,7 @@ from lightpose.detect.whole_image import whole_image
 from lightpose.errors import BoxesError, ConfigError, ImageError
 from lightpose.io.images import read_image
 from lightpose.io.sources import find_images
-from lightpose.ops.geometry import crop_matrices, warp
+from lightpose.ops.geometry import cut_crops
 from lightpose.results import Boxes
 from lightpose.types import ImageArray, ModelSpec
 
@@ -50,8 +50,7 @@ def sample_crops(
             found.check_inside(*picture.shape[:2])
         except (ImageError, BoxesError):
             continue
-        matrices = crop_matrices(found.xywh, spec.input_hw, spec.geometry, spec.padding)
-        crops.extend(warp(picture, matrices, spec.input_hw))
+        crops.extend(cut_crops(picture, found.xywh, spec.input_hw, spec.geometry, spec.padding)[0])
     if not crops:
         raise ImageError(f"{source} gives no crop of a person; name readable pictures with people in them")
     return np.stack(crops[:count])

@@ -11,7 +11,7 @@ from lightpose.data.coco import CocoFile
 from lightpose.errors import ConfigError, DataError
 from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
-from lightpose.ops.geometry import crop_regions, region_matrices, transform_points, warp
+from lightpose.ops.geometry import cut_crops, transform_points
 from lightpose.ops.grid import caption, contact_sheet
 from lightpose.skeletons import COCO17, LSP14, Skeleton
 from lightpose.types import ImageArray, Person
@@ -50,9 +50,7 @@ def preview_sheet(source: CocoFile, people: Sequence[Person], columns: int = 8) 
 
 
 def _tile(person: Person, skeleton: Skeleton) -> ImageArray:
-    centers, sizes = crop_regions(person.box_xywh, TILE_HW, "msra")
-    matrices = region_matrices(centers, sizes, TILE_HW, "msra")
-    crop = warp(read_image(person.image_path, exif=False), matrices, TILE_HW)[0]
+    (crop,), matrices = cut_crops(read_image(person.image_path, exif=False), person.box_xywh, TILE_HW, "msra")
     x, y, width, height = person.box_xywh.tolist()
     corners = transform_points([[[x, y], [x + width, y + height]]], matrices)[0].round().astype(int).tolist()
     cv2.rectangle(crop, corners[0], corners[1], (230, 230, 230), 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.codec import decode, flip_shift, merge_flip
-from lightpose.ops.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
+from lightpose.ops.geometry import cut_crops, heatmap_scale, invert, transform_points
 from lightpose.ops.oks import person_scores
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
@@ -23,6 +23,7 @@ __all__ = [
     "Decoding",
     "PredictOptions",
     "decode_crops",
+    "flip_test",
     "predict_boxed",
     "predict_crops",
     "predict_decodings",
@@ -100,13 +101,14 @@ def decode_crops(crops: ImageArray, runtime: Runtime, flip: bool, decodings: Seq
 
 def run_network(crops: ImageArray, runtime: Runtime, flip: bool) -> FloatArray:
     """Heatmaps (N, K, h, w) of crops (N, H, W, 3) uint8 RGB; flip: averaged with those of the mirrored crops."""
-    heatmaps = runtime.heatmaps(crops)
-    if not flip:
-        return heatmaps
-    spec = runtime.spec
+    return flip_test(crops, runtime)[1] if flip else runtime.heatmaps(crops)
+
+
+def flip_test(crops: ImageArray, runtime: Runtime) -> tuple[FloatArray, FloatArray]:
+    """Heatmaps (N, K, h, w) of crops (N, H, W, 3), and their mean with those of the mirrored crops, mirrored back."""
+    spec, heatmaps = runtime.spec, runtime.heatmaps(crops)
     mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    merged: FloatArray = merge_flip(heatmaps, mirrored, spec.skeleton.flip_order, flip_shift(spec.geometry))
-    return merged
+    return heatmaps, merge_flip(heatmaps, mirrored, spec.skeleton.flip_order, flip_shift(spec.geometry))
 
 
 def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
@@ -171,8 +173,8 @@ def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: Pr
 def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
     boxes.check_inside(*image.shape[:2])
     spec = runtime.spec
-    matrices = crop_matrices(boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
-    return _Pending(key, image.shape[:2], boxes, warp(image, matrices, spec.input_hw), matrices)
+    crops, matrices = cut_crops(image, boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
+    return _Pending(key, image.shape[:2], boxes, crops, matrices)
 
 
 def _run(

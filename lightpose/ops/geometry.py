@@ -20,6 +20,7 @@ __all__ = [
     "crop_matrices",
     "crop_regions",
     "crop_span",
+    "cut_crops",
     "heatmap_scale",
     "invert",
     "region_matrices",
@@ -131,6 +132,22 @@ def warp(image: ImageArray, matrices: ArrayLike, input_hw: tuple[int, int]) -> I
         seen, moved = (image, matrix) if max(image.shape) <= WARP_SIDE else _seen(image, matrix, input_hw)
         cv2.warpAffine(seen, moved, (width, height), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crops
+
+
+def cut_crops(
+    image: ImageArray,
+    boxes_xywh: ArrayLike,
+    input_hw: tuple[int, int],
+    geometry: GeometryName,
+    padding: float = PADDING,
+) -> tuple[ImageArray, NDArray[np.float64]]:
+    """Cut the boxed people out of one image.
+
+    image: (H, W, 3). boxes_xywh: (N, 4). Returns crops (N, input_h, input_w, 3) and the maps (N, 2, 3) from image to
+    crop pixels. Raises BoxesError if a box is not finite or has no area.
+    """
+    matrices = crop_matrices(boxes_xywh, input_hw, geometry, padding)
+    return warp(image, matrices, input_hw), matrices
 
 
 def _seen(

@@ -9,7 +9,7 @@ from lightpose.data.coco import CocoFile
 from lightpose.inference.top_down import PredictOptions, predict_crops
 from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
-from lightpose.ops.geometry import crop_matrices, transform_points, warp
+from lightpose.ops.geometry import cut_crops, transform_points
 from lightpose.runtime import Runtime
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, ImageArray, Person
@@ -27,14 +27,13 @@ def preview(source: CocoFile, runtime: Runtime, count: int = 12) -> ImageArray:
     persons = source.persons()
     chosen = [persons[number] for number in np.unique(np.linspace(0, len(persons) - 1, count).astype(int))]
     spec = runtime.spec
-    boxes = np.stack([person.box_xywh for person in chosen])
-    matrices = crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding)
-    crops = np.concatenate(
-        [
-            warp(read_image(person.image_path, exif=False), matrices[number : number + 1], spec.input_hw)
-            for number, person in enumerate(chosen)
-        ]
-    )
+    cut = [
+        cut_crops(
+            read_image(person.image_path, exif=False), person.box_xywh, spec.input_hw, spec.geometry, spec.padding
+        )
+        for person in chosen
+    ]
+    crops, matrices = (np.concatenate(parts) for parts in zip(*cut, strict=True))
     found = predict_crops(crops, runtime, PredictOptions(flip=True))
     pairs = [
         np.hstack([_draw(crop, truth, source.skeleton), _draw(crop, answer, spec.skeleton)])

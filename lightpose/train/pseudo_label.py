@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
 from lightpose.errors import ConfigError
+from lightpose.inference.top_down import flip_test
 from lightpose.io.images import read_image
-from lightpose.ops.codec import decode, flip_shift, merge_flip
-from lightpose.ops.geometry import crop_matrices, heatmap_scale, invert, transform_points, warp
+from lightpose.ops.codec import decode
+from lightpose.ops.geometry import cut_crops, heatmap_scale, invert, transform_points
 from lightpose.runtime import Runtime
 from lightpose.types import FloatArray, ImageArray, Person
 
@@ -107,8 +108,10 @@ def _crops(
     for _, group in groupby(people, key=lambda person: person.image_id):
         together = list(group)
         boxes = np.stack([person.box_xywh for person in together])
-        matrices.append(crop_matrices(boxes, spec.input_hw, spec.geometry, spec.padding))
-        crops.append(warp(read_image(together[0].image_path, exif=False), matrices[-1], spec.input_hw))
+        image = read_image(together[0].image_path, exif=False)
+        cut, maps = cut_crops(image, boxes, spec.input_hw, spec.geometry, spec.padding)
+        crops.append(cut)
+        matrices.append(maps)
         batch += together
         if len(batch) >= count or batch[-1] is people[-1]:
             yield batch, np.concatenate(crops), np.concatenate(matrices)
@@ -126,11 +129,8 @@ def _confident(
     crops: ImageArray, runtime: Runtime, min_score: float, distance: NDArray[np.float64]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Keypoints of the flip test (N, K, 2) in crop pixels, and whether score and agreement of both views will do."""
-    spec, skeleton = runtime.spec, runtime.spec.skeleton
-    straight = runtime.heatmaps(crops)
-    mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    shift = flip_shift(spec.geometry)
-    merged = merge_flip(straight, mirrored, skeleton.flip_order, shift)
+    spec = runtime.spec
+    straight, merged = flip_test(crops, runtime)
     back = 2 * merged - straight  # the mirrored view alone, mirrored back
     both, one, other = (
         decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas) for maps in (merged, straight, back)

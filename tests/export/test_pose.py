@@ -18,7 +18,7 @@ from lightpose.inference.top_down import PredictOptions, predict_crops  # noqa: 
 from lightpose.io.images import read_image  # noqa: E402
 from lightpose.models.lpn import LPN, lpn50  # noqa: E402
 from lightpose.ops.codec import soft_argmax  # noqa: E402
-from lightpose.ops.geometry import crop_matrices, heatmap_scale, warp  # noqa: E402
+from lightpose.ops.geometry import cut_crops, heatmap_scale  # noqa: E402
 from lightpose.runtime.onnx import OnnxRuntime  # noqa: E402
 from lightpose.runtime.torch import CropNetwork, TorchRuntime  # noqa: E402
 from lightpose.skeletons import COCO17, Skeleton  # noqa: E402
@@ -107,7 +107,7 @@ def drawn_crops(tmp_path_factory):
     drawn = draw_set(tmp_path_factory.mktemp("drawn") / "set", (2, 1, 2))
     persons = read_coco(drawn.annotations, drawn.images).persons()
     return np.concatenate(
-        [warp(read_image(p.image_path), crop_matrices(p.box_xywh, (64, 48), "msra"), (64, 48)) for p in persons]
+        [cut_crops(read_image(person.image_path), person.box_xywh, (64, 48), "msra")[0] for person in persons]
     )
 
 

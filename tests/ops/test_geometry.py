@@ -13,6 +13,7 @@ from lightpose.ops.geometry import (
     clip_boxes,
     crop_matrices,
     crop_regions,
+    cut_crops,
     heatmap_scale,
     invert,
     region_matrices,
@@ -48,6 +49,13 @@ def three_point_matrix(box, input_hw, rotation_deg=0.0):
 def mapped(points, matrix):
     """Points (K, 2) through one affine map (2, 3)."""
     return transform_points(np.asarray(points, float)[None], np.asarray(matrix)[None])[0]
+
+
+def test_crops_are_warps_by_the_matrices_that_come_with_them():
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    crops, matrices = cut_crops(image, BOXES, (64, 48), "udp", 1.1)
+    np.testing.assert_array_equal(matrices, crop_matrices(BOXES, (64, 48), "udp", 1.1))
+    np.testing.assert_array_equal(crops, warp(image, matrices, (64, 48)))
 
 
 def test_msra_matrices_equal_those_of_simple_baseline():
