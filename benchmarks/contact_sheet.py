@@ -16,7 +16,8 @@ from lightpose.data.coco import read_coco
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.io.files import write_aside
 from lightpose.io.images import encode_image, read_image
-from lightpose.ops.grid import contact_sheet, fit
+from lightpose.ops.grid import GROUND, image_grid
+from lightpose.ops.letterbox import letterbox
 from lightpose.results import Boxes, draw_poses
 from lightpose.types import ImageArray
 from lightpose.weights import DEFAULT
@@ -60,8 +61,9 @@ def main(options: Options) -> None:
         image = read_image(group[0].image_path, exif=False)
         given = None if options.detector else Boxes(np.stack([person.box_xywh for person in group]))
         poses = estimator.predict(image, given)
-        tiles.append(fit(draw_poses(draw_boxes(image, poses.boxes), poses), options.tile_hw))
-    write_aside(options.out, encode_image(contact_sheet(tiles, columns=4), options.out.suffix))
+        drawn = draw_poses(draw_boxes(image, poses.boxes), poses)
+        tiles.append(letterbox(drawn, options.tile_hw, GROUND).pixels)
+    write_aside(options.out, encode_image(image_grid(tiles, columns=4), options.out.suffix))
     print(f"{options.out}: {len(chosen)} pictures")
 
 

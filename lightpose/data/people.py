@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lightpose.data.coco import check_annotations, read_document
 from lightpose.errors import DataError
+from lightpose.ops.boxes import to_xyxy
 from lightpose.types import FloatArray
 
 __all__ = ["PeopleFile", "Scene", "read_people"]
@@ -84,6 +85,6 @@ def _corners(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
     """Boxes as corners, clipped to the picture's edges; without those that have no area there."""
     boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
     limit = np.array([*image_hw[::-1], *image_hw[::-1]], np.float64)
-    corners = np.clip(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1), 0, limit)
+    corners = np.clip(to_xyxy(boxes), 0, limit)
     inside: FloatArray = corners[(corners[:, 2:] > corners[:, :2]).all(1)].astype(np.float32)
     return inside

@@ -12,7 +12,7 @@ from lightpose.errors import ConfigError, DataError
 from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
 from lightpose.ops.geometry import cut_crops, transform_points
-from lightpose.ops.grid import caption, contact_sheet
+from lightpose.ops.grid import caption, image_grid
 from lightpose.skeletons import COCO17, LSP14, Skeleton
 from lightpose.types import ImageArray, Person
 
@@ -41,12 +41,12 @@ def choose_persons(source: CocoFile, count: int, seed: int = 0, ids: Sequence[in
 
 
 def preview_sheet(source: CocoFile, people: Sequence[Person], columns: int = 8) -> ImageArray:
-    """A contact sheet of those people: what the network sees of them, with box, skeleton, annotation id and file name.
+    """A grid of those people: what the network sees of them, with box, skeleton, annotation id and file name.
 
     Raises ImageError if a picture is missing or broken.
     """
     skeleton = _with_limbs(source.skeleton)
-    return contact_sheet([_tile(person, skeleton) for person in people], columns)
+    return image_grid([_tile(person, skeleton) for person in people], columns)
 
 
 def _tile(person: Person, skeleton: Skeleton) -> ImageArray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lightpose.detect import check_threshold
 from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout
 from lightpose.errors import WeightsError
-from lightpose.ops.boxes import nms
+from lightpose.ops.boxes import nms, to_xywh
 from lightpose.ops.letterbox import PAD, letterbox
 from lightpose.results import Boxes, number_in_name
 from lightpose.runtime.onnx import open_session
@@ -63,10 +63,9 @@ class OnnxDetector:
         with _naming(self.path):
             outputs = self._run(self._input.tensor(boxed.pixels, self._layout.pixels))
             xyxy, scores = self._choose(self._layout.decode(outputs, self._person, self._input.hw))
-        corners = boxed.to_picture(xyxy)
-        sides = corners[:, 2:] - corners[:, :2]
-        seen = (sides >= 1).all(axis=1)  # what is left of a box in the grey is no person
-        return Boxes(np.concatenate([corners[:, :2], sides], axis=1)[seen], scores[seen])
+        xywh = to_xywh(boxed.to_picture(xyxy))
+        seen = (xywh[:, 2:] >= 1).all(axis=1)  # what is left of a box in the grey is no person
+        return Boxes(xywh[seen], scores[seen])
 
     def image_id(self, path: Path) -> int | None:
         """The number that the image is named by, if it is."""

@@ -22,6 +22,7 @@ from lightpose.evaluate.matching import (
     table,
 )
 from lightpose.evaluate.scores import require_library
+from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes
 
 __all__ = ["BoxIntervals", "BoxScores", "bootstrap_boxes", "coco_boxes", "match_boxes", "score_boxes"]
@@ -111,7 +112,7 @@ def match_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> Matches:
         mine, theirs = (np.arange(*np.searchsorted(one, (start, start + BLOCK))) for one in (picture, whose))
         if len(mine) and len(theirs):
             box_at, person_at = table(picture[mine] - start, mine), table(whose[theirs] - start, theirs)
-            alike = _overlap(boxes[box_at], corners[person_at], crowd[person_at])
+            alike = iou(boxes[box_at], corners[person_at], crowd[person_at])
             alike[(box_at < 0)[:, :, None] | (person_at < 0)[:, None]] = -1
             place = greedy(alike, OKS_THRESHOLDS, ignored[person_at], crowd[person_at])
             chosen = np.where(place >= 0, np.take_along_axis(person_at[None], np.maximum(place, 0), axis=2), -1)
@@ -123,20 +124,8 @@ def match_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> Matches:
     return Matches(picture, scores, person, hit, to_ignored | ((person < 0) & too_large), labelled)
 
 
-def _overlap(boxes: NDArray[np.float64], people: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU (R, M, N) of boxes (R, M, 4) with people (R, N, 4); with crowds, the share of the box that they cover."""
-    one, other = boxes[:, :, None], people[:, None]
-    inner = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    both = np.maximum(inner, 0).prod(-1)
-    mine, theirs = ((each[..., 2:] - each[..., :2]).prod(-1) for each in (one, other))
-    either = np.where(crowd[:, None], mine, mine + theirs - both)
-    shared: NDArray[np.float64] = both / np.maximum(either, 1e-12)
-    return shared
-
-
 def _corners(boxes_xywh: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    boxes = np.array(boxes_xywh, float).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    return to_xyxy(np.array(boxes_xywh, np.float64).reshape(-1, 4))
 
 
 def _evaluate(source: PeopleFile, found: Mapping[int, Boxes]) -> Any:

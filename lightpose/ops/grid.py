@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, each with a caption."""
+"""Many images of one size on one, row by row, each with a caption."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ import numpy as np
 from lightpose.errors import ShapeError
 from lightpose.types import ImageArray
 
-__all__ = ["caption", "contact_sheet", "fit"]
+__all__ = ["GROUND", "caption", "image_grid"]
 
 GROUND = 40
+"""The grey where there is no tile."""
 _LINE = 16
-
-
-def fit(image: ImageArray, tile_hw: tuple[int, int]) -> ImageArray:
-    """The picture scaled to fit into a grey tile of that size, at its upper left."""
-    scale = min(tile_hw[0] / image.shape[0], tile_hw[1] / image.shape[1])
-    width, height = (
-        max(1, min(round(scale * old), new)) for old, new in zip(image.shape[1::-1], tile_hw[::-1], strict=True)
-    )
-    ground = np.full((*tile_hw, 3), GROUND, np.uint8)
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    ground[:height, :width] = cv2.resize(image, (width, height), interpolation=way)
-    return ground
 
 
 def caption(tile: ImageArray, text: str) -> ImageArray:
@@ -37,10 +26,10 @@ def caption(tile: ImageArray, text: str) -> ImageArray:
     return captioned
 
 
-def contact_sheet(tiles: Sequence[ImageArray], columns: int) -> ImageArray:
-    """One picture of all tiles, row by row. Raises ShapeError if there are none, or not all are of one size."""
+def image_grid(tiles: Sequence[ImageArray], columns: int) -> ImageArray:
+    """One image of all tiles, row by row. Raises ShapeError if there are none, or not all are of one size."""
     if not tiles or columns < 1 or len({tile.shape for tile in tiles}) > 1:
-        raise ShapeError("a contact sheet needs at least one tile and one column, and tiles of one size")
+        raise ShapeError("an image grid needs at least one tile and one column, and tiles of one size")
     blank = np.full_like(tiles[0], GROUND)
     filled = [*tiles, *[blank] * (-len(tiles) % min(columns, len(tiles)))]
     across = min(columns, len(tiles))

@@ -17,7 +17,8 @@ from lightpose.evaluate.detections import find_people
 from lightpose.io.images import read_image
 from lightpose.models import build_detector, initialise_kaiming
 from lightpose.models.detector import Detection
-from lightpose.ops.boxes import nms
+from lightpose.ops.boxes import nms, to_xywh, to_xyxy
+from lightpose.ops.grid import image_grid
 from lightpose.ops.letterbox import letterbox
 from lightpose.results import Boxes
 from lightpose.runtime.torch import DetectorNetwork
@@ -25,7 +26,7 @@ from lightpose.train.detector_batches import SceneBatch, SceneBatches
 from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.detector_targets import centre_targets, detector_loss
 from lightpose.train.task import Preparing
-from lightpose.types import DetectorSpec, FloatArray, ImageArray
+from lightpose.types import DetectorSpec, ImageArray
 from lightpose.weights.network import start_detector
 
 __all__ = ["DetectionTask", "TorchDetector"]
@@ -81,9 +82,7 @@ class DetectionTask:
         scenes = self._val.scenes()
         chosen = [scenes[number] for number in np.unique(np.linspace(0, len(scenes) - 1, 12).astype(int))]
         detector = TorchDetector(network, self.spec, self.spec.threshold)
-        tiles = [_tile(scene, detector) for scene in chosen]
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
-        return np.vstack([np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)])
+        return image_grid([_tile(scene, detector) for scene in chosen], COLUMNS)
 
 
 class TorchDetector:
@@ -106,20 +105,15 @@ class TorchDetector:
         corners, scores = boxed.to_picture(boxes[sure]), scores[sure]
         kept = nms(corners, scores, NMS_IOU)
         kept = kept[((corners[:, 2:] - corners[:, :2])[kept] > 0).all(1)]
-        return Boxes(_xywh(corners[kept]), scores[kept])
+        return Boxes(to_xywh(corners[kept]), scores[kept])
 
 
 def _tile(scene: Scene, detector: TorchDetector) -> ImageArray:
     picture = read_image(scene.image_path, exif=False)
     tile = letterbox(picture, (TILE_PX, TILE_PX))
     scale = np.array(tile.scale_xy * 2)
-    found = detector(picture).xywh
-    corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], 1)
-    for boxes, color in ((scene.boxes_xyxy, (255, 255, 255)), (corners, (255, 140, 0))):
+    found = to_xyxy(detector(picture).xywh)
+    for boxes, color in ((scene.boxes_xyxy, (255, 255, 255)), (found, (255, 140, 0))):
         for left, top, right, bottom in (boxes * scale).round().astype(int).tolist():
             cv2.rectangle(tile.pixels, (left, top), (right, bottom), color, 1)
     return tile.pixels
-
-
-def _xywh(corners: FloatArray) -> FloatArray:
-    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)

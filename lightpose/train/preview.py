@@ -10,6 +10,7 @@ from lightpose.inference.top_down import PredictOptions, predict_crops
 from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
 from lightpose.ops.geometry import cut_crops, transform_points
+from lightpose.ops.grid import image_grid
 from lightpose.runtime import Runtime
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, ImageArray, Person
@@ -36,11 +37,10 @@ def preview(source: CocoFile, runtime: Runtime, count: int = 12) -> ImageArray:
     crops, matrices = (np.concatenate(parts) for parts in zip(*cut, strict=True))
     found = predict_crops(crops, runtime, PredictOptions(flip=True))
     pairs = [
-        np.hstack([_draw(crop, truth, source.skeleton), _draw(crop, answer, spec.skeleton)])
+        image_grid([_draw(crop, truth, source.skeleton), _draw(crop, answer, spec.skeleton)], 2)
         for crop, truth, answer in zip(crops, _labels(chosen, matrices), found, strict=True)
     ]
-    pairs += [np.zeros_like(pairs[0])] * (-len(pairs) % COLUMNS)
-    return np.vstack([np.hstack(pairs[start : start + COLUMNS]) for start in range(0, len(pairs), COLUMNS)])
+    return image_grid(pairs, COLUMNS)
 
 
 def _labels(persons: list[Person], matrices: NDArray[np.float64]) -> FloatArray:

@@ -1,10 +1,10 @@
-"""Contact sheets: tiles of one size, in reading order."""
+"""Image grids: tiles of one size, in reading order."""
 
 import numpy as np
 import pytest
 
 from lightpose.errors import ShapeError
-from lightpose.ops.grid import GROUND, caption, contact_sheet, fit
+from lightpose.ops.grid import GROUND, caption, image_grid
 
 TILE_HW = (60, 80)
 
@@ -13,34 +13,20 @@ def plain(height, width, value=200):
     return np.full((height, width, 3), value, np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [((60, 80), (60, 80)), ((600, 800), (60, 80)), ((120, 40), (60, 20)), ((30, 80), (30, 80)), ((1, 1000), (1, 80)),
-     ((15, 20), (60, 80))],
-)  # fmt: skip
-def test_a_picture_fills_its_tile_one_way_and_keeps_its_aspect(size, shown):
-    tile = fit(plain(*size), TILE_HW)
-    assert tile.shape == (*TILE_HW, 3)
-    rows, columns = np.nonzero((tile == 200).all(-1))
-    assert (rows.max() + 1, columns.max() + 1) == shown
-    assert (tile[shown[0] :] == GROUND).all()
-    assert (tile[:, shown[1] :] == GROUND).all()
-
-
 def test_tiles_lie_row_by_row_and_the_rest_is_grey():
-    sheet = contact_sheet([plain(*TILE_HW, 10 * n) for n in range(5)], columns=3)
-    assert sheet.shape == (120, 240, 3)
-    assert sheet[30::60, 40::80, 0].tolist() == [[0, 10, 20], [30, 40, GROUND]]
+    grid = image_grid([plain(*TILE_HW, 10 * n) for n in range(5)], columns=3)
+    assert grid.shape == (120, 240, 3)
+    assert grid[30::60, 40::80, 0].tolist() == [[0, 10, 20], [30, 40, GROUND]]
 
 
 def test_fewer_tiles_than_columns_make_one_short_row():
-    assert contact_sheet([plain(*TILE_HW)] * 2, columns=8).shape == (60, 160, 3)
+    assert image_grid([plain(*TILE_HW)] * 2, columns=8).shape == (60, 160, 3)
 
 
 @pytest.mark.parametrize("tiles", [[], [plain(60, 80), plain(60, 81)]])
 def test_no_tiles_or_tiles_of_several_sizes_are_refused(tiles):
     with pytest.raises(ShapeError, match="at least one tile"):
-        contact_sheet(tiles, columns=2)
+        image_grid(tiles, columns=2)
 
 
 def test_a_caption_changes_a_copy_at_the_lower_edge_only():

@@ -15,6 +15,20 @@ def test_the_picture_is_at_the_top_left_and_the_rest_is_grey():
     assert (letterbox(np.zeros((5, 5, 3), np.uint8), (4, 9), pad=7).pixels[:, 4:] == 7).all()
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((60, 80), (60, 80)), ((600, 800), (60, 80)), ((120, 40), (60, 20)), ((30, 80), (30, 80)), ((1, 1000), (1, 80)),
+     ((15, 20), (60, 80))],
+)  # fmt: skip
+def test_an_image_fills_its_tile_one_way_and_keeps_its_aspect(size: tuple[int, int], shown: tuple[int, int]):
+    tile = letterbox(np.full((*size, 3), 200, np.uint8), (60, 80), pad=40).pixels
+    assert tile.shape == (60, 80, 3)
+    rows, columns = np.nonzero((tile == 200).all(-1))
+    assert (rows.max() + 1, columns.max() + 1) == shown
+    assert (tile[shown[0] :] == 40).all()
+    assert (tile[:, shown[1] :] == 40).all()
+
+
 @pytest.mark.parametrize("hw", [(480, 640), (640, 480), (1, 1), (10, 6000), (6000, 10), (333, 777), (64, 64), (20, 31)])
 def test_boxes_go_there_and_back(hw: tuple[int, int]):
     boxed = letterbox(np.zeros((*hw, 3), np.uint8), (64, 96))

@@ -81,7 +81,7 @@ def test_a_few_people_are_learned_by_heart(learned, drawn_people):
 def test_the_preview_shows_the_pictures_with_boxes(learned):
     _, diary = learned
     ((epoch, picture),) = diary.previews
-    assert (epoch, picture.shape, picture.dtype) == (23, (320, 4 * 320, 3), np.uint8)
+    assert (epoch, picture.shape, picture.dtype) == (23, (320, 3 * 320, 3), np.uint8)
     for color in ((255, 255, 255), (255, 140, 0)):
         assert (picture == color).all(-1).any(), "labels in white, predictions in orange"
 
