@@ -2,7 +2,7 @@
 
 nice python benchmarks/detection_speed.py --threads 1 2
 
-Detector and pose network run by turns, so that other load falls on both; each time is the median of several repeats.
+Detector and pose network run interleaved, so that other load falls on both; each time is the median of several repeats.
 """
 
 import resource
@@ -39,7 +39,7 @@ class Options:
     large_hw: tuple[int, int] = (8000, 12000)
 
 
-def by_turns(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median milliseconds of each piece of work, after one that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(repeats + 1):
@@ -66,7 +66,7 @@ def compare(estimator: PoseEstimator, image: ImageArray, options: Options, threa
         "poses": lambda: estimator.runtime.heatmaps(crops),
         "whole": lambda: estimator.predict(image, boxes),
     }
-    taken = by_turns(works, options.repeats)
+    taken = interleaved(works, options.repeats)
     a_person, with_crop = taken["poses"] / options.persons, taken["whole"] / options.persons
     print(
         f"threads {threads}: detector {taken['detector']:.1f} ms a picture; pose network {a_person:.1f} ms a person, "

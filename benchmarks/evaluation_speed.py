@@ -2,7 +2,7 @@
 
 nice python benchmarks/evaluation_speed.py
 
-Each time is the median of several repeats, the two sides of a ratio by turns, so that other load falls on both.
+Each time is the median of several repeats, the two sides of a ratio interleaved, so that other load falls on both.
 """
 
 import contextlib
@@ -116,7 +116,7 @@ def loop_decode(heatmaps: FloatArray) -> FloatArray:
 
 
 def seconds(*works: Callable[[], Any], repeats: int) -> list[float]:
-    """Median time of each work, all of them by turns."""
+    """Median time of each work, all of them interleaved."""
     times: list[list[float]] = [[] for _ in works]
     for _ in range(repeats):
         for mine, work in zip(times, works, strict=True):

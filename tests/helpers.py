@@ -1,5 +1,5 @@
 """What several tests share: a labelled data set that is drawn on the spot, and a "network" that finds its joints by
-colour, so that whole roads (picture to score) can be walked with a known end."""
+colour, so that the whole way from image to score can be walked with a known end."""
 
 import json
 from collections.abc import Sequence

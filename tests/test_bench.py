@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from lightpose.bench.end_to_end import measure_road, scene
-from lightpose.bench.interleave import by_turns
+from lightpose.bench.end_to_end import measure_end_to_end, scene
+from lightpose.bench.interleave import interleaved
 from lightpose.bench.measure import Row, measure
 from lightpose.bench.memory import peak_mb, peak_of_process_mb
-from lightpose.bench.results import compare, fastest, markdown, read_results, road_table, speed_table, write_json
+from lightpose.bench.results import compare, end_to_end_table, fastest, markdown, read_results, speed_table, write_json
 from lightpose.bench.variants import Variant, find_source, variants_of
 from lightpose.errors import ConfigError, DataError
 from lightpose.io.images import encode_image
@@ -36,10 +36,10 @@ def row(**changes: object) -> Row:
     return dataclasses.replace(plain, **changes)
 
 
-def test_works_come_by_turns_each_after_a_run_that_does_not_count():
+def test_works_are_interleaved_each_after_a_run_that_does_not_count():
     calls: list[str] = []
     done: list[int] = []
-    timings = by_turns([lambda: calls.append("a"), lambda: calls.append("b")], 3, done.append)
+    timings = interleaved([lambda: calls.append("a"), lambda: calls.append("b")], 3, done.append)
     assert calls == ["a", "a", "b", "b"] * 3
     assert done == [1, 2, 3]
     assert len(timings) == 2
@@ -50,7 +50,7 @@ def test_time_is_the_median_and_its_spread_between_the_quarters(monkeypatch: pyt
     now = iter(np.cumsum([0, 1, 0, 2, 0, 100, 0, 4, 0, 3]).tolist())
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    [timing] = by_turns([lambda: None], 5)
+    [timing] = interleaved([lambda: None], 5)
     assert (timing.ms, timing.iqr_ms) == (3000, 2000)
 
 
@@ -142,12 +142,12 @@ def test_layouts_in_memory_change_no_answer(tmp_path: Path):
 
 def test_a_road_has_all_stages_and_its_shares_are_theirs(pose: str, tmp_path: Path):
     [variant] = variants(pose, tmp_path, batches=(1,))
-    road = measure_road(variant, people=3, repeats=1, pictures=2)
-    own = road.read + road.crop + road.decode + road.draw + road.write
-    assert road.people == 3
-    assert road.overhead_share == pytest.approx(own / road.network, rel=0.02)
-    assert road.folder_overhead_share == pytest.approx(road.folder_ms / road.network - 1, rel=0.02)
-    assert len(road_table([row(roads=(road,)), row()])) == 2
+    whole = measure_end_to_end(variant, people=3, repeats=1, pictures=2)
+    own = whole.read + whole.crop + whole.decode + whole.draw + whole.write
+    assert whole.people == 3
+    assert whole.overhead_share == pytest.approx(own / whole.network, rel=0.02)
+    assert whole.folder_overhead_share == pytest.approx(whole.folder_ms / whole.network - 1, rel=0.02)
+    assert len(end_to_end_table([row(end_to_end=(whole,)), row()])) == 2
 
 
 @pytest.mark.parametrize("people", [1, 4, 16])

@@ -1,4 +1,4 @@
-"""The whole road from a picture file to a drawn pose, stage by stage, and what it costs beyond the network."""
+"""From a picture file to a drawn pose, end to end: the time of each stage, and what it costs beyond the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lightpose.bench.interleave import by_turns
+from lightpose.bench.interleave import interleaved
 from lightpose.bench.variants import Variant
 from lightpose.detect import Detector
 from lightpose.detect.open import open_detector
@@ -26,14 +26,14 @@ from lightpose.results import Boxes, draw_poses
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 from lightpose.weights import has_detector
 
-__all__ = ["Road", "can_measure", "measure_road"]
+__all__ = ["EndToEnd", "can_measure", "measure_end_to_end"]
 
 PICTURE_HW = (720, 1280)
 BATCH = 8
 
 
 @dataclass(frozen=True)
-class Road:
+class EndToEnd:
     """Median ms of the stages of one picture, one after another, and of a picture among many.
 
     people: in the picture. read: decode the file. detect: find people; None without a detector. network: without flip
@@ -73,8 +73,8 @@ def can_measure(variant: Variant) -> bool:
     return variant.engine in ("onnxruntime", "openvino")
 
 
-def measure_road(variant: Variant, people: int, repeats: int, pictures: int = 8) -> Road:
-    """Time the stages of a picture with that many people, and a folder of such pictures, by turns.
+def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: int = 8) -> EndToEnd:
+    """Time the stages of a picture with that many people, and a folder of such pictures, interleaved.
 
     pictures: in the folder. Raises ConfigError if an argument is below 1.
     """
@@ -99,8 +99,8 @@ def measure_road(variant: Variant, people: int, repeats: int, pictures: int = 8)
         works = _stages(estimator, image, content, boxes, detector)
         found = find_images([str(source)])
         works["folder"] = lambda: predict_images(found, estimator, Path(folder) / "out")
-        taken = dict(zip(works, (one.ms for one in by_turns(list(works.values()), repeats)), strict=True))
-    return _road(people, taken, pictures)
+        taken = dict(zip(works, (one.ms for one in interleaved(list(works.values()), repeats)), strict=True))
+    return _end_to_end(people, taken, pictures)
 
 
 def scene(people: int) -> tuple[ImageArray, Boxes]:
@@ -141,10 +141,10 @@ def _crop(image: ImageArray, boxes: Boxes, spec: ModelSpec) -> ImageArray:
     return cut_crops(image, boxes.xywh, spec.input_hw, spec.geometry, spec.padding)[0]
 
 
-def _road(people: int, taken: dict[str, float], pictures: int) -> Road:
+def _end_to_end(people: int, taken: dict[str, float], pictures: int) -> EndToEnd:
     own: Sequence[str] = ("read", "crop", "decode", "draw", "write")
     network, folder = taken["network"], taken["folder"] / pictures
-    return Road(
+    return EndToEnd(
         people=people,
         detect=round(taken["detect"], 3) if "detect" in taken else None,
         network=round(network, 3),

@@ -1,4 +1,4 @@
-"""Pieces of work timed by turns, so that whatever else the machine does meets all of them alike."""
+"""Pieces of work timed interleaved, so that whatever else the machine does meets all of them alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Timing", "by_turns"]
+__all__ = ["Timing", "interleaved"]
 
 PAUSE_S = 0.003
 """Before each piece of work: threads of the one before spin for about a millisecond, waiting for more."""
@@ -26,7 +26,7 @@ class Timing:
     cpu_ms: float
 
 
-def by_turns(
+def interleaved(
     works: Sequence[Callable[[], object]],
     repeats: int,
     progress: Callable[[int], None] = lambda _: None,
@@ -34,15 +34,15 @@ def by_turns(
     """Time all works once, then all once more, and so on.
 
     repeats: how often each counts; each run that counts comes right after one that does not, which warms the caches.
-    progress: called with the number of turns done.
+    progress: called with the number of rounds done.
     """
     taken: list[list[tuple[float, float]]] = [[] for _ in works]
-    for turn in range(repeats):
+    for done in range(repeats):
         for work, kept in zip(works, taken, strict=True):
             time.sleep(PAUSE_S)
             work()
             kept.append(_run(work))
-        progress(turn + 1)
+        progress(done + 1)
     return [_timing(np.array(kept)) for kept in taken]
 
 

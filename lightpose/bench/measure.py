@@ -1,4 +1,4 @@
-"""The speed of networks: all variants by turns, and what each is worth in pictures and people a second."""
+"""The speed of networks: all variants interleaved, and what each is worth in pictures and people a second."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightpose.bench.end_to_end import Road
-from lightpose.bench.interleave import Timing, by_turns
+from lightpose.bench.end_to_end import EndToEnd
+from lightpose.bench.interleave import Timing, interleaved
 from lightpose.bench.memory import peak_mb
 from lightpose.bench.variants import Variant
 from lightpose.errors import ConfigError
@@ -49,7 +49,7 @@ class Row:
     peak_mb: float | None
     engine_version: str
     machine: str
-    roads: tuple[Road, ...] = ()
+    end_to_end: tuple[EndToEnd, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """The json object."""
@@ -64,11 +64,12 @@ def measure(
     progress: Callable[[int], None] = lambda _: None,
     ready: Callable[[int], None] = lambda _: None,
 ) -> list[Row]:
-    """Time all variants by turns, `repeats` runs each; all are open at once.
+    """Time all variants interleaved, `repeats` runs each; all are open at once.
 
     memory: measure its peak too, which opens each variant again in a process of its own. progress: called with the
-    number of turns done. ready: called before that with the number of variants that have run once, as some are compiled
-    in their first run, for minutes. Raises ConfigError if there is nothing to do, and what opening a network raises.
+    number of rounds done. ready: called before that with the number of variants that have run once, as some are
+    compiled in their first run, for minutes. Raises ConfigError if there is nothing to do, and what opening a network
+    raises.
     """
     if repeats < 1 or not variants:
         raise ConfigError("a benchmark needs a network and a repeat at least; see lightpose bench --help")
@@ -81,7 +82,7 @@ def measure(
     for number, work in enumerate(works, start=1):
         work()
         ready(number // len(ways))
-    timings = by_turns(works, repeats, progress)
+    timings = interleaved(works, repeats, progress)
     return [
         _row(variant, timings[place * len(ways) :][: len(ways)], repeats, peak_mb(variant, flip) if memory else None)
         for place, variant in enumerate(variants)

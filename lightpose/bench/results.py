@@ -17,10 +17,10 @@ __all__ = [
     "Cells",
     "Change",
     "compare",
+    "end_to_end_table",
     "fastest",
     "markdown",
     "read_results",
-    "road_table",
     "speed_table",
     "write_json",
 ]
@@ -118,21 +118,21 @@ def speed_table(rows: Sequence[Row]) -> Cells:
     return [titles, *lines]
 
 
-def road_table(rows: Sequence[Row]) -> Cells:
-    """A line for each road that was measured; the titles alone if none was."""
+def end_to_end_table(rows: Sequence[Row]) -> Cells:
+    """A line for each number of people that was measured end to end; the titles alone if none was."""
     stages = ("read", "detect", "crop", "network", "decode", "draw", "write")
     lines = [
         [
             row.model,
             row.engine,
-            str(road.people),
-            *("-" if (ms := getattr(road, stage)) is None else f"{ms:.2f}" for stage in stages),
-            f"{100 * road.overhead_share:.0f} %",
-            f"{road.folder_ms:.1f}",
-            f"{100 * road.folder_overhead_share:.0f} %",
+            str(whole.people),
+            *("-" if (ms := getattr(whole, stage)) is None else f"{ms:.2f}" for stage in stages),
+            f"{100 * whole.overhead_share:.0f} %",
+            f"{whole.folder_ms:.1f}",
+            f"{100 * whole.folder_overhead_share:.0f} %",
         ]
         for row in rows
-        for road in row.roads
+        for whole in row.end_to_end
     ]
     return [["network", "engine", "people", *stages, "overhead", "folder ms", "overhead in folder"], *lines]
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Bench:
     """Measure how fast networks run on this machine, on the CPU.
 
-    All variants run by turns, so that whatever else the machine does meets all alike; told are medians of single runs,
-    half the interquartile range, and the processor's time, which leaves out what others used. Example:
+    All variants run interleaved, so that whatever else the machine does meets all alike; told are medians of single
+    runs, half the interquartile range, and the processor's time, which leaves out what others used. Example:
     lightpose bench lpn50 simple50 --engines onnxruntime openvino --threads 1 2 --flip
     """
 
@@ -52,8 +52,8 @@ class Bench:
     memory: bool = True
     """Measure the peak memory of each variant in a process of its own."""
     stages: bool = False
-    """Time the whole road too: read, detect, crop, network, decode, draw, write; and a folder of such pictures. With
-    the engines of `lightpose predict`."""
+    """Time it end to end too: read, detect, crop, network, decode, draw, write; and a folder of such pictures. With the
+    engines of `lightpose predict`."""
     people: tuple[int, ...] = (1, 4, 16)
     """People in the picture for --stages."""
     cache: Path | None = None
@@ -79,7 +79,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as temporary:
             variants = self._variants(self.cache or Path(temporary))
             rows = self._measure(variants)
-            rows = self._with_roads(rows, variants)
+            rows = self._with_end_to_end(rows, variants)
         _print(_tables(rows))
         print(f"{rows[0].machine}; {', '.join(sorted({row.engine_version for row in rows}))}")
         if self.json:
@@ -126,30 +126,30 @@ class Bench:
         note = "compiling takes minutes" if "torch_compile" in self.engines else ""
         with bars() as progress:
             ready = progress.add_task("networks ready", total=len(variants), note=note)
-            turns = progress.add_task("turns", total=self.repeats, note="")
+            rounds = progress.add_task("rounds", total=self.repeats, note="")
             return measure(
                 variants,
                 self.repeats,
                 self.flip,
                 self.memory,
-                lambda done: progress.update(turns, completed=done),
+                lambda done: progress.update(rounds, completed=done),
                 lambda done: progress.update(ready, completed=done),
             )
 
-    def _with_roads(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
-        """The rows, with the roads of those that differ in more than their batch."""
-        from lightpose.bench.end_to_end import can_measure, measure_road
+    def _with_end_to_end(self, rows: list[Row], variants: list[Variant]) -> list[Row]:
+        """The rows, with the times end to end of those that differ in more than their batch."""
+        from lightpose.bench.end_to_end import can_measure, measure_end_to_end
 
         if not self.stages:
             return rows
         first = {variant.opened_as: place for place, variant in reversed(list(enumerate(variants)))}
         done = list(rows)
-        with counting("roads", len(first)) as advance:
+        with counting("end to end", len(first)) as advance:
             for number, place in enumerate(sorted(first.values()), start=1):
                 if can_measure(variants[place]):
                     repeats = min(self.repeats, 10)
-                    roads = tuple(measure_road(variants[place], people, repeats) for people in self.people)
-                    done[place] = replace(rows[place], roads=roads)
+                    whole = tuple(measure_end_to_end(variants[place], people, repeats) for people in self.people)
+                    done[place] = replace(rows[place], end_to_end=whole)
                 advance(number)
         return done
 
@@ -172,9 +172,9 @@ def _need_torch() -> None:
 
 def _tables(rows: list[Row]) -> list[Cells]:
     """Those that have a line."""
-    from lightpose.bench.results import road_table, speed_table
+    from lightpose.bench.results import end_to_end_table, speed_table
 
-    return [table for table in (speed_table(rows), road_table(rows)) if len(table) > 1]
+    return [table for table in (speed_table(rows), end_to_end_table(rows)) if len(table) > 1]
 
 
 def _print(tables: list[Cells]) -> None:
@@ -198,7 +198,7 @@ def _write_markdown(rows: list[Row], path: Path) -> None:
     from lightpose.io.files import write_aside
 
     engines = ", ".join(sorted({row.engine_version for row in rows}))
-    about = f"{rows[0].machine}; {engines}; medians of {rows[0].repeats} runs by turns, ms.\n"
+    about = f"{rows[0].machine}; {engines}; medians of {rows[0].repeats} interleaved runs, ms.\n"
     write_aside(path, "\n".join([*(markdown(table, 3) for table in _tables(rows)), about]).encode())
 
 

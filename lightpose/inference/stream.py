@@ -1,4 +1,4 @@
-"""The one road from frames to poses: detect, crop, network, decode. A photo, a folder and a video all take it."""
+"""The one way from frames to poses: detect, crop, network, decode. A photo, a folder and a video all take it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ def test_results_are_printed_and_written_as_json_and_markdown(bench, tmp_path: P
     rows = json.loads((tmp_path / "r.json").read_text())
     assert {"model", "engine", "precision", "batch", "threads", "input_hw", "flip", "ms_median", "ms_iqr", "fps",
             "fps_flip", "people_per_s", "peak_mb"} <= set(rows[0])  # fmt: skip
-    assert [(row["batch"], row["input_hw"], len(row["roads"])) for row in rows] == [(1, [64, 48], 1), (2, [64, 48], 0)]
+    assert [(row["batch"], row["input_hw"], len(row["end_to_end"])) for row in rows] == [
+        (1, [64, 48], 1),
+        (2, [64, 48], 0),
+    ]
     text = (tmp_path / "r.md").read_text()
     assert text.count("| colors (pose.onnx) | 64x48 | onnxruntime | fp32 | 1 |") == 2
     assert "| colors | onnxruntime | 1 |" in text
