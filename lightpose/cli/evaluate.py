@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError
+from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT
 
 __all__ = ["Evaluate"]
@@ -53,7 +54,7 @@ class Evaluate:
     """OpenVINO only: all cores on one batch, or parts of it side by side."""
     flip: bool = True
     """Average with the mirrored crop, as the paper does."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
+    decoder: DecoderName | None = None
     """How heatmaps become points; the protocol's or the weights' own if not given."""
     beta: float | None = None
     """β of the soft-argmax; the protocol's or the weights' own (160) if not given."""

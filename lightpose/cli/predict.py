@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT, has_detector
 
 __all__ = ["Predict"]
@@ -47,7 +48,7 @@ class Predict:
     """Write the images with skeletons."""
     flip: bool = False
     """Average with the mirrored crop: a little more accurate, twice the work."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
+    decoder: DecoderName | None = None
     """How heatmaps become points; the weights' own if not given."""
     padding: float | None = None
     """How much wider than a person's box the network looks, such as 1.25; the weights' own if not given."""

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
 from lightpose.errors import LightposeError, MissingPackageError, WeightsError
+from lightpose.types import ColorOrder, DecoderName, GeometryName
 
 __all__ = ["Weights"]
 
@@ -43,13 +44,13 @@ class Import:
     """Names of the joints in the order of the heatmaps: coco17, mpii16, lsp14, or a .toml file."""
     input_hw: tuple[int, int] | None = None
     """Height and width of its crops, such as 384 288."""
-    color_order: Literal["rgb", "bgr"] | None = None
+    color_order: ColorOrder | None = None
     """Order of the colours it was fed."""
-    geometry: Literal["msra", "udp"] | None = None
+    geometry: GeometryName | None = None
     """How a box becomes a crop."""
     padding: float | None = None
     """How much wider than the box a crop is."""
-    decoder: Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"] | None = None
+    decoder: DecoderName | None = None
     """How heatmaps become points."""
 
     def run(self) -> int:
