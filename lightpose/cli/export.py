@@ -54,9 +54,9 @@ class Export:
         if out.suffix == ".safetensors":
             save_network(out, network, spec, half=True)
         else:
-            from lightpose.data.calibration import sample_crops
+            from lightpose.data.calibration import calibration_crops
 
-            crops = None if self.images is None else sample_crops(self.images, spec, 16)
+            crops = None if self.images is None else calibration_crops(self.images, spec, 16)
             parity = export_checked(network, spec, out, crops)
             heatmaps = f"heatmaps {parity.heatmaps:.1e} (they reach {parity.reach:.2g})"
             agreement = f"{heatmaps}, keypoints {parity.keypoints_px:.1e} px"

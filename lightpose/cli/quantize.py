@@ -51,7 +51,7 @@ class Quantize:
     def run(self) -> int:
         """0 if the file was written."""
         from lightpose.cli.console import check_place
-        from lightpose.data.calibration import sample_crops
+        from lightpose.data.calibration import calibration_crops
         from lightpose.export.quantize import compare_speed, quantize
         from lightpose.weights.open import open_runtime
 
@@ -62,7 +62,7 @@ class Quantize:
             raise ConfigError("AP needs both --annotations and --annotation-images")
         before = open_runtime(self.model)
         wanted = self.crops + min(HELD_OUT, (self.crops + 2) // 3)
-        crops = sample_crops(self.calibrate, before.spec, wanted, images=self.images, boxes=self.boxes)
+        crops = calibration_crops(self.calibrate, before.spec, wanted, images=self.images, boxes=self.boxes)
         apart = min(HELD_OUT, (len(crops) + 3) // 4)
         held_out, calibration = crops[:apart], crops[apart:]
         shift = quantize(self.model, self.out, calibration, held_out, self.max_shift_px)

@@ -17,10 +17,10 @@ from lightpose.ops.geometry import cut_crops
 from lightpose.results import Boxes
 from lightpose.types import ImageArray, ModelSpec
 
-__all__ = ["sample_crops"]
+__all__ = ["calibration_crops"]
 
 
-def sample_crops(
+def calibration_crops(
     source: str | Path,
     spec: ModelSpec,
     count: int,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightpose.data.calibration import sample_crops
+from lightpose.data.calibration import calibration_crops
 from lightpose.errors import ConfigError, ImageError, WeightsError
 from lightpose.runtime.ir import SOURCE_KEY, read_facts
 from lightpose.runtime.onnx import OnnxRuntime
@@ -29,7 +29,7 @@ def original():
 
 @pytest.fixture(scope="module")
 def crops(original):
-    return sample_crops(PHOTOS, original.spec, 3, boxes=PHOTOS / "boxes.json")
+    return calibration_crops(PHOTOS, original.spec, 3, boxes=PHOTOS / "boxes.json")
 
 
 @pytest.fixture(scope="module")
@@ -180,22 +180,22 @@ def test_speed_is_the_ratio_of_two_medians(original, crops):
 
 
 def test_crops_are_drawn_from_a_labelled_file(drawn, original):
-    found = sample_crops(drawn.annotations, original.spec, 3, images=drawn.images)
+    found = calibration_crops(drawn.annotations, original.spec, 3, images=drawn.images)
     assert found.shape == (3, 256, 192, 3)
     assert len({crop.tobytes() for crop in found}) == 3
-    np.testing.assert_array_equal(found, sample_crops(drawn.annotations, original.spec, 3, images=drawn.images))
-    assert len(sample_crops(drawn.annotations, original.spec, 99, images=drawn.images)) == 4
+    np.testing.assert_array_equal(found, calibration_crops(drawn.annotations, original.spec, 3, images=drawn.images))
+    assert len(calibration_crops(drawn.annotations, original.spec, 99, images=drawn.images)) == 4
 
 
 def test_crops_come_from_pictures_taken_whole_and_broken_ones_are_passed_over(tmp_path, original):
     (tmp_path / "a.png").write_bytes((PHOTOS / "photographer.png").read_bytes())
     (tmp_path / "b.jpg").write_bytes(b"no picture")
-    assert len(sample_crops(tmp_path, original.spec, 9)) == 1
+    assert len(calibration_crops(tmp_path, original.spec, 9)) == 1
     (tmp_path / "a.png").unlink()
     with pytest.raises(ImageError, match="gives no crop of a person"):
-        sample_crops(tmp_path, original.spec, 9)
+        calibration_crops(tmp_path, original.spec, 9)
 
 
 def test_a_labelled_file_needs_its_pictures(drawn, original):
     with pytest.raises(ConfigError, match="is an annotation file; name the folder of its pictures too"):
-        sample_crops(drawn.annotations, original.spec, 9)
+        calibration_crops(drawn.annotations, original.spec, 9)
