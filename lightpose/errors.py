@@ -1,4 +1,4 @@
-"""Every error lightpose raises on purpose, as one tree: catch `LightposeError` to catch them all."""
+"""Every error lightpose raises on purpose, as one tree: catch `LightposeError` to catch them all; and a warning."""
 
 __all__ = [
     "BoxesError",
@@ -7,6 +7,7 @@ __all__ = [
     "ImageError",
     "LightposeError",
     "MissingPackageError",
+    "RenamedWarning",
     "ShapeError",
     "SkeletonError",
     "TrainingError",
@@ -55,3 +56,7 @@ class MissingPackageError(LightposeError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs the package {package}; install it with: pip install 'lightpose[{extra}]'")
+
+
+class RenamedWarning(FutureWarning):
+    """A name of the release before was used; the text has the new one. The old one goes in a later version."""

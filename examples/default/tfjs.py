@@ -1,6 +1,6 @@
 """TensorFlow.js graph models as PyTorch modules: the operations that convolutional networks without batch norm have.
 
-And their files, as teachers whose maps are hints in training.
+And their files, as teachers whose maps feature distillation learns.
 """
 
 from __future__ import annotations

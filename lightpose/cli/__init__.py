@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import tyro
@@ -24,7 +26,7 @@ from lightpose.cli.profile import Profile
 from lightpose.cli.quantize import Quantize
 from lightpose.cli.train import Train
 from lightpose.cli.weights import Weights
-from lightpose.errors import LightposeError
+from lightpose.errors import LightposeError, RenamedWarning
 
 __all__ = ["main"]
 
@@ -58,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments == ["--version"]:
         print(f"lightpose {version('lightpose')}")
         sys.exit(0)
+    warnings.showwarning = _noting(warnings.showwarning)
     try:
         command = tyro.cli(
             Command,
@@ -81,6 +84,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("lightpose: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _noting(show: Callable[..., Any]) -> Callable[..., Any]:
+    """How warnings are shown: an old name as one line, all others as they were."""
+
+    def note(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            print(f"lightpose: {message}", file=sys.stderr)
+        else:
+            show(message, category, *place, **more)
+
+    return note
 
 
 def _renamed(arguments: list[str]) -> list[str]:

@@ -59,17 +59,17 @@ def train(config: TrainConfig | DetectorConfig) -> None:
     from lightpose.train.distributed import join
     from lightpose.train.loop import Trainer
     from lightpose.train.schedule import total_epochs
-    from lightpose.train.tensorboard import Board
+    from lightpose.train.tensorboard import TensorBoard
 
     with (
         join(config.device) as (world, device),
         bars(world.first) as progress,
-        contextlib.closing(Board(config.out)) as board,
+        contextlib.closing(TensorBoard(config.out)) as tensorboard,
     ):
         if device.type == "cpu":
             _keep_freed_memory()
         console = _Console(progress, config.model.name, total_epochs(config.plan, config.optim))
-        best = Trainer(config, Reports([console, board]), world, device).run()
+        best = Trainer(config, Reports([console, tensorboard]), world, device).run()
     if world.first:
         weights = Path(config.out) / "best.safetensors"
         print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {weights}")

@@ -11,6 +11,7 @@ import torch
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.io.files import write_aside
+from lightpose.train.toml import RENAMED
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 
@@ -50,6 +51,7 @@ def load_checkpoint(content: bytes, path: Path, fingerprint: dict[str, Any], par
     try:
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         found, states, progress = stored["fingerprint"], stored["states"], Progress(**stored["progress"])
+        found = {RENAMED.get(name, name): value for name, value in found.items()}
         if stored["progress"].keys() != vars(progress).keys():
             raise ValueError("it lacks what this version writes")
     except Exception as error:  # torch raises a different kind for each way a file can be damaged

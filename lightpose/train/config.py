@@ -12,14 +12,14 @@ from lightpose.models import DETECTORS
 from lightpose.skeletons import get_skeleton
 from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.loss import LossConfig
-from lightpose.train.run_config import HintConfig, OptimConfig, PlanConfig, RunConfig
+from lightpose.train.run_config import FeatureDistillationConfig, OptimConfig, PlanConfig, RunConfig
 from lightpose.train.toml import fill, read_toml
 from lightpose.types import PADDING, DecoderName, GeometryName, ModelSpec
 
 __all__ = [
     "DataConfig",
     "DistillConfig",
-    "HintConfig",
+    "FeatureDistillationConfig",
     "ModelConfig",
     "OptimConfig",
     "PlanConfig",

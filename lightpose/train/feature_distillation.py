@@ -1,4 +1,4 @@
-"""Hints: a network's maps learn to tell what those of a trained one tell (Romero et al., FitNets, ICLR 2015).
+"""Feature distillation: maps learn to tell what a trained network's tell (Romero et al., FitNets, ICLR 2015).
 
 They need no labels, and are compared by correlation, so that scale does not matter (Cao et al., PKD, NeurIPS 2022).
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lightpose.errors import ConfigError
 from lightpose.runtime.onnx import open_session
 
-__all__ = ["HintTeacher", "Hinted", "HintedNetwork", "hint_loss"]
+__all__ = ["FeatureStudent", "FeatureTeacher", "StudentOutputs", "feature_loss"]
 
 Program = Callable[[Tensor], Sequence[Tensor]]
 """Normalised pictures (N, 3, H, W) → maps."""
@@ -35,14 +35,14 @@ class Pyramid(Protocol):
         """The last map → the answer."""
 
 
-class Hinted(NamedTuple):
+class StudentOutputs(NamedTuple):
     """answer: the network's. maps: (N, C, h, w), its guesses of the teacher's maps."""
 
     answer: Any
     maps: list[Tensor]
 
 
-class HintTeacher:
+class FeatureTeacher:
     """A trained network's maps of pictures, from a file that torch.export.save wrote or an ONNX file.
 
     Its program takes pictures (N, 3, H, W), normalised as lightpose does, and gives maps, each of another stride; an
@@ -57,7 +57,9 @@ class HintTeacher:
             maps = self(torch.zeros(2, 3, *input_hw, device=device))
             self.channels = {round(input_hw[0] / seen.shape[2]): seen.shape[1] for seen in maps}
         except Exception as error:  # neither library has an error of its own for a file that is none
-            raise ConfigError(f"hint.teacher {path} is no program that gives maps of crops: {error}") from error
+            raise ConfigError(
+                f"feature_distillation.teacher {path} is no program that gives maps of crops: {error}"
+            ) from error
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
@@ -89,7 +91,7 @@ def _onnx_program(path: str) -> Program:
     return run
 
 
-class HintedNetwork(nn.Module):
+class FeatureStudent(nn.Module):
     """A network in training, with a 1×1 convolution from each of its maps to the teacher's of the same stride.
 
     channels: of the teacher's maps, by stride. Raises ConfigError if the network has no map of such a stride.
@@ -98,22 +100,26 @@ class HintedNetwork(nn.Module):
     def __init__(self, network: nn.Module, channels: dict[int, int]) -> None:
         super().__init__()
         if not isinstance(network, Pyramid):
-            raise ConfigError("hint.teacher needs an LPN or a person detector to teach; leave it empty for others")
+            raise ConfigError(
+                "feature_distillation.teacher needs an LPN or a person detector to teach; leave it empty for others"
+            )
         widths = dict(zip(network.strides, network.widths, strict=True))
         if not set(channels) <= set(widths):
-            raise ConfigError(f"hint.teacher has maps of strides {sorted(channels)}, the network {sorted(widths)}")
+            raise ConfigError(
+                f"feature_distillation.teacher has maps of strides {sorted(channels)}, the network {sorted(widths)}"
+            )
         self.network = network
         self.guesses = nn.ModuleDict(
             {str(stride): nn.Conv2d(widths[stride], count, 1) for stride, count in channels.items()}
         )
 
-    def forward(self, x: Tensor) -> Hinted:
+    def forward(self, x: Tensor) -> StudentOutputs:
         maps = dict(zip(self.network.strides, self.network.pyramid(x), strict=True))
         answer = self.network.read(maps[self.network.strides[-1]])
-        return Hinted(answer, [guess(maps[int(stride)]) for stride, guess in self.guesses.items()])
+        return StudentOutputs(answer, [guess(maps[int(stride)]) for stride, guess in self.guesses.items()])
 
 
-def hint_loss(guesses: Sequence[Tensor], maps: Sequence[Tensor]) -> Tensor:
+def feature_loss(guesses: Sequence[Tensor], maps: Sequence[Tensor]) -> Tensor:
     """1 - Pearson's correlation of each channel over the batch, its mean over the channels of a map, and over maps.
 
     guesses, maps: (N, C, h, w) each. A scalar from 0 to 2.

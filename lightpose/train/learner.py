@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from lightpose.errors import ConfigError
 from lightpose.runtime.torch import Normalise
 from lightpose.train.distributed import World
-from lightpose.train.feature_distillation import HintedNetwork, HintTeacher, hint_loss
+from lightpose.train.feature_distillation import FeatureStudent, FeatureTeacher, feature_loss
 from lightpose.train.run_config import RunConfig
 from lightpose.train.task import B, Task
 
@@ -27,17 +27,17 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 class Learner(Generic[B]):
     """A network in training. `network` is the one on the device, `answer` the one to evaluate and keep.
 
-    The former has a hint's convolutions beside it, if there is a hint.
+    The former has convolutions to a teacher's feature maps beside it, if there is such a teacher.
     """
 
     def __init__(self, config: RunConfig, task: Task[B], world: World, device: torch.device) -> None:
         self._config, self._task, self._world, self._device = config, task, world, device
         torch.manual_seed(config.seed)
         self._half = _half_precision(config.amp, device)
-        network, hint = task.network(), config.hint.teacher
-        self._teacher = HintTeacher(hint, task.spec.input_hw, device, self._half) if hint else None
+        network, teacher = task.network(), config.feature_distillation.teacher
+        self._teacher = FeatureTeacher(teacher, task.spec.input_hw, device, self._half) if teacher else None
         if self._teacher is not None:
-            network = HintedNetwork(network, self._teacher.channels)
+            network = FeatureStudent(network, self._teacher.channels)
         if config.optim.sync_bn:
             if device.type != "cuda":
                 raise ConfigError("optim.sync_bn needs GPUs; set it to false on a CPU")
@@ -101,8 +101,8 @@ class Learner(Generic[B]):
             outputs = self._trained(images)
         if self._teacher is None:
             return self._task.loss(outputs, batch)
-        hint = hint_loss(outputs.maps, self._teacher(images))
-        return self._task.loss(outputs.answer, batch) + self._config.hint.weight * hint
+        features = feature_loss(outputs.maps, self._teacher(images))
+        return self._task.loss(outputs.answer, batch) + self._config.feature_distillation.weight * features
 
     def _wrap(self) -> nn.Module:
         """The network as it is called in training: spread over processes, compiled."""
@@ -123,7 +123,7 @@ class Learner(Generic[B]):
 
 def _bare(network: nn.Module) -> nn.Module:
     """The network itself, without what only helps it learn."""
-    return network.network if isinstance(network, HintedNetwork) else network
+    return network.network if isinstance(network, FeatureStudent) else network
 
 
 def _freeze(network: nn.Module, name: str) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lightpose.errors import ConfigError
 
-__all__ = ["HintConfig", "OptimConfig", "PlanConfig", "RunConfig"]
+__all__ = ["FeatureDistillationConfig", "OptimConfig", "PlanConfig", "RunConfig"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class PlanConfig:
 
 
 @dataclass(frozen=True)
-class HintConfig:
-    """Learning from the maps of a trained network beside the labels, from every picture alike.
+class FeatureDistillationConfig:
+    """Learning from the feature maps of a trained network beside the labels, from every picture alike.
 
     teacher: a file of a program from normalised pictures to maps, such as examples/default/nanodet.py makes: .onnx for
     a CPU, or what torch.export.save wrote; empty for none. weight: factor of the loss against them, which is from 0 to
@@ -78,7 +78,7 @@ class HintConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < math.inf:
-            raise ConfigError(f"hint.weight must be finite and not below 0, not {self.weight}")
+            raise ConfigError(f"feature_distillation.weight must be finite and not below 0, not {self.weight}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class RunConfig:
     out: str
     optim: OptimConfig = field(default_factory=OptimConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
-    hint: HintConfig = field(default_factory=HintConfig)
+    feature_distillation: FeatureDistillationConfig = field(default_factory=FeatureDistillationConfig)
     seed: int = 0
     device: str = "auto"
     amp: Literal["off", "auto", "bf16", "fp16"] = "off"

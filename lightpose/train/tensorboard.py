@@ -16,11 +16,11 @@ try:
 except ImportError as error:
     raise MissingPackageError("tensorboard", "train") from error
 
-__all__ = ["Board"]
+__all__ = ["TensorBoard"]
 
 
-class Board:
-    """A Report that writes to `out`/tensorboard, and previews to `out`/previews as well.
+class TensorBoard:
+    """A Report that TensorBoard shows: it writes to `out`/tensorboard, and previews to `out`/previews as well.
 
     What a killed run wrote beyond its last checkpoint is hidden once the run is taken up again.
     """

@@ -5,24 +5,39 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 import typing
+import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lightpose.errors import ConfigError
+from lightpose.errors import ConfigError, RenamedWarning
 
-__all__ = ["fill", "read_toml"]
+__all__ = ["RENAMED", "fill", "read_toml"]
+
+RENAMED = {"hint": "feature_distillation"}
+"""Keys of the release before, and what they are called now."""
 
 Kind = TypeVar("Kind")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The content of a TOML file. Raises ConfigError if there is none."""
+    """A TOML file's content, with a RenamedWarning for keys of an old name. Raises ConfigError if there is none."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return _renamed(tomllib.loads(Path(path).read_text(encoding="utf-8")), path)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file ({error})") from error
+
+
+def _renamed(table: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The table with old names made new, and a warning of each."""
+    for old, new in RENAMED.items():
+        if old in table and new in table:
+            raise ConfigError(f"{path}: {old} is the old name of {new}; leave it out")
+        if old in table:
+            note = f"{path}: [{old}] is now called [{new}]; the old name goes in a later version"
+            warnings.warn(note, RenamedWarning, stacklevel=4)
+    return {RENAMED.get(name, name): value for name, value in table.items()}
 
 
 def fill(kind: type[Kind], table: dict[str, Any], path: str | Path) -> Kind:

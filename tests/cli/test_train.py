@@ -203,3 +203,10 @@ def test_a_set_whose_picture_is_missing_is_named(drawn: DrawnSet, here):
     code, _, errors = here("evaluate", "--annotations", drawn.annotations, "--images", drawn.images)
     assert code == 2
     assert "0002.png: No such file" in errors
+
+
+def test_an_old_name_in_a_configuration_is_noted_in_one_line(tmp_path: Path):
+    (tmp_path / "old.toml").write_text('out = "run"\n[hint]\nweight = -1\n')
+    code, _, errors = lightpose("train", "old.toml", cwd=tmp_path)
+    note = "lightpose: old.toml: [hint] is now called [feature_distillation]; the old name goes in a later version"
+    assert (code, errors) == (2, f"{note} lightpose: old.toml: data is missing")

@@ -7,11 +7,12 @@ import pytest
 pytest.importorskip("torch")
 
 from lightpose.data.augment import AugmentConfig
-from lightpose.errors import ConfigError
+from lightpose.errors import ConfigError, RenamedWarning
 from lightpose.skeletons import LSP14
 from lightpose.train.config import (
     DataConfig,
     DistillConfig,
+    FeatureDistillationConfig,
     ModelConfig,
     OptimConfig,
     PlanConfig,
@@ -267,3 +268,11 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 def test_an_input_size_the_network_cannot_take_is_refused():
     with pytest.raises(ConfigError, match=r"input_hw \(100, 96\) must be two multiples of 16"):
         ModelConfig(input_hw=(100, 96)).spec()
+
+
+def test_the_old_name_of_feature_distillation_still_works_with_a_warning(tmp_path):
+    with pytest.warns(RenamedWarning, match=r"run\.toml: \[hint\] is now called \[feature_distillation\]"):
+        config = read(tmp_path, SHORTEST + '[hint]\nteacher = "maps.onnx"\nweight = 2\n')
+    assert config.feature_distillation == FeatureDistillationConfig("maps.onnx", 2.0)
+    with pytest.raises(ConfigError, match="hint is the old name of feature_distillation"):
+        read(tmp_path, SHORTEST + "[hint]\n[feature_distillation]\n")

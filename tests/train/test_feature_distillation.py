@@ -1,4 +1,4 @@
-"""Hints: what they make small, from which files they come, and that a network learns from them without labels."""
+"""Feature distillation: what it makes small, where its maps come from, and that they teach without labels."""
 
 import dataclasses
 from pathlib import Path
@@ -13,8 +13,9 @@ from torch.nn import functional  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
 from lightpose.models import MODELS  # noqa: E402
 from lightpose.models.detector import lpn50_person  # noqa: E402
-from lightpose.train.feature_distillation import HintedNetwork, HintTeacher, hint_loss  # noqa: E402
-from lightpose.train.run_config import HintConfig, OptimConfig  # noqa: E402
+from lightpose.train.feature_distillation import FeatureStudent, FeatureTeacher, feature_loss  # noqa: E402
+from lightpose.train.run_config import FeatureDistillationConfig as Features  # noqa: E402
+from lightpose.train.run_config import OptimConfig  # noqa: E402
 from lightpose.weights.network import load_detector, load_network  # noqa: E402
 from tests.train.runs import Diary, assert_same, checkpoint, config_for, train  # noqa: E402
 from tests.train.test_detection import config_for as detector_config_for  # noqa: E402
@@ -58,15 +59,15 @@ def test_the_loss_is_one_less_correlation_channel_by_channel():
     row = torch.tensor([1.0, 2, 3, 4]).view(1, 1, 2, 2)
     same, turned, unrelated = 5 * row - 7, -row, torch.tensor([1.0, -1, -1, 1]).view(1, 1, 2, 2)
     for other, expected in ((same, 0), (turned, 2), (unrelated, 1)):
-        assert hint_loss([other], [row]).item() == pytest.approx(expected, abs=1e-5)
+        assert feature_loss([other], [row]).item() == pytest.approx(expected, abs=1e-5)
     both = torch.cat([same, turned], 1)
-    assert hint_loss([both], [row.expand(-1, 2, -1, -1)]).item() == pytest.approx(1, abs=1e-5)
-    assert hint_loss([both, same], [row.expand(-1, 2, -1, -1), row]).item() == pytest.approx(0.5, abs=1e-5)
+    assert feature_loss([both], [row.expand(-1, 2, -1, -1)]).item() == pytest.approx(1, abs=1e-5)
+    assert feature_loss([both, same], [row.expand(-1, 2, -1, -1), row]).item() == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_channel_that_says_nothing_gives_a_finite_loss_and_gradient():
     guess = torch.zeros(2, 1, 4, 4, requires_grad=True)
-    loss = hint_loss([guess], [torch.ones(2, 1, 4, 4)])
+    loss = feature_loss([guess], [torch.ones(2, 1, 4, 4)])
     loss.backward()
     assert loss.isfinite()
     assert guess.grad.isfinite().all()
@@ -84,7 +85,7 @@ def test_the_maps_of_a_network_are_as_it_says_and_its_answer_is_read_off_the_las
 
 
 def test_a_teacher_tells_its_maps_of_any_number_of_pictures(colors):
-    teacher = HintTeacher(colors, (64, 48), CPU, torch.float32)
+    teacher = FeatureTeacher(colors, (64, 48), CPU, torch.float32)
     assert teacher.channels == {8: 2, 4: 1}
     pictures = torch.randn(5, 3, 64, 48)
     for found, expected in zip(teacher(pictures), Colors()(pictures), strict=True):
@@ -96,23 +97,36 @@ def test_what_is_no_teacher_is_refused(colors, tmp_path):
     for kind in ("pt2", "onnx"):
         (tmp_path / f"text.{kind}").write_text("nothing")
         for path in (f"nowhere.{kind}", str(tmp_path / f"text.{kind}")):
-            with pytest.raises(ConfigError, match=rf"hint\.teacher .*\.{kind} is no program that gives maps"):
-                HintTeacher(path, (64, 48), CPU, torch.float32)
-    with pytest.raises(ConfigError, match=r"hint\.teacher .*colors\..* is no program that gives maps of crops"):
-        HintTeacher(colors, (128, 96), CPU, torch.float32)
+            with pytest.raises(
+                ConfigError, match=rf"feature_distillation\.teacher .*\.{kind} is no program that gives maps"
+            ):
+                FeatureTeacher(path, (64, 48), CPU, torch.float32)
+    with pytest.raises(
+        ConfigError, match=r"feature_distillation\.teacher .*colors\..* is no program that gives maps of crops"
+    ):
+        FeatureTeacher(colors, (128, 96), CPU, torch.float32)
     with pytest.raises(ConfigError, match=r"has maps of strides \[4, 32\], the network \[4, 8, 16\]"):
-        HintedNetwork(MODELS["lpn50"](), {4: 1, 32: 7})
-    with pytest.raises(ConfigError, match=r"hint\.teacher needs an LPN or a person detector to teach"):
-        HintedNetwork(MODELS["simple50"](), {4: 1})
-    with pytest.raises(ConfigError, match=r"hint\.weight must be finite and not below 0, not -1"):
-        HintConfig(weight=-1)
+        FeatureStudent(MODELS["lpn50"](), {4: 1, 32: 7})
+    with pytest.raises(ConfigError, match=r"feature_distillation\.teacher needs an LPN or a person detector to teach"):
+        FeatureStudent(MODELS["simple50"](), {4: 1})
+    with pytest.raises(ConfigError, match=r"feature_distillation\.weight must be finite and not below 0, not -1"):
+        Features(weight=-1)
 
 
 def test_a_pose_network_learns_what_its_teacher_sees(colors, people, tmp_path):
     """Beside the labels; and what is kept is the network alone."""
     optim = OptimConfig(optimizer="adamw", lr=3e-3, batch=4, epochs=3, schedule="cosine", clip_norm=5.0)
     diary = Diary()
-    train(config_for(people, tmp_path, hint=HintConfig(colors, 1000.0), optim=optim, checkpoint_every_s=1e9), diary)
+    train(
+        config_for(
+            people,
+            tmp_path,
+            feature_distillation=Features(colors, 1000.0),
+            optim=optim,
+            checkpoint_every_s=1e9,
+        ),
+        diary,
+    )
     losses = [entry[3] for entry in diary.steps]
     assert losses[0] > 800, "hardly any correlation"
     assert losses[-1] < 400
@@ -126,8 +140,8 @@ def test_a_stopped_run_with_a_hint_ends_as_if_nothing_had_happened(drawn_people,
             if about[:2] == (1, 1):
                 raise KeyboardInterrupt
 
-    hint = HintConfig(exported(Colors(), tmp_path / "colors.pt2", (64, 64)))
-    whole = detector_config_for(drawn_people, tmp_path / "whole", hint=hint)
+    features = Features(exported(Colors(), tmp_path / "colors.pt2", (64, 64)))
+    whole = detector_config_for(drawn_people, tmp_path / "whole", feature_distillation=features)
     parts = dataclasses.replace(whole, out=str(tmp_path / "parts"))
     train(whole)
     with pytest.raises(KeyboardInterrupt):
@@ -140,9 +154,20 @@ def test_a_stopped_run_with_a_hint_ends_as_if_nothing_had_happened(drawn_people,
 
 def test_what_is_frozen_is_named_as_in_the_network_alone(colors, people, tmp_path):
     optim = OptimConfig(batch=4, epochs=1, frozen=("stem",))
-    train(config_for(people, tmp_path, hint=HintConfig(colors), optim=optim, checkpoint_every_s=1e9))
+    train(
+        config_for(
+            people,
+            tmp_path,
+            feature_distillation=Features(colors),
+            optim=optim,
+            checkpoint_every_s=1e9,
+        )
+    )
     config = config_for(
-        people, tmp_path / "other", hint=HintConfig(colors), optim=dataclasses.replace(optim, frozen=("x",))
+        people,
+        tmp_path / "other",
+        feature_distillation=Features(colors),
+        optim=dataclasses.replace(optim, frozen=("x",)),
     )
     with pytest.raises(ConfigError, match=r"optim\.frozen names 'x', which the network does not have; it has stem"):
         train(config)
