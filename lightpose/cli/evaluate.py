@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError
+from lightpose.io.files import check_place
 from lightpose.weights import DEFAULT
 
 __all__ = ["Evaluate"]

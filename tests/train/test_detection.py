@@ -25,7 +25,7 @@ from lightpose.train.detector_config import (  # noqa: E402
 )
 from lightpose.train.run_config import OptimConfig  # noqa: E402
 from lightpose.types import DetectorSpec, ModelSpec  # noqa: E402
-from lightpose.weights.network import is_detector, load_detector, load_network, save_network  # noqa: E402
+from lightpose.weights.network import load_any, load_detector, load_network, save_network  # noqa: E402
 from tests.train.runs import ROOT, Diary, assert_same, checkpoint, log, train  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -148,8 +148,7 @@ def test_a_frozen_part_that_is_not_there_is_named(drawn_people, tmp_path):
 def test_each_kind_of_file_is_refused_where_the_other_is_wanted(learned, tmp_path):
     detector = Path(learned[0].out) / "best.safetensors"
     pose = ROOT / "weights" / "lpn50.safetensors"
-    assert is_detector(detector)
-    assert not is_detector(pose)
+    assert [type(load_any(path)[1]) for path in (detector, pose)] == [DetectorSpec, ModelSpec]
     with pytest.raises(
         WeightsError, match=r"best\.safetensors: this is a person detector, not a pose network; give it"
     ):
