@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-__all__ = ["bars", "counting"]
+__all__ = ["bars", "counting", "counting_all"]
 
 
 def bars(shown: bool = True) -> Progress:
@@ -31,3 +31,17 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with bars() as progress:
         task = progress.add_task(what, total=total, note="")
         yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def counting_all() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each task told of; gives the function to call with its name, how much is done, and of how much."""
+    tasks: dict[str, TaskID] = {}
+    with bars() as progress:
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total, note="")
+            progress.update(tasks[what], completed=done)
+
+        yield advance

@@ -43,6 +43,8 @@ class Quantize:
 
     def run(self) -> int:
         """0 if the file was written."""
+        from lightpose.cli.console import counting_all
+        from lightpose.evaluate import run
         from lightpose.export import run_quantize
 
         if (self.annotations is None) != (self.annotation_images is None):
@@ -68,19 +70,7 @@ class Quantize:
         )
         if self.annotations and self.annotation_images:
             for name, model in (("before", self.model), ("after", self.out)):
-                print(f"AP {name}: {_average_precision(model, self.annotations, self.annotation_images):.1f}")
+                with counting_all() as progress:
+                    found = run(model, self.annotations, self.annotation_images, progress=progress)
+                print(f"AP {name}: {100 * found.evaluation.scores.ap:.1f}")
         return 0
-
-
-def _average_precision(model: str | Path, annotations: Path, images: Path) -> float:
-    """OKS AP in percent, in the given boxes, with the flip test."""
-    from lightpose.cli.console import counting
-    from lightpose.evaluate.detections import open_source
-    from lightpose.evaluate.job import Job
-    from lightpose.evaluate.protocol import PROTOCOLS
-    from lightpose.weights.open import open_runtime
-
-    protocol = PROTOCOLS["lightpose"]
-    job = Job(open_source(annotations, images), open_runtime(model), protocol.options(), protocol)
-    with counting("persons", job.persons) as advance:
-        return 100 * job.run(advance).scores.ap
