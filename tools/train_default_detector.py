@@ -37,7 +37,8 @@ from lightpose.inference.estimator import PoseEstimator
 from lightpose.io.files import write_aside
 from lightpose.io.images import read_image
 from lightpose.results import Boxes
-from lightpose.train.config import HintConfig, read_config
+from lightpose.train import read_config
+from lightpose.train.config import HintConfig
 from lightpose.train.detector_config import DetectorConfig, SceneSourceConfig
 from lightpose.weights import write_sums
 from lightpose.weights.network import load_detector, save_network

@@ -34,7 +34,8 @@ from lightpose.evaluate.evaluation import evaluate_given_boxes
 from lightpose.export.pose import export_checked
 from lightpose.inference.top_down import PredictOptions
 from lightpose.io.files import write_aside
-from lightpose.train.config import DistillConfig, HintConfig, PlanConfig, TrainConfig, read_config
+from lightpose.train import read_config
+from lightpose.train.config import DistillConfig, HintConfig, PlanConfig, TrainConfig
 from lightpose.train.pseudo_label import LabelOptions, label_persons
 from lightpose.weights import write_sums
 from lightpose.weights.network import load_network, save_network
