@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from lightpose.skeletons import Skeleton
 
 __all__ = [
     "PADDING",
+    "SPECS",
     "SPEC_KEY",
     "ColorOrder",
     "DecoderName",
@@ -27,7 +28,11 @@ __all__ = [
     "ImageArray",
     "ModelSpec",
     "Person",
+    "Spec",
+    "TaskName",
     "check_padding",
+    "read_spec",
+    "task_of",
 ]
 
 SPEC_KEY = "lightpose"
@@ -46,6 +51,12 @@ ImageArray = NDArray[np.uint8]
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
+
+TaskName = Literal["pose", "detector"]
+"""What a network is for. Each task has a row in a table on each floor: SPECS here (how its description is read),
+BUILDERS in models, EXPORTERS in export, and TASKS in train (its configuration, data, loss and measure). No table can
+hold the whole row, since a lower floor knows no higher one. A new task is a name here and a row in each; a test keeps
+them complete."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +102,7 @@ class ModelSpec:
     was trained on, in heatmap pixels. decoder, beta: how heatmaps become points.
     """
 
+    task: ClassVar[TaskName] = "pose"
     model: str
     skeleton: Skeleton
     input_hw: tuple[int, int] = (256, 192)
@@ -119,6 +131,17 @@ class ModelSpec:
         """Height and width of the network's heatmaps."""
         return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
 
+    @property
+    def finds(self) -> str:
+        """What the network finds, in a word or two."""
+        return f"{len(self.skeleton)} joints"
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What an exported graph gives for one crop, by name."""
+        joints = len(self.skeleton)
+        return {"heatmaps": (1, joints, *self.heatmap_hw), "keypoints": (1, joints, 3)}
+
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
         return json.dumps(dataclasses.asdict(self))
@@ -128,7 +151,7 @@ class ModelSpec:
         """The spec written by `to_json`. Raises WeightsError if it is not one."""
         try:
             table = json.loads(text)
-            if table.get("kind") == "detector":
+            if table.get("kind") == DetectorSpec.task:
                 raise WeightsError("this is a person detector, not a pose network; give it to --detector")
             skeleton = table.pop("skeleton")
             limbs = tuple((a, b) for a, b in skeleton["limbs"])
@@ -151,6 +174,7 @@ class DetectorSpec:
     what it finds.
     """
 
+    task: ClassVar[TaskName] = "detector"
     model: str
     input_hw: tuple[int, int] = (320, 320)
     options: dict[str, bool | int] = field(default_factory=dict)
@@ -170,16 +194,26 @@ class DetectorSpec:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], not {getattr(self, name)}")
 
+    @property
+    def finds(self) -> str:
+        """What the network finds, in a word or two."""
+        return ", ".join(self.labels)
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """As of a ModelSpec. The spec says nothing of how many boxes there are."""
+        return {}
+
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
-        return json.dumps({"kind": "detector", **dataclasses.asdict(self)})
+        return json.dumps({"kind": self.task, **dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> DetectorSpec:
         """The spec written by `to_json`. Raises WeightsError if it is not one, such as that of a pose network."""
         try:
             table = json.loads(text)
-            if table.pop("kind", "pose") != "detector":
+            if table.pop("kind", "pose") != cls.task:
                 raise WeightsError("this is a pose network, not a person detector; give it to --model")
             if "least_score" in table:  # the name in files of version 0.1
                 table["min_person_score"] = table.pop("least_score")
@@ -190,7 +224,26 @@ class DetectorSpec:
             raise WeightsError(f"the detector's description is damaged or from another version ({error})") from error
 
 
-def _check_input(spec: ModelSpec | DetectorSpec, example: str, multiple: int = 16) -> None:
+Spec = ModelSpec | DetectorSpec
+
+SPECS: dict[TaskName, type[Spec]] = {"pose": ModelSpec, "detector": DetectorSpec}
+
+
+def read_spec(text: str) -> Spec:
+    """The spec of whatever task a description, as `to_json` wrote it, is of. Raises WeightsError if it is none."""
+    return SPECS[task_of(text)].from_json(text)
+
+
+def task_of(text: str) -> TaskName:
+    """The task of a description; pose where it names none. Whether the rest of it is sound, its reader says."""
+    try:
+        kind = json.loads(text)["kind"]
+    except (ValueError, KeyError, TypeError):
+        kind = "pose"
+    return next((task for task in SPECS if task == kind), "pose")
+
+
+def _check_input(spec: Spec, example: str, multiple: int = 16) -> None:
     """Raise ConfigError unless a spec's input size, colour order, mean and spread are ones."""
     if len(spec.input_hw) != 2 or any(side < multiple or side % multiple for side in spec.input_hw):
         raise ConfigError(f"input_hw {spec.input_hw} must be two multiples of {multiple}, such as {example}")

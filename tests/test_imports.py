@@ -121,7 +121,8 @@ def test_predicting_leaves_torch_alone(tmp_path: Path):
         "import sys, numpy as np, lightpose;"
         "poses = lightpose.PoseEstimator(detector='whole').predict(np.zeros((64, 48, 3), np.uint8));"
         "assert poses.keypoints.shape == (1, 17, 3);"
-        "import lightpose.cli, lightpose.inference.folder, lightpose.detect.onnx, lightpose.train, lightpose.evaluate;"
+        "import lightpose.cli, lightpose.inference.folder, lightpose.detect.onnx;"
+        "import lightpose.train, lightpose.evaluate, lightpose.export;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0

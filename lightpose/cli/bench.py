@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lightpose.cli.console import bars, check_place, counting
+from lightpose.cli.console import bars, counting
 from lightpose.errors import ConfigError, MissingPackageError
+from lightpose.io.files import check_place
 
 __all__ = ["Bench"]
 

@@ -80,10 +80,10 @@ class Convert:
 
     def run(self) -> int:
         """0 once the files are written."""
-        from lightpose.cli.console import check_place
         from lightpose.data.convert import split
         from lightpose.data.lsp import read_lsp
         from lightpose.data.mpii import read_mpii
+        from lightpose.io.files import check_place
 
         check_place(self.out)
         if self.kind == "mpii":
@@ -121,10 +121,9 @@ class Preview:
 
     def run(self) -> int:
         """0 once the picture is written."""
-        from lightpose.cli.console import check_place
         from lightpose.data.coco import read_coco
         from lightpose.data.preview import choose_persons, preview_sheet
-        from lightpose.io.files import write_aside
+        from lightpose.io.files import check_place, write_aside
         from lightpose.io.images import encode_image
 
         check_place(self.out)
@@ -164,10 +163,10 @@ class Label:
 
     def run(self) -> int:
         """0 once the file is written."""
-        from lightpose.cli.console import check_place, counting
+        from lightpose.cli.console import counting
         from lightpose.data.coco import read_coco
         from lightpose.errors import DataError
-        from lightpose.io.files import write_aside
+        from lightpose.io.files import check_place, write_aside
         from lightpose.train.pseudo_label import LabelOptions, added_labels, label_persons, people_to_label
         from lightpose.weights.open import open_runtime
 

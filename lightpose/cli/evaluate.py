@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError
+from lightpose.io.files import check_place
 from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT
 
 __all__ = ["Evaluate"]
 
 if TYPE_CHECKING:
-    from lightpose.data.coco import CocoFile
-    from lightpose.evaluate.detections import Detections
-    from lightpose.evaluate.evaluation import Evaluation
+    from lightpose.evaluate import Evaluated
     from lightpose.evaluate.job import Job
-    from lightpose.evaluate.report import Report
 
 
 @dataclass(frozen=True)
@@ -84,29 +80,40 @@ class Evaluate:
 
     def run(self) -> int:
         """0 once the figures are printed and the files written."""
-        from lightpose.cli.console import counting
+        from lightpose.cli.console import counting_all
+        from lightpose.evaluate import run
 
-        self._check()
-        job = self._job()
-        with counting("persons", job.persons) as advance:
-            evaluation = job.run(advance)
-        report = job.report(evaluation, self.bootstrap, self.seed, self.breakdown or self.plot is not None)
-        report = dataclasses.replace(report, how={"model": self.model, **report.how}, given=self._given(job))
-        written = self._write(job, evaluation, report)
-        print(report.to_json() if self.json else "\n".join([report.to_text(), *written]))
+        self._check_files()
+        with counting_all() as progress:
+            found = run(
+                self.model,
+                self.annotations,
+                self.images,
+                boxes=self.boxes,
+                detector=self.detector,
+                box_threshold=self.box_threshold,
+                protocol=self.protocol,
+                flip=self.flip,
+                decoder=self.decoder,
+                beta=self.beta,
+                padding=self.padding,
+                nms=self.nms,
+                pck=self.pck,
+                bootstrap=self.bootstrap,
+                seed=self.seed,
+                breakdown=self.breakdown or self.plot is not None,
+                engine=self.engine,
+                threads=self.threads,
+                mode=self.mode,
+                check=self._check_job,
+                progress=progress,
+            )
+        written = self._write(found)
+        print(found.report.to_json() if self.json else "\n".join([found.report.to_text(), *written]))
         return 0
 
-    def _check(self) -> None:
-        """Raise ConfigError for options that do not go together or files that cannot be written, before the work."""
-        if self.bootstrap < 0 or self.seed < 0:
-            raise ConfigError("bootstrap and seed must be whole numbers from 0 on; 0 draws give no intervals")
-        detected = [name for name in ("boxes", "detector") if getattr(self, name) is not None]
-        if len(detected) > 1:
-            raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
-        if not detected and self.box_threshold is not None:
-            raise ConfigError("a box threshold needs the boxes of a detector; give --detector or --boxes as well")
-        if detected and self.pck != "box":
-            raise ConfigError(f"PCK by the {self.pck} is measured in the given boxes; leave --{detected[0]} out")
+    def _check_files(self) -> None:
+        """Raise ConfigError for files that cannot be written, before the work."""
         if self.submission and self.submission.suffix != ".zip":
             raise ConfigError(f"COCO's server takes a zip; call the submission {self.submission.with_suffix('.zip')}")
         for path in (self.plot, self.results, self.report, self.submission):
@@ -117,61 +124,22 @@ class Evaluate:
 
             check_plot(self.plot)
 
-    def _job(self) -> Job:
-        """Open everything. Raises ConfigError if a file without labels is asked for what needs them."""
-        from lightpose.evaluate.detections import open_source
-        from lightpose.evaluate.job import Job
-        from lightpose.evaluate.protocol import PROTOCOLS
+    def _check_job(self, job: Job) -> None:
+        """Raise ConfigError if nothing would come of it, SkeletonError if COCO's server would not take it."""
         from lightpose.evaluate.results import check_submission
-        from lightpose.weights.open import open_runtime
 
-        protocol = dataclasses.replace(PROTOCOLS[self.protocol], nms=self.nms, size=self.pck)
-        options = protocol.options(self.flip, self.decoder, self.beta, self.padding)
-        source = open_source(self.annotations, self.images)
-        runtime = open_runtime(self.model, self.threads, self.engine, self.mode)
-        job = Job(source, runtime, options, protocol, self._detections(source))
-        if not job.labelled and (self.bootstrap or self.breakdown or self.plot):
-            raise ConfigError(f"{self.annotations} has no annotations: leave bootstrap, breakdown and plot out")
         if not job.labelled and not (self.results or self.submission):
             raise ConfigError(f"{self.annotations} has no annotations, so no AP; name a results or submission file")
         if self.submission:
             check_submission(job.runtime.spec.skeleton)
-        return job
 
-    def _detections(self, source: CocoFile) -> Detections | None:
-        """Boxes that are not the given ones, if so asked."""
-        from lightpose.cli.console import counting
-        from lightpose.detect.open import open_detector
-        from lightpose.evaluate.detections import detect_people, read_detections
-
-        if self.boxes is not None:
-            return read_detections(self.boxes, source, self.box_threshold)
-        if self.detector is None:
-            return None
-        detector = open_detector(self.detector, self.box_threshold, self.threads)
-        if detector.given:
-            raise ConfigError(f"{self.detector} is a file of boxes; give it with --boxes")
-        with counting("pictures", len(source.document["images"])) as advance:
-            return detect_people(source, detector, advance)
-
-    def _given(self, job: Job) -> dict[str, float]:
-        """Figures in the given boxes, to hold a detector's against."""
-        from lightpose.cli.console import counting
-        from lightpose.evaluate.report import figures
-
-        if self.detector is None or not job.labelled:
-            return {}
-        given = dataclasses.replace(job, detections=None)
-        with counting("persons, given boxes", given.persons) as advance:
-            return figures(given.run(advance), self.pck)
-
-    def _write(self, job: Job, evaluation: Evaluation, report: Report) -> list[str]:
+    def _write(self, found: Evaluated) -> list[str]:
         """Write the files asked for; returns a line on each."""
         from lightpose.evaluate.record import record, weight_facts
         from lightpose.evaluate.results import write_results, write_submission
         from lightpose.io.files import write_aside
 
-        lines = []
+        job, evaluation, report, lines = found.job, found.evaluation, found.report, []
         if self.results:
             write_results(self.results, evaluation.results, job.source)
             lines.append(f"{self.results}: {len(evaluation.results)} poses")

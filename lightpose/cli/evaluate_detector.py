@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from lightpose.errors import ConfigError
-
 __all__ = ["EvaluateDetector"]
-
-if TYPE_CHECKING:
-    from lightpose.evaluate.boxes import BoxIntervals, BoxScores
-
-TITLES = {
-    "ap": "AP", "ap50": "AP50", "ap75": "AP75",
-    "ap_small": "AP small", "ap_medium": "AP medium", "ap_large": "AP large", "recall": "recall@0.5",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,44 +37,19 @@ class EvaluateDetector:
 
     def run(self) -> int:
         """0 once the figures are printed."""
-        from lightpose.cli.console import counting
-        from lightpose.data.people import read_people
-        from lightpose.detect.open import open_detector
-        from lightpose.evaluate.boxes import bootstrap_boxes, score_boxes
-        from lightpose.evaluate.detections import find_people
-        from lightpose.evaluate.scores import require_library
+        from lightpose.cli.console import counting_all
+        from lightpose.evaluate import run_detector
 
-        if self.bootstrap < 0 or self.seed < 0:
-            raise ConfigError("bootstrap and seed must be whole numbers from 0 on; 0 draws give no intervals")
-        require_library()
-        source = read_people(self.annotations, self.images)
-        detector = open_detector(self.detector, self.threshold, self.threads)
-        if detector.given:
-            raise ConfigError(f"{self.detector} is a file of boxes; give a detector, builtin or an .onnx file")
-        with counting("pictures", len(source.document["images"])) as advance:
-            found = find_people(source, detector, advance)
-        scores = score_boxes(source, found)
-        spread = bootstrap_boxes(source, found, self.bootstrap, self.seed) if self.bootstrap else None
-        people = sum(not row.get("iscrowd") for row in source.rows())
-        print(self._json(scores, spread) if self.json else _text(scores, spread))
-        if not self.json:
-            print(f"{self.detector} on {self.annotations}: {len(found)} pictures, {people} people")
+        with counting_all() as progress:
+            found = run_detector(
+                self.detector,
+                self.annotations,
+                self.images,
+                threshold=self.threshold,
+                threads=self.threads,
+                bootstrap=self.bootstrap,
+                seed=self.seed,
+                progress=progress,
+            )
+        print(found.to_json() if self.json else found.to_text())
         return 0
-
-    def _json(self, scores: BoxScores, spread: BoxIntervals | None) -> str:
-        document = {"detector": self.detector, "data": str(self.annotations), **dataclasses.asdict(scores)}
-        if spread is not None:
-            document["intervals"] = {name: list(pair.values()) for name, pair in dataclasses.asdict(spread).items()}
-        return json.dumps(document)
-
-
-def _text(scores: BoxScores, spread: BoxIntervals | None) -> str:
-    """Figures in percent, each with its interval where there is one."""
-    bounds = {} if spread is None else dataclasses.asdict(spread)
-    parts = []
-    for name, value in dataclasses.asdict(scores).items():
-        shown = f"{TITLES[name]} {100 * value:.1f}" if value >= 0 else f"{TITLES[name]} unknown"
-        if name in bounds:
-            shown += f" [{100 * bounds[name]['low']:.1f}, {100 * bounds[name]['high']:.1f}]"
-        parts.append(shown)
-    return ", ".join(parts)

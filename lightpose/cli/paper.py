@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from lightpose.cli.console import check_place
 from lightpose.errors import ConfigError, MissingPackageError
+from lightpose.io.files import check_place
 
 __all__ = ["Paper"]
 

@@ -65,11 +65,12 @@ class Predict:
 
     def run(self) -> int:
         """0: all images done; 1: some could not be used; 2: none could."""
-        from lightpose.cli.console import check_folder, counting
+        from lightpose.cli.console import counting
         from lightpose.detect.box_file import read_boxes
         from lightpose.errors import ConfigError, ImageError
         from lightpose.inference.estimator import PoseEstimator
         from lightpose.inference.folder import predict_images
+        from lightpose.io.files import check_folder
         from lightpose.io.sources import find_images, stdin_image
 
         if not self.sources:

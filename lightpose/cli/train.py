@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,10 @@ __all__ = ["Train"]
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lightpose.train.callbacks import Epoch, StageResult
-    from lightpose.train.config import TrainConfig
-    from lightpose.train.detector_config import DetectorConfig
+    from lightpose.train import TrainingResult
+    from lightpose.train.callbacks import Epoch, StageResult, Started
+    from lightpose.train.tasks import AnyConfig
     from lightpose.types import ImageArray
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Of <malloc.h>."""
 
 
 @dataclass(frozen=True)
@@ -43,60 +39,43 @@ class Train:
 
     def run(self) -> int:
         """0 when the last epoch is done."""
-        from lightpose.errors import MissingPackageError
+        from lightpose.train import read_config
+        from lightpose.train.distributed import this_process
 
-        try:
-            from lightpose.train.config import read_config
-        except ImportError as error:
-            raise MissingPackageError("torch", "train") from error
-        train(read_config(self.config))
+        best = train(read_config(self.config))
+        if this_process().first:
+            print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {best.weights}")
+            print(f"to use it without torch: lightpose export {best.weights} --out {best.weights.with_suffix('.onnx')}")
         return 0
 
 
-def train(config: TrainConfig | DetectorConfig) -> None:
-    """Train as configured, with progress on the terminal and in TensorBoard."""
-    from lightpose.train.callbacks import Reports
-    from lightpose.train.distributed import join
-    from lightpose.train.loop import Trainer
-    from lightpose.train.schedule import total_epochs
-    from lightpose.train.tensorboard import TensorBoard
+def train(config: AnyConfig) -> TrainingResult:
+    """Train as configured: bars and a line an epoch on a terminal, elsewhere lines alone, one a minute at least."""
+    from lightpose.train import Lines, run
+    from lightpose.train.distributed import this_process
 
-    with (
-        join(config.device) as (world, device),
-        bars(world.first) as progress,
-        contextlib.closing(TensorBoard(config.out)) as tensorboard,
-    ):
-        if device.type == "cpu":
-            _keep_freed_memory()
-        console = _Console(progress, config.model.name, total_epochs(config.plan, config.optim))
-        best = Trainer(config, Reports([console, tensorboard]), world, device).run()
-    if world.first:
-        weights = Path(config.out) / "best.safetensors"
-        print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {weights}")
-        print(f"to use it without torch: lightpose export {weights} --out {config.out}/best.onnx")
+    with bars(this_process().first) as progress:
+        every_s = math.inf if progress.console.is_terminal else 60.0
+        lines = Lines(lambda line: progress.console.print(line, markup=False, soft_wrap=True), every_s)
+        return run(config, [lines, _Bars(progress, config.model.name)])
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep what a step frees for the next one: returned pages cost a tenth of a step to be zeroed anew."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
-            mallopt(option, value)
+class _Bars:
+    """Shows a run as progress bars, and a table after each stage."""
 
-
-class _Console:
-    """Shows a run as progress bars, a line for each validated epoch, and a table after each stage."""
-
-    def __init__(self, progress: Progress, model: str, epochs: int) -> None:
-        self._progress, self._model, self._epochs = progress, model, epochs
+    def __init__(self, progress: Progress, model: str) -> None:
+        self._progress, self._model, self._epochs = progress, model, 0
         self._store = progress.add_task("cropping", total=None, visible=False, note="")
         self._epoch = progress.add_task("epoch", total=None, note="")
 
     def preparing(self, name: str, done: int, total: int) -> None:
         self._progress.update(self._store, completed=done, total=total, visible=done < total, note=name)
 
+    def started(self, run: Started) -> None:
+        self._epochs = run.epochs
+
     def resumed(self, epoch: int, step: int) -> None:
-        self._progress.print(f"going on at epoch {epoch + 1}, step {step + 1}")
+        """The lines say it."""
 
     def stepped(self, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
         note = f"loss {loss:.4f}  lr {lr:.1e}"
@@ -104,11 +83,7 @@ class _Console:
         self._progress.update(self._epoch, completed=step, total=steps, description=description, note=note)
 
     def evaluated(self, epoch: Epoch) -> None:
-        from lightpose.train.callbacks import FIGURES
-
-        figures = "  ".join(f"{FIGURES[name]} {100 * value:5.1f}" for name, value in epoch.figures.items())
-        best = "  best" if epoch.best else ""
-        self._progress.print(f"epoch {epoch.number + 1:4}  loss {epoch.loss:.4f}  {figures}{best}")
+        """The lines say it."""
 
     def previewed(self, epoch: int, picture: ImageArray) -> None:
         """Nothing to show on a terminal."""

@@ -19,7 +19,7 @@ from lightpose.types import ColorOrder, DecoderName, GeometryName
 __all__ = ["Weights"]
 
 if TYPE_CHECKING:
-    from lightpose.types import DetectorSpec, ModelSpec
+    from lightpose.types import ModelSpec, Spec
     from lightpose.weights.foreign.recognise import Recognised
     from lightpose.weights.inspect import Description
 
@@ -99,7 +99,7 @@ class List:
             print(json.dumps([{"name": name, **_as_json(file)} for name, file in files.items()], indent=2))
             return 0
         rows = [
-            (name, file.spec.model, _size(file.spec), _what(file.spec), f"{file.size / 1e6:.1f}", file.sha256)
+            (name, file.spec.model, _size(file.spec), file.spec.finds, f"{file.size / 1e6:.1f}", file.sha256)
             for name, file in files.items()
         ]
         _print_table(("name", "model", "input", "finds", "MB", "sha256"), rows)
@@ -226,7 +226,7 @@ class Weights:
 
 def _check_out(out: Path, sources: Sequence[Path]) -> None:
     """Refuse a place where no weights can be written, or where one of those read would be lost."""
-    from lightpose.cli.console import check_place
+    from lightpose.io.files import check_place
 
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out} must end in .safetensors; `lightpose export` makes an .onnx of it")
@@ -247,18 +247,11 @@ def _as_json(file: Description) -> dict[str, Any]:
     return {**dataclasses.asdict(file), "path": str(file.path)}
 
 
-def _size(spec: ModelSpec | DetectorSpec) -> str:
+def _size(spec: Spec) -> str:
     return "x".join(map(str, spec.input_hw))
 
 
-def _what(spec: ModelSpec | DetectorSpec) -> str:
-    """What a network finds, in a word or two."""
-    from lightpose.types import ModelSpec
-
-    return f"{len(spec.skeleton)} joints" if isinstance(spec, ModelSpec) else ", ".join(spec.labels)
-
-
-def _spec_rows(spec: ModelSpec | DetectorSpec) -> list[tuple[str, str]]:
+def _spec_rows(spec: Spec) -> list[tuple[str, str]]:
     """Every field of a spec and its value, to read."""
     rows = []
     for field in dataclasses.fields(spec):

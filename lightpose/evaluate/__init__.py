@@ -1,1 +1,10 @@
-"""Accuracy: COCO's OKS AP, the share of correct keypoints, how sure both are, and where a network goes wrong."""
+"""Accuracy: COCO's OKS AP, the share of correct keypoints, how sure both are, and where a network goes wrong.
+
+from lightpose import evaluate
+print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017").report.to_text())
+"""
+
+from lightpose.evaluate.detector import DetectorEvaluated, run_detector
+from lightpose.evaluate.pose import Evaluated, run
+
+__all__ = ["DetectorEvaluated", "Evaluated", "run", "run_detector"]

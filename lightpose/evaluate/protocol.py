@@ -17,9 +17,10 @@ from lightpose.ops.oks import oks_nms, soft_oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.types import PADDING, DecoderName, ModelSpec
 
-__all__ = ["LIGHTPOSE", "PROTOCOLS", "NmsName", "Protocol"]
+__all__ = ["LIGHTPOSE", "PROTOCOLS", "NmsName", "Protocol", "ProtocolName"]
 
 NmsName = Literal["hard", "soft", "none"]
+ProtocolName = Literal["lightpose", "paper", "paper-code"]
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class DetectorParity:
     scores: float
     boxes_px: float
 
+    def to_text(self) -> str:
+        """The differences, for people to read."""
+        return f"scores {self.scores:.1e}, boxes {self.boxes_px:.1e} px"
+
 
 def export_detector(network: nn.Module, spec: DetectorSpec, path: str | Path) -> DetectorParity:
     """Write a detector as an ONNX graph with any batch size and the spec in its metadata, whole or not at all.

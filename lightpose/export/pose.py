@@ -23,7 +23,7 @@ from lightpose.ops.codec import soft_argmax
 from lightpose.ops.geometry import heatmap_scale
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.runtime.torch import CropNetwork, TorchRuntime
-from lightpose.types import SPEC_KEY, DetectorSpec, FloatArray, ImageArray, ModelSpec
+from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec, Spec
 
 __all__ = [
     "FORMATS",
@@ -59,6 +59,11 @@ class Parity:
         """Whether heatmaps agree to 1e-4, or that share of their reach if it is above 1, and decoding to 0.05 px."""
         return self.heatmaps <= HEATMAP_BOUND * max(1, self.reach) and self.decoding_px <= KEYPOINT_BOUND_PX
 
+    def to_text(self) -> str:
+        """The differences, for people to read."""
+        heatmaps = f"heatmaps {self.heatmaps:.1e} (they reach {self.reach:.2g})"
+        return f"{heatmaps}, keypoints {self.keypoints_px:.1e} px"
+
 
 class Graph(Protocol):
     """An exported graph, open."""
@@ -80,7 +85,7 @@ def export_onnx(network: nn.Module, spec: ModelSpec, path: str | Path) -> None:
     write_aside(path, onnx_model(graph, spec, "crops", ("heatmaps", "keypoints")).SerializeToString())
 
 
-def onnx_model(graph: nn.Module, spec: ModelSpec | DetectorSpec, pixels: str, outputs: tuple[str, ...]) -> Any:
+def onnx_model(graph: nn.Module, spec: Spec, pixels: str, outputs: tuple[str, ...]) -> Any:
     """A module as onnx.ModelProto with the spec in its metadata.
 
     pixels: name of its one input, (N, H, W, 3) uint8, N any number. outputs: names of what it gives.
@@ -113,7 +118,7 @@ def onnx_model(graph: nn.Module, spec: ModelSpec | DetectorSpec, pixels: str, ou
     return model
 
 
-def _example(spec: ModelSpec | DetectorSpec) -> torch.Tensor:
+def _example(spec: Spec) -> torch.Tensor:
     """An input to follow through the network."""
     return torch.zeros((2, *spec.input_hw, 3), dtype=torch.uint8)
 

@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all, and json that is read with an error of one sentence."""
+"""Files that are written whole or not at all, places to write them, and json read with an error of one sentence."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,9 +11,9 @@ from pathlib import Path
 from threading import get_native_id
 from typing import IO, Any
 
-from lightpose.errors import DataError, LightposeError
+from lightpose.errors import ConfigError, DataError, LightposeError
 
-__all__ = ["clear_asides", "read_json", "replace_together", "write_aside"]
+__all__ = ["check_folder", "check_place", "clear_asides", "read_json", "replace_together", "write_aside"]
 
 
 _ASIDE = re.compile(r"\..+\.\d+\.partial")
@@ -67,3 +68,20 @@ def read_json(path: str | Path, error: type[LightposeError] = DataError) -> Any:
         raise error(f"cannot read {path}: {cause.strerror}") from cause
     except (ValueError, RecursionError) as cause:
         raise error(f"{path} is not a json file ({cause})") from cause
+
+
+def check_place(path: Path) -> None:
+    """Raise ConfigError if no file can be written there, so that this is known before the work."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file in it")
+
+
+def check_folder(path: Path) -> None:
+    """Raise ConfigError if that folder cannot be written to or made, so that this is known before the work."""
+    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ConfigError(f"{there} is a file, not a folder; name another folder for the results")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"there is no permission to write to {there}; name another folder for the results")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -14,9 +15,9 @@ from lightpose.models.hourglass import hourglass8
 from lightpose.models.hrnet import hrnet_w32, hrnet_w48
 from lightpose.models.lpn import lpn50, lpn101, lpn152
 from lightpose.models.simple_baseline import simple50, simple101, simple152
-from lightpose.types import DetectorSpec, ModelSpec
+from lightpose.types import DetectorSpec, ModelSpec, TaskName
 
-__all__ = ["DETECTORS", "MODELS", "build", "build_detector", "check_input", "initialise_kaiming"]
+__all__ = ["BUILDERS", "DETECTORS", "MODELS", "build", "build_detector", "check_input", "initialise_kaiming"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lpn50": lpn50,
@@ -60,6 +61,10 @@ def build_detector(spec: DetectorSpec) -> PersonDetector:
         return DETECTORS[spec.model](**spec.options)
     except TypeError as error:
         raise ConfigError(f"detector {spec.model!r} does not take the options {spec.options}: {error}") from error
+
+
+BUILDERS: dict[TaskName, Callable[[Any], nn.Module]] = {"pose": build, "detector": build_detector}
+"""How the network of a task's spec is built."""
 
 
 def check_input(name: str, network: nn.Module, input_hw: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ from lightpose.models.detector import decode
 from lightpose.ops.codec import soft_argmax
 from lightpose.ops.geometry import heatmap_scale
 from lightpose.runtime.threads import choose_threads
-from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec
+from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec, Spec
 
 __all__ = ["CropNetwork", "DetectorNetwork", "Normalise", "TorchRuntime", "limit_threads"]
 
@@ -21,7 +21,7 @@ class Normalise(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, spec: ModelSpec | DetectorSpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.register_buffer("shift", 255 * torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std)[:, None, None]), persistent=False)

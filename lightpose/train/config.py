@@ -1,19 +1,15 @@
-"""The configuration of a pose network's training, and reading that of any run: frozen dataclasses from a TOML file."""
+"""The configuration of a pose network's training: frozen dataclasses that a TOML file fills."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lightpose.data.augment import AugmentConfig
 from lightpose.errors import ConfigError
-from lightpose.models import DETECTORS
 from lightpose.skeletons import get_skeleton
-from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.loss import LossConfig
 from lightpose.train.run_config import FeatureDistillationConfig, OptimConfig, PlanConfig, RunConfig
-from lightpose.train.toml import fill, read_toml
 from lightpose.types import PADDING, DecoderName, GeometryName, ModelSpec
 
 __all__ = [
@@ -25,7 +21,6 @@ __all__ = [
     "PlanConfig",
     "SourceConfig",
     "TrainConfig",
-    "read_config",
 ]
 
 
@@ -131,14 +126,3 @@ class TrainConfig(RunConfig):
     loss: LossConfig = field(default_factory=LossConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-
-def read_config(path: str | Path) -> TrainConfig | DetectorConfig:
-    """The configuration in a TOML file: of a detector if its model is one.
-
-    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
-    """
-    table = read_toml(path)
-    model = table.get("model")
-    detector = isinstance(model, dict) and model.get("name") in DETECTORS
-    return fill(DetectorConfig, table, path) if detector else fill(TrainConfig, table, path)

@@ -39,7 +39,7 @@ COLUMNS, TILE_PX = 4, 320
 class DetectionTask:
     """The Task of a person detector. Raises DataError if an annotation file cannot be used."""
 
-    def __init__(self, config: DetectorConfig) -> None:
+    def __init__(self, config: DetectorConfig, _device: torch.device) -> None:
         self._config = config
         self.spec = config.model.spec()
         data = config.data

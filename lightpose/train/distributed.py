@@ -15,7 +15,7 @@ from torch import distributed as dist
 
 from lightpose.errors import ConfigError
 
-__all__ = ["World", "choose_device", "join"]
+__all__ = ["World", "choose_device", "join", "this_process"]
 
 Value = TypeVar("Value")
 
@@ -58,18 +58,23 @@ class World:
             dist.barrier()
 
 
+def this_process() -> World:
+    """The place of this process among those that torchrun started, as the environment tells it, or alone."""
+    rank, size, local_rank = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    return World(rank, size, local_rank) if size > 1 else World()
+
+
 @contextmanager
 def join(device: str) -> Iterator[tuple[World, torch.device]]:
     """The processes that torchrun started (RANK, WORLD_SIZE, LOCAL_RANK in the environment), or this one alone.
 
     Gives this process's place among them and its device. Raises ConfigError if the device is not there.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    world = (
-        World(int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_RANK", "0"))) if size > 1 else World()
-    )
+    world = this_process()
     chosen = choose_device(device, world.local_rank)
-    if size == 1:
+    if world.size == 1:
         yield world, chosen
         return
     if chosen.type == "cuda":

@@ -17,17 +17,14 @@ from safetensors.torch import load_file
 
 from lightpose.errors import ConfigError, DataError, TrainingError
 from lightpose.io.files import write_aside
-from lightpose.train.callbacks import Epoch, Report, StageResult
+from lightpose.train.callbacks import Epoch, Report, StageResult, Started
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from lightpose.train.config import TrainConfig
-from lightpose.train.detection import DetectionTask
-from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.distributed import World
 from lightpose.train.learner import Learner
-from lightpose.train.pose import PoseTask
 from lightpose.train.sampling import Share
 from lightpose.train.schedule import Moment, learning_rate, moment, total_epochs
-from lightpose.train.task import Feed, Task
+from lightpose.train.task import Feed
+from lightpose.train.tasks import AnyConfig, trainable
 from lightpose.weights.network import save_network
 
 __all__ = ["Trainer"]
@@ -44,16 +41,12 @@ class Trainer:
     starts. Given the same configuration, a run that was killed goes on where `last.pt` left it.
     """
 
-    def __init__(
-        self, config: TrainConfig | DetectorConfig, report: Report, world: World, device: torch.device
-    ) -> None:
+    def __init__(self, config: AnyConfig, report: Report, world: World, device: torch.device) -> None:
         self.config, self.report, self.world = config, report, world
         self.out = Path(config.out)
         self.progress = Progress()
         self._device = device
-        self._task: Task[Any] = (
-            DetectionTask(config) if isinstance(config, DetectorConfig) else PoseTask(config, device)
-        )
+        self._task = trainable(config).make(config, device)
         self._learner: Learner[Any] = Learner(config, self._task, world, device)
         self._batches = self._feed()
         optim = config.optim
@@ -66,8 +59,11 @@ class Trainer:
     def run(self) -> Progress:
         """Train to the last epoch of the last stage. Returns the best validation AP and its epoch."""
         with self._alone():
-            self._resume()
             last = total_epochs(self.config.plan, self.config.optim)
+            if self.world.first:
+                shows = trainable(self.config).shows
+                self.report.started(Started(last, len(self._batches), self._batches.shown, shows))
+            self._resume()
             while self.progress.epoch < last:
                 now = moment(self.config.plan, self.config.optim, self.progress.epoch)
                 if now.first and now.stage and self.progress.step == 0:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightpose.train.sampling import Share
-from lightpose.types import DetectorSpec, ImageArray, ModelSpec
+from lightpose.types import ImageArray, Spec
 
 __all__ = ["AnyBatch", "B", "Feed", "Preparing", "Task"]
 
@@ -49,7 +49,7 @@ class Task(Protocol[B]):
     """A network to train, with its data, loss and measure."""
 
     @property
-    def spec(self) -> ModelSpec | DetectorSpec:
+    def spec(self) -> Spec:
         """What the weights will say of themselves."""
 
     def network(self) -> nn.Module:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightpose.errors import MissingPackageError
 from lightpose.io.files import write_aside
 from lightpose.io.images import encode_image
-from lightpose.train.callbacks import FIGURES, Epoch, StageResult
+from lightpose.train.callbacks import FIGURES, Epoch, StageResult, Started
 from lightpose.types import ImageArray
 
 try:
@@ -36,6 +36,9 @@ class TensorBoard:
             self._writer.close()
 
     def preparing(self, name: str, done: int, total: int) -> None:
+        """Nothing to keep."""
+
+    def started(self, run: Started) -> None:
         """Nothing to keep."""
 
     def resumed(self, epoch: int, step: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import onnxruntime
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.runtime.ir import BIN_KEY, check_bin, read_facts
 from lightpose.runtime.onnx import open_session
-from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec
+from lightpose.types import SPEC_KEY, Spec, read_spec
 from lightpose.weights import bundled_weights, file_sha256, find_weights, known_sha256
 
 __all__ = ["Description", "Verdict", "describe_weights", "has_description", "verify_weights"]
@@ -39,7 +38,7 @@ class Description:
     size: int
     sha256: str
     known_as: str | None
-    spec: ModelSpec | DetectorSpec
+    spec: Spec
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,10 @@ def describe_weights(name_or_path: str | Path) -> Description:
     digest = file_sha256(path)
     known_as = next((name for name, known in known_sha256().items() if known == digest), None)
     size = sum(file.stat().st_size for file in _files(path))
-    return Description(path, size, digest, known_as, _read_spec(metadata[SPEC_KEY], path))
+    try:
+        return Description(path, size, digest, known_as, read_spec(metadata[SPEC_KEY]))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def has_description(path: Path) -> bool:
@@ -116,20 +118,8 @@ def _metadata(path: Path) -> dict[str, str]:
         raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
 
 
-def _read_spec(text: str, path: Path) -> ModelSpec | DetectorSpec:
-    try:
-        table = json.loads(text)
-    except ValueError:
-        table = None
-    try:
-        detector = isinstance(table, dict) and table.get("kind") == "detector"
-        return DetectorSpec.from_json(text) if detector else ModelSpec.from_json(text)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-
-
 def _check_graph(file: Description) -> list[str]:
-    """Run a graph on noise; its outputs must be finite, and a pose network's of the shapes that its spec promises."""
+    """Run a graph on noise; its outputs must be finite, and of the shapes that its spec promises."""
     read, run = _RUN[file.path.suffix.lower()]
     checks = []
     for name, value in read(file.path):
@@ -138,12 +128,10 @@ def _check_graph(file: Description) -> list[str]:
     outputs = run(file)
     for name, value in outputs.items():
         _check_finite(file.path, name, value)
-    if isinstance(file.spec, ModelSpec):
-        joints = len(file.spec.skeleton)
-        for name, shape in (("heatmaps", (1, joints, *file.spec.heatmap_hw)), ("keypoints", (1, joints, 3))):
-            found = outputs[name].shape if name in outputs else "none"
-            if found != shape:
-                raise WeightsError(f"{file.path} gives {name} of shape {found}, not {shape} as its description says")
+    for name, shape in file.spec.output_shapes.items():
+        found = outputs[name].shape if name in outputs else "none"
+        if found != shape:
+            raise WeightsError(f"{file.path} gives {name} of shape {found}, not {shape} as its description says")
     return [*checks, "runs", "outputs finite"]
 
 
@@ -207,10 +195,10 @@ def _check_tensors(file: Description) -> list[str]:
     for name, values in _tensors(file.path):
         _check_finite(file.path, name, values)
     try:
-        from lightpose.weights.network import load_detector, load_network
+        from lightpose.weights.network import load_any
     except ImportError as error:
         raise MissingPackageError("torch", "train") from error
-    (load_detector if isinstance(file.spec, DetectorSpec) else load_network)(file.path)
+    load_any(file.path)
     return ["weights finite", "fits its network"]
 
 

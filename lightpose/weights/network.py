@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.io.files import write_aside
-from lightpose.models import MODELS, build, build_detector
+from lightpose.models import BUILDERS, MODELS
 from lightpose.models.detector import PersonDetector
-from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec
+from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec, Spec, TaskName, read_spec, task_of
 
 try:
     import safetensors
@@ -26,16 +26,19 @@ except ImportError as error:
 
 __all__ = [
     "average_networks",
-    "is_detector",
+    "load_any",
     "load_detector",
     "load_into",
     "load_network",
+    "read_task",
     "save_network",
     "start_detector",
 ]
 
+S = TypeVar("S", ModelSpec, DetectorSpec, Spec)
 
-def save_network(path: str | Path, network: nn.Module, spec: ModelSpec | DetectorSpec, half: bool = False) -> None:
+
+def save_network(path: str | Path, network: nn.Module, spec: Spec, half: bool = False) -> None:
     """Write a network's tensors and spec, whole or not at all. half: store as float16, half the size."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if half:
@@ -45,13 +48,18 @@ def save_network(path: str | Path, network: nn.Module, spec: ModelSpec | Detecto
 
 def load_network(path: str | Path) -> tuple[nn.Module, ModelSpec]:
     """The pose network of a file, float32, in evaluation mode, and its spec. Raises WeightsError if it does not fit."""
-    spec, state = _read_pose(Path(path))
-    try:
-        network = build(spec)
-    except ConfigError as error:
-        raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
-    _fill(network, state, Path(path))
-    return network.eval(), spec
+    return _load(Path(path), ModelSpec.from_json)
+
+
+def load_detector(path: str | Path) -> tuple[PersonDetector, DetectorSpec]:
+    """The person detector of a file, as `load_network`."""
+    network, spec = _load(Path(path), DetectorSpec.from_json)
+    return cast(PersonDetector, network), spec
+
+
+def load_any(path: str | Path) -> tuple[nn.Module, Spec]:
+    """The network of a file, whatever its task, as `load_network`."""
+    return _load(Path(path), read_spec)
 
 
 def average_networks(paths: Sequence[Path], shares: Sequence[float] | None = None) -> tuple[nn.Module, ModelSpec]:
@@ -92,23 +100,9 @@ def _meaning(spec: ModelSpec) -> tuple[object, ...]:
     return spec.model, dict(spec.options), spec.skeleton.joints, spec.color_order, spec.mean, spec.std
 
 
-def load_detector(path: str | Path) -> tuple[PersonDetector, DetectorSpec]:
-    """The person detector of a file, as `load_network`."""
-    text, state = _read(Path(path))
-    try:
-        spec = DetectorSpec.from_json(text)
-        network = build_detector(spec)
-    except ConfigError as error:
-        raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    _fill(network, state, Path(path))
-    return network.eval(), spec
-
-
-def is_detector(path: str | Path) -> bool:
-    """Whether a file holds a person detector rather than a pose network. Raises WeightsError if it holds neither."""
-    return _speaks_of_detector(_read(Path(path))[0])
+def read_task(path: str | Path) -> TaskName:
+    """The task of the network in a file. Raises WeightsError if it holds none."""
+    return task_of(_read(Path(path))[0])
 
 
 def start_detector(path: str | Path, network: PersonDetector) -> None:
@@ -117,7 +111,7 @@ def start_detector(path: str | Path, network: PersonDetector) -> None:
     Raises WeightsError if it does not fit.
     """
     text, state = _read(Path(path))
-    if not _speaks_of_detector(text):
+    if task_of(text) != "detector":
         fresh = network.state_dict()
         shared = {name for name in fresh if name.startswith(("stem.", "layers."))}
         if missing := shared - set(state):
@@ -132,7 +126,7 @@ def load_into(path: str | Path, network: nn.Module, spec: ModelSpec) -> None:
     Where the file has other joints, the outputs of those with the same name are taken over and the others left as they
     are. Raises WeightsError if the architectures differ.
     """
-    found, state = _read_pose(Path(path))
+    found, state = _read_as(Path(path), ModelSpec.from_json)
     if found.skeleton.joints != spec.skeleton.joints:
         state = _match_joints(state, network.state_dict(), found, spec)
     _fill(network, state, Path(path))
@@ -172,18 +166,21 @@ def _joint_axes(spec: ModelSpec) -> dict[str, int]:
     }
 
 
-def _speaks_of_detector(text: str) -> bool:
-    """Whether a description is that of a detector; one that is damaged is left to whoever reads it."""
+def _load(path: Path, read: Callable[[str], S]) -> tuple[nn.Module, S]:
+    """The network of a file whose description `read` takes."""
+    spec, state = _read_as(path, read)
     try:
-        return bool(json.loads(text)["kind"] == "detector")
-    except (ValueError, KeyError, TypeError):
-        return False
+        network = BUILDERS[spec.task](spec)
+    except ConfigError as error:
+        raise WeightsError(f"{path} is for another version of lightpose: {error}") from error
+    _fill(network, state, path)
+    return network.eval(), spec
 
 
-def _read_pose(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+def _read_as(path: Path, read: Callable[[str], S]) -> tuple[S, dict[str, Tensor]]:
     text, state = _read(path)
     try:
-        return ModelSpec.from_json(text), state
+        return read(text), state
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

@@ -128,7 +128,9 @@ def run(capsys, *arguments):
 
 def test_the_export_command_says_what_it_wrote_and_how_near_it_is_to_pytorch(written):
     path, said = written
-    found = re.search(r"lpn50_person 64×96, a person detector; .* PyTorch: scores (\S+), boxes (\S+) px", said)
+    found = re.search(
+        r"lpn50_person 64×96, a person detector\n.* PyTorch, on noise: scores (\S+), boxes (\S+) px", said
+    )
     assert f"{path}: 2.8 MB" in said
     assert float(found[1]) < 1e-5
     assert float(found[2]) < 0.01

@@ -37,6 +37,9 @@ class Diary:
     def preparing(self, name, done, total):
         self.prepared.append((name, done, total))
 
+    def started(self, run):
+        self.start = run
+
     def resumed(self, epoch, step):
         self.resumptions.append((epoch, step))
 

@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 from lightpose.data.augment import AugmentConfig
 from lightpose.errors import ConfigError, RenamedWarning
 from lightpose.skeletons import LSP14
+from lightpose.train import read_config
 from lightpose.train.config import (
     DataConfig,
     DistillConfig,
@@ -18,7 +19,6 @@ from lightpose.train.config import (
     PlanConfig,
     SourceConfig,
     TrainConfig,
-    read_config,
 )
 from lightpose.train.loss import LossConfig
 from lightpose.train.schedule import total_epochs

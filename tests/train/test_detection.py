@@ -15,7 +15,7 @@ from lightpose.evaluate.boxes import score_boxes  # noqa: E402
 from lightpose.evaluate.detections import find_people  # noqa: E402
 from lightpose.models import build  # noqa: E402
 from lightpose.skeletons import COCO17  # noqa: E402
-from lightpose.train.config import read_config  # noqa: E402
+from lightpose.train import read_config  # noqa: E402
 from lightpose.train.detection import DetectionTask, TorchDetector  # noqa: E402
 from lightpose.train.detector_config import (  # noqa: E402
     DetectorConfig,
@@ -25,7 +25,7 @@ from lightpose.train.detector_config import (  # noqa: E402
 )
 from lightpose.train.run_config import OptimConfig  # noqa: E402
 from lightpose.types import DetectorSpec, ModelSpec  # noqa: E402
-from lightpose.weights.network import is_detector, load_detector, load_network, save_network  # noqa: E402
+from lightpose.weights.network import load_any, load_detector, load_network, save_network  # noqa: E402
 from tests.train.runs import ROOT, Diary, assert_same, checkpoint, log, train  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,7 +111,7 @@ def test_a_detector_starts_from_a_pose_networks_first_layers(drawn_people, tmp_p
     pose = build(spec)
     save_network(tmp_path / "pose.safetensors", pose, spec)
     model = DetectorModelConfig(input_hw=(64, 64), init=str(tmp_path / "pose.safetensors"))
-    network = DetectionTask(config_for(drawn_people, tmp_path, model=model)).network()
+    network = DetectionTask(config_for(drawn_people, tmp_path, model=model), torch.device("cpu")).network()
     theirs = pose.state_dict()
     for name, value in network.state_dict().items():
         if name.startswith(("stem", "layers")):
@@ -121,7 +121,7 @@ def test_a_detector_starts_from_a_pose_networks_first_layers(drawn_people, tmp_p
 def test_a_detector_starts_from_a_detector(learned, drawn_people, tmp_path):
     best = Path(learned[0].out) / "best.safetensors"
     model = DetectorModelConfig(input_hw=(64, 64), init=str(best))
-    network = DetectionTask(config_for(drawn_people, tmp_path, model=model)).network()
+    network = DetectionTask(config_for(drawn_people, tmp_path, model=model), torch.device("cpu")).network()
     assert_same(dict(network.state_dict()), dict(load_detector(best)[0].state_dict()))
 
 
@@ -129,7 +129,7 @@ def test_what_is_frozen_stays_and_the_rest_moves(drawn_people, tmp_path):
     config = config_for(drawn_people, tmp_path)
     frozen = dataclasses.replace(config, optim=dataclasses.replace(config.optim, frozen=("stem", "layers.0"), epochs=1))
     torch.manual_seed(frozen.seed)
-    start = DetectionTask(frozen).network().state_dict()
+    start = DetectionTask(frozen, torch.device("cpu")).network().state_dict()
     train(frozen)
     end = checkpoint(tmp_path)["states"]["network"]
     moved = {name for name, value in end.items() if not torch.equal(value, start[name])}
@@ -148,8 +148,7 @@ def test_a_frozen_part_that_is_not_there_is_named(drawn_people, tmp_path):
 def test_each_kind_of_file_is_refused_where_the_other_is_wanted(learned, tmp_path):
     detector = Path(learned[0].out) / "best.safetensors"
     pose = ROOT / "weights" / "lpn50.safetensors"
-    assert is_detector(detector)
-    assert not is_detector(pose)
+    assert [type(load_any(path)[1]) for path in (detector, pose)] == [DetectorSpec, ModelSpec]
     with pytest.raises(
         WeightsError, match=r"best\.safetensors: this is a person detector, not a pose network; give it"
     ):
@@ -161,7 +160,7 @@ def test_each_kind_of_file_is_refused_where_the_other_is_wanted(learned, tmp_pat
     spec = ModelSpec("simple50", COCO17, (64, 64))
     save_network(tmp_path / "other.safetensors", torch.nn.Conv2d(3, 3, 1), spec)
     with pytest.raises(WeightsError, match=r"other\.safetensors has no layers.* starts from an LPN-50, or a detector"):
-        DetectionTask(config_for_file(tmp_path / "other.safetensors", learned[0])).network()
+        DetectionTask(config_for_file(tmp_path / "other.safetensors", learned[0]), torch.device("cpu")).network()
 
 
 def config_for_file(path, config):

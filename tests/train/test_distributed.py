@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lightpose.train.config import read_config  # noqa: E402
+from lightpose.train import read_config  # noqa: E402
 from tests.train.runs import Diary, checkpoint, log, train  # noqa: E402
 
 pytestmark = [

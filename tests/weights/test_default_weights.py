@@ -72,7 +72,7 @@ def int8() -> Path:
 def test_the_int8_file_is_small_and_made_from_the_bundled_weights(int8: Path):
     assert int8.stat().st_size + int8.with_suffix(".bin").stat().st_size <= 6e6
     made_from = read_facts(int8)[SOURCE_KEY]
-    assert made_from == file_sha256(find_weights(DEFAULT)), "lpn50.onnx changed: run scripts/quantize_default_weights"
+    assert made_from == file_sha256(find_weights(DEFAULT)), "lpn50.onnx changed: run tools/quantize_default_weights.py"
 
 
 def test_the_int8_weights_run_by_name_and_say_nearly_the_same(int8: Path, crops: np.ndarray):

@@ -1,13 +1,12 @@
-#!/usr/bin/env python3
 """Trains the bundled weights, and the studies beside them, from the data sets that docs/model_card.md names.
 
     pip install '.[train]'
-    scripts/train_default_weights --install                # the default, on a GPU or a CPU; goes on after a kill
-    scripts/train_default_weights --study gc               # Table 3's shape: LPN-50/101/152 with and without GC
-    scripts/train_default_weights --study stages           # Table 4's shape: seven stages against one cosine as long
-    scripts/train_default_weights --study depths           # LPN-101 and LPN-152 with the default's recipe
-    scripts/train_default_weights --study peers            # SimpleBaseline-50 and HRNet-W32: ten times the work
-    scripts/train_default_weights --study distilled        # LPN-50 again, with the best of the peers as its teacher
+    python tools/train_default_weights.py --install            # the default, on a GPU or a CPU; goes on after a kill
+    python tools/train_default_weights.py --study gc           # Table 3's shape: LPN-50/101/152 with and without GC
+    python tools/train_default_weights.py --study stages       # Table 4's shape: seven stages, and one cosine as long
+    python tools/train_default_weights.py --study depths       # LPN-101 and LPN-152 with the default's recipe
+    python tools/train_default_weights.py --study peers        # SimpleBaseline-50 and HRNet-W32: ten times the work
+    python tools/train_default_weights.py --study distilled    # LPN-50 again, with the best of the peers as its teacher
 
 First the labels are completed by `--teacher`; without it the sets' own serve. `--hint` names a file whose maps the
 networks learn to tell (lightpose/train/feature_distillation.py). examples/default/movenet.py makes both.
@@ -33,13 +32,14 @@ from lightpose.data.coco import read_coco
 from lightpose.evaluate.bootstrap import bootstrap
 from lightpose.evaluate.evaluation import evaluate_given_boxes
 from lightpose.export.pose import export_checked
-from lightpose.io.images import write_aside
-from lightpose.train.pseudo_label import LabelOptions, label_persons
-from lightpose.inference.estimator import open_runtime
 from lightpose.inference.top_down import PredictOptions
-from lightpose.train.config import DistillConfig, FeatureDistillationConfig, PlanConfig, TrainConfig, read_config
+from lightpose.io.files import write_aside
+from lightpose.train import read_config
+from lightpose.train.config import DistillConfig, FeatureDistillationConfig, PlanConfig, TrainConfig
+from lightpose.train.pseudo_label import LabelOptions, label_persons
 from lightpose.weights import write_sums
 from lightpose.weights.network import load_network, save_network
+from lightpose.weights.open import open_runtime
 
 ROOT = Path(__file__).parents[1]
 VALIDATION = {
@@ -61,8 +61,8 @@ LABELLED = {
 class Options:
     """data: the folder of the three sets. out: where runs go. teacher: labels what is unlabelled, an .onnx file.
 
-    hint: gives maps to learn, of an LPN. epochs: of each run, instead of the recipe's. install: put the default's weights
-    into the project.
+    hint: gives maps to learn, of an LPN. epochs: of each run, instead of the recipe's. install: put the default's
+    weights into the project.
     """
 
     data: Path = Path("data")
@@ -102,6 +102,8 @@ def complete_labels(options: Options) -> None:
 def runs(options: Options) -> Iterator[Run]:
     """The runs of a study."""
     base = read_config(ROOT / "examples/default/lpn50.toml")
+    if not isinstance(base, TrainConfig):
+        raise TypeError("examples/default/lpn50.toml trains no pose network")
     if options.epochs:
         base = replace(base, optim=replace(base.optim, epochs=options.epochs))
     if options.hint is not None:
@@ -128,16 +130,18 @@ def runs(options: Options) -> Iterator[Run]:
 def small_then_full(base: TrainConfig, options: Options) -> Iterator[Run]:
     """On a CPU: most of the crops at half the size, four times as fast, then a fifth at full size, with the hint."""
     optim = replace(base.optim, batch=32, epochs=options.epochs or 50, warmup_epochs=0.3, ema=0.998, weight_decay=0.01)
-    every = {"evaluate_every": 1, "preview_every": 5}
+    base = replace(base, evaluate_every=1, preview_every=5)
     model = replace(base.model, input_hw=(128, 96), sigma=1.5)
     augment = replace(base.augment, scale=0.25, rotation_deg=20.0, color=0.1, half_body_probability=0.0)
     loss = replace(base.loss, mse=200.0)
-    small = replace(base, model=model, optim=optim, loss=loss, augment=augment, feature_distillation=FeatureDistillationConfig(), **every)
+    small = replace(
+        base, model=model, optim=optim, loss=loss, augment=augment, feature_distillation=FeatureDistillationConfig()
+    )
     yield Run("lpn50_small", small)
     start = replace(base.model, init=str(options.out / "lpn50_small/best.safetensors"))
     last = replace(optim, lr=8e-4, epochs=-(-optim.epochs // 4), warmup_epochs=0.1)
     mild = replace(augment, scale=0.18, rotation_deg=12.0)
-    yield Run("lpn50", replace(base, model=start, optim=last, augment=mild, **every))
+    yield Run("lpn50", replace(base, model=start, optim=last, augment=mild))
 
 
 def stages(base: TrainConfig) -> Iterator[Run]:
@@ -161,7 +165,7 @@ def stages(base: TrainConfig) -> Iterator[Run]:
 
 def best_ap(folder: Path) -> float:
     """Best validation AP of a run, from its log."""
-    return max(epoch["ap"] for epoch in json.loads((folder / "log.json").read_text())["epochs"])
+    return max(float(epoch["ap"]) for epoch in json.loads((folder / "log.json").read_text())["epochs"])
 
 
 def train_run(run: Run, options: Options) -> Path:
@@ -210,7 +214,7 @@ def install(weights: Path) -> None:
     parity = export_checked(*load_network(target), ROOT / "lightpose/weights/bundled/lpn50.onnx")
     write_sums(ROOT / "lightpose/weights/bundled")
     print(f"installed {target.name}; the graph differs from PyTorch by {parity.keypoints_px:.4f} px")
-    print("put the rows of results.md into README.md and docs/model_card.md, then run scripts/quantize_default_weights")
+    print("put the rows of results.md into README.md and the model card, then run tools/quantize_default_weights.py")
 
 
 def main(options: Options) -> None:

@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Trains the bundled person detector from the data sets that docs/model_card.md names, starting from the bundled pose
 network.
 
     pip install '.[train]'
-    scripts/train_default_detector --teacher runs/nanodet.onnx --hint runs/nanodet_maps.onnx --install
+    python tools/train_default_detector.py --teacher runs/nanodet.onnx --hint runs/nanodet_maps.onnx --install
 
 On a GPU or a CPU; it goes on after a kill. Either file, made by examples/default/nanodet.py, may be left out: the one
 finds who has no label in LSP-Extended, the other gives hints (lightpose/train/feature_distillation.py).
@@ -34,11 +33,13 @@ from lightpose.detect.onnx import OnnxDetector
 from lightpose.evaluate.boxes import bootstrap_boxes, match_boxes, score_boxes
 from lightpose.evaluate.detections import find_people
 from lightpose.export.detector import export_detector
-from lightpose.io.images import read_image, write_aside
 from lightpose.inference.estimator import PoseEstimator
-from lightpose.train.config import FeatureDistillationConfig, read_config
+from lightpose.io.files import write_aside
+from lightpose.io.images import read_image
+from lightpose.results import Boxes
+from lightpose.train import read_config
+from lightpose.train.config import FeatureDistillationConfig
 from lightpose.train.detector_config import DetectorConfig, SceneSourceConfig
-from lightpose.types import Boxes
 from lightpose.weights import write_sums
 from lightpose.weights.network import load_detector, save_network
 
@@ -60,9 +61,9 @@ SURE, SURE_OF_KNOWN, UNSURE = 0.4, 0.3, 0.28
 
 @dataclass(frozen=True)
 class Options:
-    """data: the folder of the sets. out: where the run goes. teacher: an .onnx file that finds people. hint: a file that
-    gives a detector's maps. epochs: instead of the recipe's. install: put the result into the package, with an input of
-    that size; sizes: sides of the square inputs that are measured.
+    """data: the folder of the sets. out: where the run goes. teacher: an .onnx file that finds people. hint: a file
+    that gives a detector's maps. epochs: instead of the recipe's. install: put the result into the package, with an
+    input of that size; sizes: sides of the square inputs that are measured.
     """
 
     data: Path = Path("data")
@@ -212,7 +213,7 @@ def install(weights: Path, options: Options) -> None:
     found = find_people(source, OnnxDetector(trial, LEAST_SCORE))
     threshold = round(BELOW * best_threshold(source, found), 2)
     least_score = best_threshold(source, with_joints(source, found, threshold))
-    spec = replace(spec, threshold=threshold, least_score=least_score)
+    spec = replace(spec, threshold=threshold, min_person_score=least_score)
     save_network(ROOT / "weights/person_detector.safetensors", network, spec, half=True)
     parity = export_detector(network, spec, target)
     write_sums(target.parent)

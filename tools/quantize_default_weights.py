@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Makes the bundled int8 weights, lpn50_int8, from the bundled lpn50, and says what they cost.
 
     pip install '.[train,quantize]'
-    scripts/quantize_default_weights            # whenever lpn50.onnx has changed; needs the data that it was trained on
+    python tools/quantize_default_weights.py    # whenever lpn50.onnx has changed; needs the data that it was trained on
 
 Crops to calibrate on come from the training sets. AP on both validation sets (given boxes, flip test) must not fall by
 more than --max-drop, else nothing is installed.
@@ -19,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from lightpose.data.calibration import calibration_crops
 from lightpose.data.coco import read_coco
 from lightpose.evaluate.evaluation import evaluate_given_boxes
-from lightpose.inference.estimator import open_runtime
-from lightpose.inference.top_down import PredictOptions
 from lightpose.export.quantize import compare_speed, quantize
+from lightpose.inference.top_down import PredictOptions
 from lightpose.runtime import Runtime
-from lightpose.data.calibration import calibration_crops
 from lightpose.weights import write_sums
+from lightpose.weights.open import open_runtime
 
 BUNDLED = Path(__file__).parents[1] / "lightpose/weights/bundled"
 SETS = {"COCO": ("coco_keypoints", "train2017", "val2017"), "LSP-Extended": ("lspet", "images", "images")}

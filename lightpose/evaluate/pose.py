@@ -1,0 +1,129 @@
+"""How good a pose network is on a data set: the whole of it, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightpose.data.coco import CocoFile
+from lightpose.detect import BoxFunction, Detector, as_detector
+from lightpose.detect.open import open_detector
+from lightpose.errors import ConfigError
+from lightpose.evaluate.detections import Detections, detect_people, open_source, read_detections
+from lightpose.evaluate.evaluation import Evaluation
+from lightpose.evaluate.job import Job
+from lightpose.evaluate.pck import SizeName
+from lightpose.evaluate.protocol import PROTOCOLS, NmsName, ProtocolName
+from lightpose.evaluate.report import Report, figures
+from lightpose.runtime import EngineName, ModeName, Runtime
+from lightpose.types import DecoderName
+from lightpose.weights.open import open_runtime
+
+__all__ = ["Evaluated", "Progress", "check_draws", "run"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is counted, how many are done, and how many there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """job: data set, network and protocol. evaluation: the poses found and their scores. report: figures to show."""
+
+    job: Job
+    evaluation: Evaluation
+    report: Report
+
+
+def run(
+    model: str | Path | Runtime,
+    annotations: str | Path,
+    images: str | Path,
+    *,
+    boxes: str | Path | None = None,
+    detector: str | Path | Detector | BoxFunction | None = None,
+    box_threshold: float | None = None,
+    protocol: ProtocolName = "lightpose",
+    flip: bool = True,
+    decoder: DecoderName | None = None,
+    beta: float | None = None,
+    padding: float | None = None,
+    nms: NmsName = "hard",
+    pck: SizeName = "box",
+    bootstrap: int = 0,
+    seed: int = 0,
+    breakdown: bool = False,
+    engine: EngineName = "auto",
+    threads: int = 0,
+    mode: ModeName = "latency",
+    check: Callable[[Job], None] = lambda _: None,
+    progress: Progress = lambda *_: None,
+) -> Evaluated:
+    """Measure OKS AP and PCK of a pose network on a COCO keypoint file.
+
+    model: bundled weights by name, a weights file, or an open Runtime, for which engine, threads and mode do not count.
+    boxes: COCO detection results to crop by; detector: a name, an .onnx file, or a function; the labelled people's own
+    boxes if neither is given. What a detector loses against those stands in the report. box_threshold: least score.
+    padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
+    check: called with all that is open, before the network runs. Raises ConfigError for what does not go together.
+
+        found = evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017", bootstrap=1000)
+        print(found.report.to_text())
+    """
+    _check_people(boxes, detector, box_threshold, pck)
+    check_draws(bootstrap, seed)
+    rules = dataclasses.replace(PROTOCOLS[protocol], nms=nms, size=pck)
+    options = rules.options(flip, decoder, beta, padding)
+    source = open_source(annotations, images)
+    runtime = open_runtime(model, threads, engine, mode) if isinstance(model, str | Path) else model
+    people = None if boxes is None else read_detections(boxes, source, box_threshold)
+    if detector is not None:
+        people = _detect(source, detector, box_threshold, threads, progress)
+    job = Job(source, runtime, options, rules, people)
+    if not job.labelled and (bootstrap or breakdown):
+        raise ConfigError(f"{annotations} has no annotations: leave bootstrap, breakdown and plot out")
+    check(job)
+    evaluation = job.run(lambda done: progress("persons", done, job.persons))
+    report = job.report(evaluation, bootstrap, seed, breakdown)
+    named = {"model": str(model)} if isinstance(model, str | Path) else {}
+    given = _given(job, progress) if detector is not None and job.labelled else {}
+    return Evaluated(job, evaluation, dataclasses.replace(report, how={**named, **report.how}, given=given))
+
+
+def check_draws(bootstrap: int, seed: int) -> None:
+    """Raise ConfigError unless so many draws can be made with that seed."""
+    if bootstrap < 0 or seed < 0:
+        raise ConfigError("bootstrap and seed must be whole numbers from 0 on; 0 draws give no intervals")
+
+
+def _check_people(boxes: object, detector: object, box_threshold: float | None, pck: SizeName) -> None:
+    """Raise ConfigError for ways to find people that do not go together."""
+    detected = [name for name, value in (("boxes", boxes), ("detector", detector)) if value is not None]
+    if len(detected) > 1:
+        raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
+    if not detected and box_threshold is not None:
+        raise ConfigError("a box threshold needs the boxes of a detector; give --detector or --boxes as well")
+    if detected and pck != "box":
+        raise ConfigError(f"PCK by the {pck} is measured in the given boxes; leave --{detected[0]} out")
+
+
+def _detect(
+    source: CocoFile,
+    detector: str | Path | Detector | BoxFunction,
+    threshold: float | None,
+    threads: int,
+    progress: Progress,
+) -> Detections:
+    """A detector's boxes in all pictures."""
+    find = open_detector(detector, threshold, threads) if isinstance(detector, str | Path) else as_detector(detector)
+    if find.given:
+        raise ConfigError(f"{detector} is a file of boxes; give it with --boxes")
+    total = len(source.document["images"])
+    return detect_people(source, find, lambda done: progress("pictures", done, total))
+
+
+def _given(job: Job, progress: Progress) -> dict[str, float]:
+    """Figures in the given boxes, to hold a detector's against."""
+    given = dataclasses.replace(job, detections=None)
+    return figures(given.run(lambda done: progress("persons, given boxes", done, given.persons)), job.protocol.size)

@@ -1,0 +1,55 @@
+"""The scripts that make the bundled weights: their recipes, without the days that they take."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from lightpose.train.schedule import total_epochs
+
+TOOLS = Path(__file__).parent.parent / "tools"
+
+
+@pytest.mark.parametrize("file", sorted(TOOLS.glob("*.py")), ids=lambda file: file.stem)
+def test_a_tool_can_be_imported_and_runs_nothing_then(file: Path, capsys):
+    import_module(f"tools.{file.stem}")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_cosine_beside_the_stages_is_as_long_as_they_are_together():
+    from tools.train_default_weights import Options, runs
+
+    stages, cosine = (run.config for run in runs(Options(study="stages")))
+    assert (stages.plan.kind, cosine.plan.kind) == ("iterative", "single")
+    assert total_epochs(stages.plan, stages.optim) == total_epochs(cosine.plan, cosine.optim)
+
+
+def test_the_study_of_global_context_changes_nothing_else():
+    from tools.train_default_weights import Options, runs
+
+    found = {run.name: run.config.model for run in runs(Options(study="gc"))}
+    assert {(model.name, model.gc) for model in found.values()} == {
+        (name, gc) for name in ("lpn50", "lpn101", "lpn152") for gc in (True, False)
+    }
+
+
+def test_the_detectors_recipe_is_one_for_a_detector_and_takes_as_many_epochs_as_asked(tmp_path: Path):
+    from tools.train_default_detector import Options, recipe
+
+    config = recipe(Options(out=tmp_path, epochs=3))
+    assert (config.model.name, config.optim.epochs, config.out) == ("lpn50_person", 3, str(tmp_path / "detector"))
+
+
+def test_everybody_in_a_picture_is_the_labelled_person_and_the_sure_others():
+    """Boxes by hand: one is the labelled person's, one somebody else's, one unsure, one mere noise within a person."""
+    import numpy as np
+
+    from tools.train_default_detector import everybody
+
+    labelled = np.array([10.0, 10, 20, 40])
+    boxes = np.array([[9.0, 9, 22, 42], [100, 10, 20, 40], [200, 10, 20, 40], [102, 12, 5, 5]])
+    people, ignored = everybody(labelled, boxes, np.array([0.9, 0.8, 0.3, 0.3]))
+    np.testing.assert_array_equal(people, boxes[:3])
+    assert ignored.tolist() == [False, False, True]
