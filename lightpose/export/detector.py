@@ -13,7 +13,7 @@ from torch import nn
 
 from lightpose.errors import WeightsError
 from lightpose.export.pose import onnx_model
-from lightpose.io.files import write_aside
+from lightpose.io.files import written_aside
 from lightpose.models.fused import fuse
 from lightpose.runtime.onnx import open_session
 from lightpose.runtime.torch import DetectorNetwork
@@ -60,18 +60,14 @@ def export_detector(network: nn.Module, spec: DetectorSpec, path: str | Path) ->
         raise WeightsError("the detector gives boxes that are no numbers; its weights are damaged or training diverged")
     model = onnx_model(graph, spec, "images", ("boxes", "scores"))
     _halve(model)
-    aside = Path(path).with_name(f".{Path(path).name}.unchecked")
-    try:
-        write_aside(aside, model.SerializeToString())
+    with written_aside(Path(path)) as (aside,):
+        aside.write_bytes(model.SerializeToString())
         parity = _compare(open_session(aside).run(["boxes", "scores"], {"images": pictures}), expected)
         if not (parity.scores <= SCORE_BOUND and parity.boxes_px <= BOX_BOUND_PX):  # NaN included
             raise WeightsError(
                 f"the exported graph differs from PyTorch by {parity.scores:.1e} in scores and "
                 f"{parity.boxes_px:.1e} px in boxes, so it was not kept"
             )
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
     return parity
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 
 from lightpose.errors import MissingPackageError, WeightsError
-from lightpose.io.files import write_aside
+from lightpose.io.files import write_aside, written_aside
 from lightpose.models.fused import fold_batch_norm, fuse
 from lightpose.ops.codec import soft_argmax
 from lightpose.ops.geometry import heatmap_scale
@@ -184,10 +183,10 @@ def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path, crops:
     path = Path(path)
     if path.suffix not in FORMATS:
         raise WeightsError(f"{path} must end in {', '.join(FORMATS)} or .safetensors")
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.unchecked{path.suffix}")
     if crops is None:
         crops = np.random.default_rng(0).integers(0, 256, (4, *spec.input_hw, 3), dtype=np.uint8)
-    try:
+    files = [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
+    with written_aside(*files) as (*_, aside):
         FORMATS[path.suffix][0](network, spec, aside)
         parity = check_parity(aside, network, spec, crops)
         if not parity.holds:  # NaN included
@@ -195,12 +194,6 @@ def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path, crops:
                 f"the exported graph differs from PyTorch by {parity.heatmaps:.1e} in heatmaps of up to "
                 f"{parity.reach:.1e} and {parity.decoding_px:.1e} px in decoding, so it was not kept"
             )
-        if path.suffix == ".xml":
-            aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        aside.replace(path)
-    finally:
-        for file in (aside, aside.with_suffix(".bin")):
-            file.unlink(missing_ok=True)
     return parity
 
 

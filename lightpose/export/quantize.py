@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,6 +15,7 @@ import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.inference.top_down import PredictOptions, predict_crops
+from lightpose.io.files import written_aside
 from lightpose.runtime import Runtime
 from lightpose.runtime.ir import SOURCE_KEY
 from lightpose.runtime.openvino import OpenVinoRuntime, fold_constants, read_graph, save_graph
@@ -82,18 +82,11 @@ def quantize(
     graph, spec = read_graph(path)
     if any(node.get_type_name() == "FakeQuantize" for node in graph.get_ops()):
         raise ConfigError(f"{path} is in int8 already; give the file that it was made from")
-    aside = out.with_name(f".{out.stem}.{os.getpid()}.unchecked.xml")
-    try:
+    with written_aside(out.with_suffix(".bin"), out) as (_, aside):
         quantized = _quantized(graph, calibration)
         quantized.set_rt_info(file_sha256(path), [SOURCE_KEY])
         save_graph(quantized, spec, aside)
-        shift = _check(path, aside, held_out, max_shift_px)
-        aside.with_suffix(".bin").replace(out.with_suffix(".bin"))
-        aside.replace(out)
-    finally:
-        for file in (aside, aside.with_suffix(".bin")):
-            file.unlink(missing_ok=True)
-    return shift
+        return _check(path, aside, held_out, max_shift_px)
 
 
 def _check(path: Path, int8: Path, crops: ImageArray, max_shift_px: float) -> Shift:

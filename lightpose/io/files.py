@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import get_native_id
@@ -13,10 +13,18 @@ from typing import IO, Any
 
 from lightpose.errors import ConfigError, DataError, LightposeError
 
-__all__ = ["check_folder", "check_place", "clear_asides", "read_json", "replace_together", "write_aside"]
+__all__ = [
+    "check_folder",
+    "check_place",
+    "clear_asides",
+    "read_json",
+    "replace_together",
+    "write_aside",
+    "written_aside",
+]
 
 
-_ASIDE = re.compile(r"\..+\.\d+\.partial")
+_ASIDE = re.compile(r"\..+\.\d+\.partial(\.\w+)?")
 """Names that `_aside` gives."""
 
 
@@ -36,26 +44,41 @@ def replace_together(*paths: Path) -> Iterator[tuple[IO[bytes], ...]]:
     """
     asides = [_aside(path) for path in paths]
     try:
-        with ExitStack() as stack:
+        with _replacing(asides, paths), ExitStack() as stack:
             yield tuple(stack.enter_context(aside.open("wb")) for aside in asides)
-        for aside, path in zip(asides, paths, strict=True):
-            aside.replace(path)
     except OSError as error:
         error.filename, error.filename2 = str(paths[0]), None  # what the user knows; a full disk tells none
         raise
+
+
+@contextmanager
+def written_aside(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """The same for writers that want a path with the right suffix: where to write, and for several, of one stem."""
+    asides = [_aside(path.with_suffix(""), path.suffix) for path in paths]
+    with _replacing(asides, paths):
+        yield tuple(asides)
+
+
+@contextmanager
+def _replacing(asides: Sequence[Path], paths: Sequence[Path]) -> Iterator[None]:
+    """Move the files into place if all goes well; leave none aside."""
+    try:
+        yield
+        for aside, path in zip(asides, paths, strict=True):
+            aside.replace(path)
     finally:
         for aside in asides:
             aside.unlink(missing_ok=True)
 
 
-def _aside(path: Path) -> Path:
-    """Where a file is written first, beside its place."""
-    return path.with_name(f".{path.name[:40]}.{get_native_id()}.partial")  # a name may be as long as names can be
+def _aside(path: Path, suffix: str = "") -> Path:
+    """Where a file is written first, beside its place; a name may be as long as names can be."""
+    return path.with_name(f".{path.name[:40]}.{get_native_id()}.partial{suffix}")
 
 
 def clear_asides(folder: Path) -> None:
     """Remove what writers that were killed have left in a folder. Only for who knows that nobody writes there now."""
-    for path in folder.glob(".*.partial"):
+    for path in folder.glob(".*.partial*"):
         if _ASIDE.fullmatch(path.name):
             path.unlink(missing_ok=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.io.files import written_aside
 from lightpose.runtime import ModeName, check_crops
 from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin
 from lightpose.runtime.threads import choose_threads
@@ -127,13 +127,7 @@ def save_graph(graph: Any, spec: ModelSpec, path: str | Path) -> None:
     """Write a graph as OpenVINO's two files, path (.xml) and its .bin, the spec inside, whole or not at all."""
     path = Path(path)
     graph.set_rt_info(spec.to_json(), [SPEC_KEY])
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.partial.xml")
-    try:
+    with written_aside(path.with_suffix(".bin"), path) as (_, aside):
         openvino.save_model(graph, aside, compress_to_fp16=False)
         graph.set_rt_info(hash_bin(aside), [BIN_KEY])
         openvino.save_model(graph, aside, compress_to_fp16=False)  # the same .bin, and the .xml that knows it
-        aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        aside.replace(path)
-    finally:
-        for file in (aside, aside.with_suffix(".bin")):
-            file.unlink(missing_ok=True)

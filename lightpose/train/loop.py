@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
 from lightpose.errors import ConfigError, DataError, TrainingError
-from lightpose.io.files import write_aside
+from lightpose.io.files import clear_asides, write_aside
 from lightpose.train.callbacks import Epoch, Report, StageResult, Started
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.distributed import World
@@ -114,8 +114,7 @@ class Trainer:
         """Take up the run that `last.pt` holds, if there is one; the first process reads it for all."""
         path = self.out / "last.pt"
         if self.world.first:
-            for left in self.out.glob(".*.partial"):  # of a run that was killed while it wrote
-                left.unlink(missing_ok=True)
+            clear_asides(self.out)  # of a run that was killed while it wrote
         content = self.world.share(path.read_bytes() if self.world.first and path.exists() else None)
         if content is not None:
             self.progress = load_checkpoint(content, path, self._fingerprint(), self._learner.parts())

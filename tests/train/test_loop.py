@@ -83,13 +83,12 @@ def test_the_log_holds_what_the_diary_was_told(learned):
 
 
 def test_previews_are_made_as_often_as_asked_and_at_the_end(learned):
-    """Six persons' pairs of crops a row; of four persons' there are two black ones."""
+    """Six persons' pairs of crops a row; four persons' make a shorter one."""
     _, diary = learned
     assert [epoch for epoch, _ in diary.previews] == [2, 5, 7]
     for _, picture in diary.previews:
-        assert (picture.shape, picture.dtype) == ((64, 6 * 2 * 48, 3), np.uint8)
-        assert picture[:, : 4 * 96].std() > 5
-        assert not picture[:, 4 * 96 :].any()
+        assert (picture.shape, picture.dtype) == ((64, 4 * 2 * 48, 3), np.uint8)
+        assert picture.std() > 5
 
 
 def test_the_best_weights_are_those_of_the_epoch_with_the_highest_ap(learned, people):
