@@ -20,11 +20,11 @@ class LightposeError(Exception):
 
 
 class ImageError(LightposeError):
-    """A picture is missing, empty, broken or of a kind that cannot be read."""
+    """An image is missing, empty, broken or of a kind that cannot be read."""
 
 
 class BoxesError(LightposeError):
-    """Person boxes are malformed: wrong shape, NaN, zero size or outside the picture."""
+    """Person boxes are malformed: wrong shape, NaN, zero size or outside the image."""
 
 
 class ShapeError(LightposeError):

@@ -76,7 +76,7 @@ class Boxes:
         x, y, w, h = self.xywh.T
         for wrong, reason in (
             ((w <= 0) | (h <= 0), "has no area"),
-            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} picture"),
+            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} image"),
         ):
             if wrong.any():
                 number = int(wrong.argmax())

@@ -67,7 +67,7 @@ class Skeleton:
 
     @property
     def flip_order(self) -> tuple[int, ...]:
-        """For each joint, the number of the joint that it becomes in a mirrored picture."""
+        """For each joint, the number of the joint that it becomes in a mirrored image."""
         place = {joint: number for number, joint in enumerate(self.joints)}
         return tuple(place.get(mirror_name(joint), number) for number, joint in enumerate(self.joints))
 
@@ -93,7 +93,7 @@ class Skeleton:
 
 
 def mirror_name(joint: str) -> str:
-    """The name of a joint in a mirrored picture: left_x and right_x change places."""
+    """The name of a joint in a mirrored image: left_x and right_x change places."""
     for side, other in (("left_", "right_"), ("right_", "left_")):
         if joint.startswith(side):
             return other + joint.removeprefix(side)

@@ -42,11 +42,11 @@ PADDING = 1.25
 """How much wider than the box a crop is, in the paper and its predecessors."""
 
 PADDINGS = (0.1, 10.0)
-"""The least and the most that makes a picture of a person."""
+"""The least and the most that makes an image of a person."""
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
-"""A picture: (H, W, 3), RGB."""
+"""An image: (H, W, 3), RGB."""
 
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
@@ -78,7 +78,7 @@ class Frame:
 class Person:
     """One labelled person of a data set.
 
-    image_path: the picture. box_xywh: (4,) float32. keypoints: (K, 2) float32 in the data set's joint order.
+    image_path: the image. box_xywh: (4,) float32. keypoints: (K, 2) float32 in the data set's joint order.
     visibility: (K,) int8: 0 unlabelled, 1 labelled but hidden, 2 visible.
     """
 
@@ -168,7 +168,7 @@ class DetectorSpec:
     """What a person detector's file says of it, as `ModelSpec` does of a pose network.
 
     model, options: the row of the DETECTORS table and its arguments. input_hw: size of its input in pixels, divisible
-    by 32; a picture is shrunk or enlarged to fit, put at the top left, and the rest filled with `pad` (grey, 0 to 255).
+    by 32; an image is shrunk or enlarged to fit, put at the top left, and the rest filled with `pad` (grey, 0 to 255).
     color_order, mean, std: see ModelSpec. threshold, min_person_score: unless the user says otherwise, boxes that score
     less than the former are left out, and, once their joints are known, people who score less than the latter. labels:
     what it finds.

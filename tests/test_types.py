@@ -76,10 +76,10 @@ def test_malformed_boxes_are_refused_with_the_reason(xywh, scores, text):
     [
         ([1, 2, 0, 4], "has no area"),
         ([1, 2, 3, -4], "has no area"),
-        ([20, 2, 3, 4], "lies outside the 20x10 picture"),
-        ([1, 10, 3, 4], "lies outside the 20x10 picture"),
-        ([-3, 2, 3, 4], "lies outside the 20x10 picture"),
-        ([1, -4, 3, 4], "lies outside the 20x10 picture"),
+        ([20, 2, 3, 4], "lies outside the 20x10 image"),
+        ([1, 10, 3, 4], "lies outside the 20x10 image"),
+        ([-3, 2, 3, 4], "lies outside the 20x10 image"),
+        ([1, -4, 3, 4], "lies outside the 20x10 image"),
     ],
 )
 def test_check_inside_names_the_first_wrong_box(box, text):

@@ -1,1 +1,1 @@
-"""How fast networks run alone, and end to end from a picture file to a drawn pose: measured and compared."""
+"""How fast networks run alone, and end to end from an image file to a drawn pose: measured and compared."""

@@ -1,4 +1,4 @@
-"""From a picture file to a drawn pose, end to end: the time of each stage, and what it costs beyond the network."""
+"""From an image file to a drawn pose, end to end: the time of each stage, and what it costs beyond the network."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """Median ms of the stages of one picture, one after another, and of a picture among many.
+    """Median ms of the stages of one image, one after another, and of an image among many.
 
-    people: in the picture. read: decode the file. detect: find people; None without a detector. network: without flip
-    test, batches of up to 8. decode: heatmaps to keypoints. write: encode the drawn picture.
+    people: in the image. read: decode the file. detect: find people; None without a detector. network: without flip
+    test, batches of up to 8. decode: heatmaps to keypoints. write: encode the drawn image.
     overhead_share: what the stages but `detect`, itself a network, take over the network's time.
-    folder_ms: of a picture of a folder, in given boxes, with reading and drawing beside the network; files included.
+    folder_ms: of an image of a folder, in given boxes, with reading and drawing beside the network; files included.
     folder_overhead_share: (folder_ms − network) / network.
     """
 
@@ -74,7 +74,7 @@ def can_measure(variant: Variant) -> bool:
 
 
 def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: int = 8) -> EndToEnd:
-    """Time the stages of a picture with that many people, and a folder of such pictures, interleaved.
+    """Time the stages of an image with that many people, and a folder of such images, interleaved.
 
     pictures: in the folder. Raises ConfigError if an argument is below 1.
     """
@@ -104,7 +104,7 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
 
 
 def scene(people: int) -> tuple[ImageArray, Boxes]:
-    """A soft picture (720, 1280, 3), whose JPEG is as large as a photo's, and boxes of people side by side in rows."""
+    """A soft image (720, 1280, 3), whose JPEG is as large as a photo's, and boxes of people side by side in rows."""
     generator = np.random.default_rng(0)
     rough = generator.integers(0, 256, (PICTURE_HW[0] // 8, PICTURE_HW[1] // 8, 3), dtype=np.uint8)
     image = cv2.resize(rough, PICTURE_HW[::-1], interpolation=cv2.INTER_CUBIC)

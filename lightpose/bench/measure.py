@@ -1,4 +1,4 @@
-"""The speed of networks: all variants interleaved, and what each is worth in pictures and people a second."""
+"""The speed of networks: all variants interleaved, and what each is worth in images and people a second."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Row:
 
     model: the network's row in MODELS. file: what the user called it. flip: whether the flip test was timed too.
     ms_median, ms_iqr: of one run on `batch` crops, network and nothing else. cpu_ms_median: processor time of it, over
-    all threads. fps, fps_flip: runs a second without and with flip test, so pictures with as many people as the batch.
+    all threads. fps, fps_flip: runs a second without and with flip test, so images with as many people as the batch.
     people_per_s: without flip test. peak_mb: of a process of its own, in 10⁶ bytes; None if not measured.
     """
 

@@ -84,7 +84,7 @@ def compare(before: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[Chang
 
 
 def fastest(rows: Sequence[Row]) -> list[Row]:
-    """The fastest variant of each network and input size on pictures of one person."""
+    """The fastest variant of each network and input size on images of one person."""
     best: dict[tuple[str, tuple[int, int]], Row] = {}
     for row in sorted(rows, key=lambda row: row.ms_median):
         if row.batch == 1:

@@ -66,7 +66,7 @@ class Variant:
         return self.source.name, self.source.spec.input_hw, self.engine, self.threads
 
     def crops(self) -> ImageArray:
-        """A batch of noise (batch, H, W, 3) uint8: a network's speed is the same on all pictures."""
+        """A batch of noise (batch, H, W, 3) uint8: a network's speed is the same on all images."""
         shape = (self.batch, *self.source.spec.input_hw, 3)
         return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in no encoding at all
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4's, 5's
-    set_log_level(0)  # what is wrong with a picture we say ourselves
+    set_log_level(0)  # what is wrong with an image we say ourselves
     arguments = _renamed(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:
         print(f"lightpose {version('lightpose')}")
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         command = tyro.cli(
             Command,
             prog="lightpose",
-            description="Find human keypoints in pictures, train networks that do, and measure them.",
+            description="Find human keypoints in images, train networks that do, and measure them.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )

@@ -30,7 +30,7 @@ class _OnPersons:
     annotations: Path
     """COCO keypoint file; joints are matched by name."""
     images: Path
-    """Folder of its pictures."""
+    """Folder of its images."""
     boxes: Path | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
     box_threshold: float | None = None
@@ -42,7 +42,7 @@ class _OnPersons:
     nms_areas: Literal["box", "crop"] = "box"
     """What OKS-NMS takes for a person's area; the paper's protocol takes the crop's."""
     bootstrap: int = 0
-    """Draws of the pictures for 95 % intervals of gains, both sides on the same draws; 1000 is usual, 0 for none."""
+    """Draws of the images for 95 % intervals of gains, both sides on the same draws; 1000 is usual, 0 for none."""
     seed: int = 0
     """Of those draws."""
     json: bool = False
@@ -84,7 +84,7 @@ class _OnPersons:
 
         for group in groups:
             how = group[0].report.how
-            print(f"{how['data']}: {how['pictures']} pictures, {how['persons']} persons")
+            print(f"{how['data']}: {how['pictures']} images, {how['persons']} persons")
             header, *lines = aligned([["model", *columns], *([one.model, *_cells(one, columns)] for one in group)])
             print(
                 header,

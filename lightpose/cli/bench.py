@@ -53,10 +53,10 @@ class Bench:
     memory: bool = True
     """Measure the peak memory of each variant in a process of its own."""
     stages: bool = False
-    """Time it end to end too: read, detect, crop, network, decode, draw, write; and a folder of such pictures. With the
+    """Time it end to end too: read, detect, crop, network, decode, draw, write; and a folder of such images. With the
     engines of `lightpose predict`."""
     people: tuple[int, ...] = (1, 4, 16)
-    """People in the picture for --stages."""
+    """People in the image for --stages."""
     cache: Path | None = None
     """Folder to keep exported networks in for the next time; empty it when a network or the export changes."""
     json: Path | None = None
@@ -94,7 +94,7 @@ class Bench:
     def _check(self) -> Path | None:
         """Whether all that is asked for can be done, before the work; gives the file to compare with."""
         if self.results and self.figure is None:
-            raise ConfigError("--results are for --figure; name the picture to draw, or leave them out")
+            raise ConfigError("--results are for --figure; name the image to draw, or leave them out")
         for path in (self.json, self.markdown, self.figure):
             if path is not None:
                 check_place(path)

@@ -25,7 +25,7 @@ class Check:
     file: Positional[Path]
     """COCO keypoint file."""
     images: Path | None = None
-    """Folder of its pictures; without it they are not looked at."""
+    """Folder of its images; without it they are not looked at."""
     examples: int = 5
     """How many ids to name of each fault."""
     json: bool = False
@@ -66,13 +66,13 @@ class Convert:
     file: Positional[Path]
     """Its MATLAB file: joints.mat, or mpii_human_pose_v1_u12_1.mat."""
     images: Path
-    """Folder of its pictures; their sizes are read."""
+    """Folder of its images; their sizes are read."""
     out: Path
     """The json file to write."""
     val_every: int = 0
-    """Put every n-th picture into a validation file. Frames of one video may so come into both files, with MPII."""
+    """Put every n-th image into a validation file. Frames of one video may so come into both files, with MPII."""
     val_after: int = 0
-    """Put pictures with a higher number into a validation file; LSP's own test set is what comes after 1000."""
+    """Put images with a higher number into a validation file; LSP's own test set is what comes after 1000."""
     val_out: Path | None = None
     """The validation file; OUT with _val at the end of its name if not given."""
     boxes: Literal["scale", "joints"] = "scale"
@@ -109,9 +109,9 @@ class Preview:
     file: Positional[Path]
     """COCO keypoint file."""
     images: Path
-    """Folder of its pictures."""
+    """Folder of its images."""
     out: Path
-    """The picture to write, .jpg or .png."""
+    """The image to write, .jpg or .png."""
     count: int = 24
     """How many people, chosen at random."""
     seed: int = 0
@@ -120,7 +120,7 @@ class Preview:
     """Annotation ids of the people to show, such as those that `lightpose data check` names."""
 
     def run(self) -> int:
-        """0 once the picture is written."""
+        """0 once the image is written."""
         from lightpose.data.coco import read_coco
         from lightpose.data.preview import choose_persons, preview_sheet
         from lightpose.io.files import check_place, write_aside
@@ -145,7 +145,7 @@ class Label:
     file: Positional[Path]
     """COCO keypoint file whose category names the joints; people without labels have zeros."""
     images: Path
-    """Folder of its pictures."""
+    """Folder of its images."""
     out: Path
     """The json file to write."""
     model: str = DEFAULT
@@ -204,4 +204,4 @@ def _write_set(path: Path, document: dict[str, Any]) -> None:
     from lightpose.io.files import write_aside
 
     write_aside(path, json.dumps(document).encode())
-    print(f"{path}: {len(document['images'])} pictures, {len(document['annotations'])} persons")
+    print(f"{path}: {len(document['images'])} images, {len(document['annotations'])} persons")

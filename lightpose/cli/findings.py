@@ -21,7 +21,7 @@ def print_check(findings: list[Finding], summary: Summary) -> None:
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=120)
     console.print(
-        f"{summary.pictures} pictures, {summary.pictures_with_labels} of them with labels\n"
+        f"{summary.pictures} images, {summary.pictures_with_labels} of them with labels\n"
         f"{summary.persons} persons, {summary.labelled} labelled, of these {summary.medium} medium and {summary.large} "
         f"large; {summary.crowds} crowds"
     )

@@ -34,7 +34,7 @@ class Paper:
     bench: tuple[Path, ...] = ()
     """For figure4: json lists of objects with model, input_hw, fps and fps_flip."""
     out: Path = Path("figure4.png")
-    """For figure4: the picture to write, .png, .svg or .pdf. Needs matplotlib."""
+    """For figure4: the image to write, .png, .svg or .pdf. Needs matplotlib."""
     json: bool = False
     """Print one json object instead of text."""
 

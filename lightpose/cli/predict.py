@@ -28,7 +28,7 @@ class Predict:
     """
 
     sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
-    """Picture files, folders, glob patterns in quotes, or - for a image on standard input."""
+    """Image files, folders, glob patterns in quotes, or - for an image on standard input."""
     out: Path = Path("poses")
     """Folder for the results; made if need be."""
     detector: str | None = None

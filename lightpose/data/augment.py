@@ -149,7 +149,7 @@ def resample(crops: Tensor, matrices: NDArray[np.float64], input_hw: tuple[int, 
 
 
 def recolor(images: Tensor, color: float, generator: np.random.Generator) -> Tensor:
-    """Contrast and brightness changed for each picture and channel; images (N, 3, H, W) in [0, 255].
+    """Contrast and brightness changed for each image and channel; images (N, 3, H, W) in [0, 255].
 
     color: standard deviation, see AugmentConfig.
     """

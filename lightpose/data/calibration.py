@@ -1,4 +1,4 @@
-"""Real crops to calibrate or compare networks on: from a COCO keypoint file, or from pictures."""
+"""Real crops to calibrate or compare networks on: from a COCO keypoint file, or from images."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def calibration_crops(
 ) -> ImageArray:
     """Up to `count` people, drawn at random: (N, H, W, 3) uint8 RGB of the spec's size, all different, N at least 1.
 
-    source: a COCO keypoint file, with the folder of its pictures as `images`; or a picture or folder of them, with a
-    json file of `boxes`, or taken whole. Pictures and boxes that cannot be used are passed over. Raises DataError or
+    source: a COCO keypoint file, with the folder of its images as `images`; or an image or folder of them, with a
+    json file of `boxes`, or taken whole. Images and boxes that cannot be used are passed over. Raises DataError or
     BoxesError if a file cannot be read, ImageError if there is nobody in it.
     """
     generator = np.random.default_rng(seed)
@@ -52,17 +52,17 @@ def calibration_crops(
             continue
         crops.extend(cut_crops(picture, found.xywh, spec.input_hw, spec.geometry, spec.padding)[0])
     if not crops:
-        raise ImageError(f"{source} gives no crop of a person; name readable pictures with people in them")
+        raise ImageError(f"{source} gives no crop of a person; name readable images with people in them")
     return np.stack(crops[:count])
 
 
 People = Iterator[tuple[Path, Boxes | None, bool]]
-"""A picture, the boxes in it (None: it is one person, whole), and whether it is to be turned upright."""
+"""An image, the boxes in it (None: it is one person, whole), and whether it is to be turned upright."""
 
 
 def _labelled(source: str | Path, images: str | Path | None, generator: np.random.Generator) -> People:
     if images is None:
-        raise ConfigError(f"{source} is an annotation file; name the folder of its pictures too")
+        raise ConfigError(f"{source} is an annotation file; name the folder of its images too")
     persons = read_coco(source, images).persons()
     for place in generator.permutation(len(persons)):
         yield persons[place].image_path, Boxes(persons[place].box_xywh[None]), False

@@ -22,7 +22,7 @@ __all__ = ["CocoFile", "check_annotations", "read_coco", "read_document"]
 class CocoFile:
     """A COCO keypoint file whose ids and shapes have been checked.
 
-    document: the json as it is. skeleton: the joints of its person category. images: the folder of its pictures.
+    document: the json as it is. skeleton: the joints of its person category. images: the folder of its images.
     """
 
     path: Path
@@ -81,7 +81,7 @@ def read_coco(path: str | Path, images: str | Path) -> CocoFile:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A COCO annotation file's content, its lists, keys, ids and picture sizes checked."""
+    """A COCO annotation file's content, its lists, keys, ids and image sizes checked."""
     document = read_json(path)
     if not isinstance(document, dict):
         raise DataError(f"{path} is not a COCO annotation file: its top level is not an object")

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Converted:
-    """A COCO keypoint document, and how many pictures were left out of it for which reason."""
+    """A COCO keypoint document, and how many images were left out of it for which reason."""
 
     document: dict[str, Any]
     skipped: dict[str, int]
@@ -73,7 +73,7 @@ def extent_box(points: Floats, margin: float = MARGIN) -> Floats:
 
 
 def clip_box(box_xywh: Floats, image_hw: tuple[int, int]) -> Floats:
-    """The part of a box (4,) that lies in the picture; its width or height is 0 if none does."""
+    """The part of a box (4,) that lies in the image; its width or height is 0 if none does."""
     limit = np.array(image_hw[::-1], dtype=np.float64)
     low = np.clip(box_xywh[:2], 0, limit)
     high = np.clip(box_xywh[:2] + box_xywh[2:], low, limit)
@@ -97,7 +97,7 @@ def annotation(number: int, image_id: int, box_xywh: Floats, area: float, triple
 
 
 def split(document: dict[str, Any], every: int = 0, after: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two documents: without and with the pictures whose id can be divided by `every` or is above `after`; 0 is none.
+    """Two documents: without and with the images whose id can be divided by `every` or is above `after`; 0 is none.
 
     Raises ConfigError if `every` is 1, or a number is below 0.
     """

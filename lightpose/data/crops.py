@@ -59,7 +59,7 @@ def open_store(
     """The store of a data set, built under `folder` as far as it is not there yet.
 
     progress: called with persons done and persons in all. verify: compare all crops with their checksums.
-    Raises DataError if the set has no usable person, ImageError if a picture cannot be read.
+    Raises DataError if the set has no usable person, ImageError if an image cannot be read.
     """
     persons = source.persons()
     if not persons:
@@ -108,7 +108,7 @@ def _labels(
 def _store_matrices(
     persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName, padding: float
 ) -> NDArray[np.float64]:
-    """Picture → stored crop: the network's crop, enlarged to a square of STORE_MARGIN times its height."""
+    """Image → stored crop: the network's crop, enlarged to a square of STORE_MARGIN times its height."""
     centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, geometry, padding)
     side = round(input_hw[0] * STORE_MARGIN)
     square = np.repeat(sizes[:, 1:] * STORE_MARGIN, 2, axis=1)

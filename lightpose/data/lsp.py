@@ -1,6 +1,6 @@
 """Leeds Sports Pose and LSP-Extended (Johnson and Everingham, BMVC 2010 and CVPR 2011) as COCO keypoint documents.
 
-Both have one labelled person a picture and 14 joints in the order of `LSP14`, in a MATLAB file `joints.mat`. The same
+Both have one labelled person an image and 14 joints in the order of `LSP14`, in a MATLAB file `joints.mat`. The same
 third number means opposite things in the two, though both read me files call it visibility:
 
 - LSP: `joints` is 3 × 14 × N; a third row of 1 marks a joint that is *hidden*. All joints have a place.
@@ -32,12 +32,12 @@ _DIGITS: dict[LspKind, int] = {"lsp": 4, "lspet": 5}
 
 
 def read_lsp(joints: Path, images: Path, kind: LspKind) -> Converted:
-    """The data set as a COCO keypoint document; a picture's id is its number, im0001.jpg being 1.
+    """The data set as a COCO keypoint document; an image's id is its number, im0001.jpg being 1.
 
-    joints: the file `joints.mat`. images: the folder of pictures. A hidden joint has visibility 1, a visible one 2.
-    Boxes are the joints' extent and a margin, clipped to the picture; see convert.py for margin and area. Pictures
-    without two labelled joints apart are left out. Raises DataError if the file is not of that kind, ImageError if a
-    picture is missing or broken.
+    joints: the file `joints.mat`. images: the folder of images. A hidden joint has visibility 1, a visible one 2.
+    Boxes are the joints' extent and a margin, clipped to the image; see convert.py for margin and area. Images
+    without two labelled joints apart are left out. Raises DataError if the file is not of that kind, ImageError if an
+    image is missing or broken.
     """
     triples = _triples(joints, kind)
     pictures: list[dict[str, Any]] = []
@@ -49,7 +49,7 @@ def read_lsp(joints: Path, images: Path, kind: LspKind) -> Converted:
         labelled = person[person[:, 2] > 0, :2]
         box = clip_box(extent_box(labelled), image_hw) if len(labelled) else np.zeros(4)
         if not (box[2:] > 0).all():
-            skipped["no labelled person in the picture"] += 1
+            skipped["no labelled person in the image"] += 1
             continue
         pictures.append({"id": number, "file_name": name, "height": image_hw[0], "width": image_hw[1]})
         rows.append(annotation(number, number, box, AREA_SHARE * box[2] * box[3], person))
@@ -59,7 +59,7 @@ def read_lsp(joints: Path, images: Path, kind: LspKind) -> Converted:
 def _triples(path: Path, kind: LspKind) -> NDArray[np.float64]:
     """(N, 14, 3): x, y, and COCO's visibility."""
     joints = np.asarray(load_mat(path, "joints"))
-    joints = joints[..., None] if joints.ndim == 2 else joints  # a single picture
+    joints = joints[..., None] if joints.ndim == 2 else joints  # a single image
     other: LspKind = "lspet" if kind == "lsp" else "lsp"
     shapes: dict[LspKind, tuple[int, int]] = {"lsp": (3, len(LSP14)), "lspet": (len(LSP14), 3)}
     if joints.ndim == 3 and joints.shape[:2] == shapes[other]:

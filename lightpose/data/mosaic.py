@@ -1,7 +1,7 @@
-"""Augmentation of pictures for a detector: each seen at another scale and place, or four joined to one.
+"""Augmentation of images for a detector: each seen at another scale and place, or four joined to one.
 
-As for crops, a view is one affine resample of a stored picture, all of a batch at once on the training device. A mosaic
-(Bochkovskiy et al., YOLOv4) is four views, each a quarter of the input: more people, and smaller ones, in a picture.
+As for crops, a view is one affine resample of a stored image, all of a batch at once on the training device. A mosaic
+(Bochkovskiy et al., YOLOv4) is four views, each a quarter of the input: more people, and smaller ones, in an image.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LEAST_VISIBLE = 0.3
 
 @dataclass(frozen=True)
 class SceneAugmentConfig:
-    """How pictures are varied.
+    """How images are varied.
 
-    scale: least and most, of a picture that just fits its place, spread evenly in logarithm. aspect: standard deviation
+    scale: least and most, of an image that just fits its place, spread evenly in logarithm. aspect: standard deviation
     of the logarithm of width to height. mosaic_probability, flip_probability: in [0, 1]. color: standard deviation of
     contrast and brightness per channel.
     """
@@ -60,7 +60,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class SceneViews:
-    """How stored pictures are seen: factors, shifts (N, 2) xy: place = factor · stored + shift; then mirrored (N,).
+    """How stored images are seen: factors, shifts (N, 2) xy: place = factor · stored + shift; then mirrored (N,).
 
     Places are edges in the view, continuous from 0 to view_hw.
     """
@@ -71,7 +71,7 @@ class SceneViews:
     view_hw: tuple[int, int]
 
     def boxes(self, labels: Labels) -> FloatArray:
-        """Where boxes of the stored pictures are in their views; they may reach out."""
+        """Where boxes of the stored images are in their views; they may reach out."""
         view = labels.views
         moved = labels.boxes * np.tile(self.factors, 2)[view] + np.tile(self.shifts, 2)[view]
         width = self.view_hw[1]
@@ -97,9 +97,9 @@ class SceneViews:
 def draw_scene_views(
     extents: FloatArray, side: int, view_hw: tuple[int, int], config: SceneAugmentConfig, generator: np.random.Generator
 ) -> SceneViews:
-    """Random views of stored pictures: larger ones show a part, smaller ones lie anywhere on grey.
+    """Random views of stored images: larger ones show a part, smaller ones lie anywhere on grey.
 
-    extents: (N, 2) width and height of the pictures in their stored squares of that side.
+    extents: (N, 2) width and height of the images in their stored squares of that side.
     """
     count = len(extents)
     least, most = np.log(config.scale)
@@ -112,9 +112,9 @@ def draw_scene_views(
 
 
 def see(pixels: Tensor, views: SceneViews, pad: int) -> Tensor:
-    """The views of stored pictures, bilinear, grey outside: (N, S, S, 3) uint8 → (N, 3, H, W) float32 in [0, 255].
+    """The views of stored images, bilinear, grey outside: (N, S, S, 3) uint8 → (N, 3, H, W) float32 in [0, 255].
 
-    What is shrunk much is averaged by twos or fours first, so that it looks as prediction's pictures do.
+    What is shrunk much is averaged by twos or fours first, so that it looks as prediction's images do.
     """
     level = np.clip(np.floor(-np.log2(1.3 * views.factors.min(1))), 0, 2).astype(int)
     matrices = views.matrices()
@@ -125,7 +125,7 @@ def see(pixels: Tensor, views: SceneViews, pad: int) -> Tensor:
         chosen, step = pixels[place], 2**power
         to_full = matrices[
             rows
-        ].copy()  # pixel u of the averaged picture is at step · u + (step - 1) / 2 of the stored one
+        ].copy()  # pixel u of the averaged image is at step · u + (step - 1) / 2 of the stored one
         to_full[:, :, 2] += to_full[:, :, :2].sum(2) * (step - 1) / 2
         to_full[:, :, :2] *= step
         if power:

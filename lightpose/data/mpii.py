@@ -1,7 +1,7 @@
 """MPII Human Pose (Andriluka et al., CVPR 2014) as a COCO keypoint document.
 
-The release's file `mpii_human_pose_v1_u12_1.mat` is one struct RELEASE with `annolist` (a struct for each picture) and
-`img_train` (1 where a picture's labels are public). A picture's `annorect` has a struct for each person, in which any
+The release's file `mpii_human_pose_v1_u12_1.mat` is one struct RELEASE with `annolist` (a struct for each image) and
+`img_train` (1 where an image's labels are public). An image's `annorect` has a struct for each person, in which any
 field may be missing or empty: `annopoints.point` with x, y, id (the joint's place in `MPII16`) and `is_visible`;
 `objpos` with x, y, the rough middle of the person; `scale`, the person's height in units of 200 pixels; and x1, y1, x2,
 y2, the head's rectangle. MATLAB counts pixels from 1, a COCO file from 0, so that 1 is subtracted from all places.
@@ -44,16 +44,16 @@ class _Person:
 
 
 def read_mpii(path: Path, images: Path, boxes: MpiiBoxes = "scale") -> Converted:
-    """The public part of the data set as a COCO keypoint document; a picture's id is its place in `annolist`, from 1.
+    """The public part of the data set as a COCO keypoint document; an image's id is its place in `annolist`, from 1.
 
     boxes: `scale` takes squares of 200 · scale pixels about objpos, moved down by 15 · scale, which lightpose's crop
     (1.25 times the box) makes the crops of SimpleBaseline; `joints` takes the joints' extent and a margin, narrower and
-    more like COCO's. A person lacking the one has the other. Both are clipped to the picture. The area is AREA_SHARE of
+    more like COCO's. A person lacking the one has the other. Both are clipped to the image. The area is AREA_SHARE of
     that of the joints' extent with its margin, or a fifth of the square's of people without joints. `head_box` (left,
     top, width, height) is the head's rectangle; PCKh's head size is 0.6 of its diagonal. A joint has visibility 1 where
     `is_visible` is 0, else 2, also where it is not told, as of most necks and head tops.
-    People without a place in the picture, and pictures without public labels or such people, are left out.
-    Raises DataError if the file is no such file, ImageError if a picture is missing or broken.
+    People without a place in the image, and images without public labels or such people, are left out.
+    Raises DataError if the file is no such file, ImageError if an image is missing or broken.
     """
     release = load_mat(path, "RELEASE")
     pictures, public = _many(getattr(release, "annolist", None)), np.atleast_1d(getattr(release, "img_train", []))
@@ -65,14 +65,14 @@ def read_mpii(path: Path, images: Path, boxes: MpiiBoxes = "scale") -> Converted
         people = [_person(rect) for rect in _many(getattr(picture, "annorect", None))] if train else []
         people = [person for person in people if _is_somewhere(person)]
         if not people or not _add(document, number, picture, people, images, boxes):
-            skipped["no person labelled" if train else "test pictures, whose labels are not public"] += 1
+            skipped["no person labelled" if train else "test images, whose labels are not public"] += 1
     return Converted(document, dict(skipped))
 
 
 def _add(
     document: dict[str, Any], number: int, picture: Any, people: list[_Person], images: Path, boxes: MpiiBoxes
 ) -> bool:
-    """Add a picture and its people to the document, unless nobody has a box in it; whether it was added."""
+    """Add an image and its people to the document, unless nobody has a box in it; whether it was added."""
     name = str(getattr(picture.image, "name", ""))
     image_hw = picture_hw(images / name)
     rows: list[dict[str, Any]] = []
@@ -90,7 +90,7 @@ def _add(
 
 
 def _box_area(person: _Person, image_hw: tuple[int, int], boxes: MpiiBoxes) -> tuple[Floats, float]:
-    """The box, clipped to the picture, and the person's area in square pixels."""
+    """The box, clipped to the image, and the person's area in square pixels."""
     labelled = person.triples[person.triples[:, 2] > 0, :2]
     extent = extent_box(labelled) if len(labelled) else np.zeros(4)
     square = np.concatenate([person.center - person.side / 2, np.full(2, person.side)])

@@ -1,4 +1,4 @@
-"""Boxes of everybody in a picture, as a detector learns them: reading COCO files, keypoints or not."""
+"""Boxes of everybody in an image, as a detector learns them: reading COCO files, keypoints or not."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["PeopleFile", "Scene", "read_people"]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture and the people in it. image_hw: as the file has it.
+    """One image and the people in it. image_hw: as the file has it.
 
-    boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the picture, within it. ignored_xyxy: (M, 4),
+    boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the image, within it. ignored_xyxy: (M, 4),
     regions where there may be more people: crowds.
     """
 
@@ -43,7 +43,7 @@ class PeopleFile:
     category_id: int
 
     def scenes(self) -> list[Scene]:
-        """All pictures, those without people as well; boxes without an area are left out."""
+        """All images, those without people as well; boxes without an area are left out."""
         people: dict[int, list[Any]] = defaultdict(list)
         crowds: dict[int, list[Any]] = defaultdict(list)
         for row in self.rows():
@@ -82,7 +82,7 @@ def read_people(path: str | Path, images: str | Path) -> PeopleFile:
 
 
 def _corners(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
-    """Boxes as corners, clipped to the picture's edges; without those that have no area there."""
+    """Boxes as corners, clipped to the image's edges; without those that have no area there."""
     boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
     limit = np.array([*image_hw[::-1], *image_hw[::-1]], np.float64)
     corners = np.clip(to_xyxy(boxes), 0, limit)

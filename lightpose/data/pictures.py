@@ -1,4 +1,4 @@
-"""The picture store: each picture of a detector's training data in a square of one size, letterboxed as in prediction.
+"""The image store: each image of a detector's training data in a square of one size, letterboxed as in prediction.
 
 A stored square is `STORE_SCALE` times the longer side of the detector's input, so that a closer look finds real pixels.
 """
@@ -29,14 +29,14 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Ragged:
-    """Some boxes of each picture: boxes (B, 4) of all, one after the other, and ends (N + 1,), where each's end."""
+    """Some boxes of each image: boxes (B, 4) of all, one after the other, and ends (N + 1,), where each's end."""
 
     boxes: FloatArray
     ends: NDArray[np.intp]
 
     @classmethod
     def of(cls, boxes: Sequence[FloatArray]) -> Ragged:
-        """Each picture's boxes (n, 4), joined."""
+        """Each image's boxes (n, 4), joined."""
         return cls(np.concatenate([np.zeros((0, 4), np.float32), *boxes]), np.cumsum([0, *map(len, boxes)]))
 
     def __getitem__(self, row: int) -> FloatArray:
@@ -45,9 +45,9 @@ class Ragged:
 
 @dataclass(frozen=True)
 class PictureStore:
-    """Stored pictures and who is in them. Coordinates are edges in the stored square, continuous from 0 to its side.
+    """Stored images and who is in them. Coordinates are edges in the stored square, continuous from 0 to its side.
 
-    pixels: (N, S, S, 3) uint8 RGB, the picture at the top left, the rest grey. extents: (N, 2) its width and height
+    pixels: (N, S, S, 3) uint8 RGB, the image at the top left, the rest grey. extents: (N, 2) its width and height
     there. people, ignored: boxes, left, top, right, bottom.
     """
 
@@ -70,13 +70,13 @@ def open_pictures(
 ) -> PictureStore:
     """The store of a data set, built under `folder` as far as it is not there yet.
 
-    pad: grey around a picture. progress: called with pictures done and pictures in all. verify: compare all squares
-    with their checksums. Raises DataError if the set has no picture, ImageError if one cannot be read, ShapeError if it
+    pad: grey around an image. progress: called with images done and images in all. verify: compare all squares
+    with their checksums. Raises DataError if the set has no image, ImageError if one cannot be read, ShapeError if it
     has another size than the file says.
     """
     scenes = source.scenes()
     if not scenes:
-        raise DataError(f"{source.path} has no pictures")
+        raise DataError(f"{source.path} has no images")
     side = round(max(input_hw) * STORE_SCALE)
 
     def fit(rows: list[int]) -> ImageArray:

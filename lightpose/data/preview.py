@@ -1,4 +1,4 @@
-"""Labelled persons to look at: each cut out and drawn with its skeleton, on one picture."""
+"""Labelled persons to look at: each cut out and drawn with its skeleton, on one image."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def choose_persons(source: CocoFile, count: int, seed: int = 0, ids: Sequence[in
 def preview_sheet(source: CocoFile, people: Sequence[Person], columns: int = 8) -> ImageArray:
     """A grid of those people: what the network sees of them, with box, skeleton, annotation id and file name.
 
-    Raises ImageError if a picture is missing or broken.
+    Raises ImageError if an image is missing or broken.
     """
     skeleton = _with_limbs(source.skeleton)
     return image_grid([_tile(person, skeleton) for person in people], columns)

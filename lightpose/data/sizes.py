@@ -1,4 +1,4 @@
-"""Sizes of picture files, told from their first bytes: many thousands a second."""
+"""Sizes of image files, told from their first bytes: many thousands a second."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})
 
 
 def picture_hw(path: Path) -> tuple[int, int]:
-    """Height and width of a picture as it is stored, EXIF orientation aside.
+    """Height and width of an image as it is stored, EXIF orientation aside.
 
-    Raises ImageError if the file is missing, cut short or no picture.
+    Raises ImageError if the file is missing, cut short or no image.
     """
     try:
         with path.open("rb") as file:

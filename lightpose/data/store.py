@@ -25,7 +25,7 @@ from lightpose.types import ImageArray
 __all__ = ["file_name", "open_pixels"]
 
 _CHUNK = 64
-"""Pictures after which the checksums of their squares are written."""
+"""Images after which the checksums of their squares are written."""
 
 
 def open_pixels(
@@ -38,8 +38,8 @@ def open_pixels(
 ) -> ImageArray:
     """The squares (N, side, side, 3) of a store, read only, built as far as they are not there yet.
 
-    store: its folder, named by all that the pixels depend on. pictures: (N,) the picture that each row is of. make:
-    gives the squares of some rows, all of one picture. progress: called with rows done and rows in all. verify: compare
+    store: its folder, named by all that the pixels depend on. pictures: (N,) the image that each row is of. make:
+    gives the squares of some rows, all of one image. progress: called with rows done and rows in all. verify: compare
     all squares with their checksums. Raises DataError if the disk is too full.
     """
     store.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def open_pixels(
 
 
 def file_name(path: Path, images: Path) -> str:
-    """A picture's name in its folder, as the file has it, or its whole path if it is elsewhere."""
+    """An image's name in its folder, as the file has it, or its whole path if it is elsewhere."""
     return (path.relative_to(images) if path.is_relative_to(images) else path).as_posix()
 
 
@@ -142,7 +142,7 @@ def _fill(
     make: Callable[[list[int]], ImageArray],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Make what is missing, one picture read once for all its rows, in threads."""
+    """Make what is missing, one image read once for all its rows, in threads."""
     missing = sorted(np.flatnonzero(checksums == 0).tolist(), key=lambda row: pictures[row])
     groups = [list(group) for _, group in groupby(missing, key=lambda row: pictures[row])]
 

@@ -22,10 +22,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class BoxFile:
-    """Boxes of many pictures, found by a picture's path.
+    """Boxes of many images, found by an image's path.
 
-    A row belongs to a picture if its `file_name` is the picture's, or if its `image_id` is the picture's name without
-    the suffix, as text or as a number (397133 for 000000397133.jpg). Folders only tell pictures of one name apart:
+    A row belongs to an image if its `file_name` is the image's, or if its `image_id` is the image's name without
+    the suffix, as text or as a number (397133 for 000000397133.jpg). Folders only tell images of one name apart:
     `val2017/1.jpg` is a 1.jpg in any folder as long as the file has no other.
     """
 
@@ -49,12 +49,12 @@ class BoxFile:
         return self.boxes(path.absolute())
 
     def image_id(self, picture: str | PurePath) -> int | None:
-        """The number that the file gives a picture, or the number that the picture's name is, or None."""
+        """The number that the file gives an image, or the number that the image's name is, or None."""
         name = self._name(picture)
         return self._ids[name] if name in self._ids else number_in_name(PurePath(picture))
 
     def boxes(self, picture: str | PurePath) -> Boxes:
-        """Boxes of a picture in the file's order; none if the file does not name it, or several that it may be."""
+        """Boxes of an image in the file's order; none if the file does not name it, or several that it may be."""
         keys: list[str | int | None] = [self._name(picture), PurePath(picture).stem, self.image_id(picture)]
         rows = next((self._rows[key] for key in keys if key in self._rows), [])
         return Boxes(
@@ -63,7 +63,7 @@ class BoxFile:
         )
 
     def _name(self, picture: str | PurePath) -> str:
-        """What the file calls a picture: of several of its name the one that shares most of its folders."""
+        """What the file calls an image: of several of its name the one that shares most of its folders."""
         path = PurePath(_plain_name(str(picture)))
         alike = self._alike.get(path.name, [])
         parts = [PurePath(name).parts for name in alike]
@@ -98,12 +98,12 @@ def read_boxes(path: str | Path) -> BoxFile:
 
 
 def _numbers(names: dict[str | int, str]) -> dict[str, int]:
-    """The pictures' numbers by their names, of those that are numbered."""
+    """The images' numbers by their names, of those that are numbered."""
     return {name: number for number, name in names.items() if isinstance(number, int)}
 
 
 def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[str | int, str]:
-    """File names of a COCO annotation file's pictures, by id."""
+    """File names of a COCO annotation file's images, by id."""
     pictures = document.get("images")
     if not isinstance(pictures, list) or not all(
         isinstance(p, dict) and isinstance(p.get("file_name"), str) and isinstance(p.get("id"), int | str)

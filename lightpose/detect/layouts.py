@@ -1,6 +1,6 @@
 """How detectors lay out their ONNX files: what goes in, what comes out, and how to tell. One row of `LAYOUTS` for each.
 
-A file is recognised by what it gives for a grey picture, since declared shapes are often open. To support another kind,
+A file is recognised by what it gives for a grey image, since declared shapes are often open. To support another kind,
 write a test and a reader for it, and add a row.
 """
 
@@ -20,14 +20,14 @@ from lightpose.types import SPEC_KEY, ColorOrder, FloatArray
 __all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout"]
 
 Outputs = Mapping[str, NDArray[Any]]
-"""What a run gives, by name, for one picture; without the batch's dimension where there is one."""
+"""What a run gives, by name, for one image; without the batch's dimension where there is one."""
 Found = tuple[FloatArray, FloatArray]
 """Boxes (M, 4) left, top, right, bottom in input pixels, and scores (M,) in [0, 1], of persons."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What an ONNX file shows of itself. stem: its name. outputs: those for a grey picture."""
+    """What an ONNX file shows of itself. stem: its name. outputs: those for a grey image."""
 
     stem: str
     input_hw: tuple[int, int]
@@ -49,7 +49,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Pixels:
-    """How an RGB picture becomes a network's input: (pixel - mean) / std, channels in that order, pixels 0 to 255."""
+    """How an RGB image becomes a network's input: (pixel - mean) / std, channels in that order, pixels 0 to 255."""
 
     color_order: ColorOrder = "rgb"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -32,7 +32,7 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uin
 
 
 class OnnxDetector:
-    """Finds the people of a picture with a detector from an ONNX file, run by ONNX Runtime on the CPU.
+    """Finds the people of an image with a detector from an ONNX file, run by ONNX Runtime on the CPU.
 
     threshold: least score of a box, in [0, 1]; the file's own if not given. threads: 0 for one on each usable core.
     min_person_score: of a person, see DetectorSpec; 0 where the file does not say. name: what a report calls it. Raises
@@ -58,7 +58,7 @@ class OnnxDetector:
         self.name = f"{self.path.name} ({self._layout.name})"
 
     def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it sees pixels alone
-        """People of an RGB picture, the surest first. Raises WeightsError if the network gives no finite numbers."""
+        """People of an RGB image, the surest first. Raises WeightsError if the network gives no finite numbers."""
         boxed = letterbox(image, self._input.hw, self._pad)
         with _naming(self.path):
             outputs = self._run(self._input.tensor(boxed.pixels, self._layout.pixels))
@@ -82,7 +82,7 @@ class OnnxDetector:
         return xyxy[order], scores[order]
 
     def _probe(self) -> Outputs:
-        """What the network gives for a grey picture."""
+        """What the network gives for a grey image."""
         grey = np.full((*self._input.hw, 3), PAD, np.uint8)
         return self._run(self._input.tensor(grey, Pixels()))
 
@@ -91,14 +91,14 @@ class OnnxDetector:
             values = self._session.run(None, {self._input.name: tensor})
         except Exception as error:  # ONNX Runtime raises a kind of its own for each way a run can fail
             height, width = self._input.hw
-            raise WeightsError(f"it cannot be run on a picture of {width}x{height} ({type(error).__name__})") from error
+            raise WeightsError(f"it cannot be run on an image of {width}x{height} ({type(error).__name__})") from error
         batched = all(value.ndim > 1 for value in values)
         names = [output.name for output in self._session.get_outputs()]
         return {name: value[0] if batched else value for name, value in zip(names, values, strict=True)}
 
 
 class _Input:
-    """What a graph takes: one picture of some size, type and order of dimensions."""
+    """What a graph takes: one image of some size, type and order of dimensions."""
 
     def __init__(self, inputs: Sequence[Any], metadata: Mapping[str, str]) -> None:
         given = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
@@ -109,7 +109,7 @@ class _Input:
         self.channels_last = len(sides) == 3 and sides[2] == 3 and sides[0] != 3
         wanted = len(inputs) == 1 and first.type in TYPES and len(sides) == 3 and 3 in (sides[0], sides[2])
         if not wanted or (self.batched and isinstance(shape[0], int) and shape[0] > 1):
-            raise WeightsError(f"it is no person detector that takes one picture at a time: its input is {given}")
+            raise WeightsError(f"it is no person detector that takes one image at a time: its input is {given}")
         self.name, self.type = first.name, TYPES[first.type]
         height, width = sides[:2] if self.channels_last else sides[1:]
         open_hw = _open_size(metadata)
@@ -119,7 +119,7 @@ class _Input:
         )
 
     def tensor(self, pixels: ImageArray, way: Pixels) -> NDArray[Any]:
-        """An RGB picture (H, W, 3) as the network wants it."""
+        """An RGB image (H, W, 3) as the network wants it."""
         tensor: NDArray[Any] = pixels
         if self.type != np.uint8:  # graphs that take bytes normalise by themselves
             ordered = pixels[..., ::-1] if way.color_order == "bgr" else pixels

@@ -1,8 +1,8 @@
-"""How far the figures would move on other pictures of the same kind: percentile intervals of the bootstrap.
+"""How far the figures would move on other images of the same kind: percentile intervals of the bootstrap.
 
-Pictures are drawn with replacement, as many as there are, and the figures computed anew (Efron & Tibshirani, An
-Introduction to the Bootstrap, ch. 13). Pictures, not people, are what a data set is a sample of: the people of one
-picture share its light, its crowd and its camera. Matching is within a picture and done once; a draw only counts.
+Images are drawn with replacement, as many as there are, and the figures computed anew (Efron & Tibshirani, An
+Introduction to the Bootstrap, ch. 13). Images, not people, are what a data set is a sample of: the people of one
+image share its light, its crowd and its camera. Matching is within an image and done once; a draw only counts.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def bootstrap(
     level: float = 0.95,
     share: float = 0.1,
 ) -> Intervals:
-    """Percentile intervals of AP, AP50, AP75 and PCK, over draws of all pictures of the file.
+    """Percentile intervals of AP, AP50, AP75 and PCK, over draws of all images of the file.
 
     share: the reach of PCK, see `Evaluation.pck`. A draw in which nobody is labelled is left out. Raises ConfigError
     if there are no resamples or the level is not within (0, 1).
@@ -102,7 +102,7 @@ def _resampled(
 
 
 def draw_pictures(generator: np.random.Generator, pictures: int, resamples: int) -> NDArray[np.int64]:
-    """How often each picture is drawn, (resamples, pictures), when as many as there are are drawn with replacement."""
+    """How often each image is drawn, (resamples, images), when as many as there are are drawn with replacement."""
     drawn = generator.integers(0, max(pictures, 1), (resamples, pictures))
     places = drawn + pictures * np.arange(resamples)[:, None]
     return np.bincount(places.ravel(), minlength=resamples * pictures).reshape(resamples, pictures)
@@ -111,7 +111,7 @@ def draw_pictures(generator: np.random.Generator, pictures: int, resamples: int)
 def _counts(
     source: CocoFile, evaluation: Evaluation, share: float
 ) -> tuple[Matches, NDArray[np.int64], NDArray[np.int64]]:
-    """What each picture adds: its matches, its joints within reach, and its labelled joints."""
+    """What each image adds: its matches, its joints within reach, and its labelled joints."""
     results = evaluation.results
     mine, theirs = results.skeleton.match(source.skeleton.joints)
     truth = read_truth(source, theirs)

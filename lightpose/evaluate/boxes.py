@@ -28,7 +28,7 @@ from lightpose.results import Boxes
 __all__ = ["BoxIntervals", "BoxScores", "bootstrap_boxes", "coco_boxes", "match_boxes", "score_boxes"]
 
 MOST_BOXES = 100
-"""Of a picture's boxes so many are looked at, by falling score (COCO's maxDets for boxes)."""
+"""Of an image's boxes so many are looked at, by falling score (COCO's maxDets for boxes)."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def score_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> BoxScores:
 def bootstrap_boxes(
     source: PeopleFile, found: Mapping[int, Boxes], resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> BoxIntervals:
-    """Percentile intervals over draws of the file's pictures with replacement, as those of poses (see `bootstrap`).
+    """Percentile intervals over draws of the file's images with replacement, as those of poses (see `bootstrap`).
 
     Raises ConfigError if there are no resamples or the level is not within (0, 1).
     """
@@ -94,7 +94,7 @@ def bootstrap_boxes(
 
 
 def match_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> Matches:
-    """Give each box, the best of a picture first, the free person it covers best, as COCO's evaluateImg does."""
+    """Give each box, the best of an image first, the free person it covers best, as COCO's evaluateImg does."""
     ids = np.array(sorted(picture["id"] for picture in source.document["images"]), np.int64)
     people = _truth(source)["annotations"]
     corners = _corners([row["bbox"] for row in people])
@@ -102,7 +102,7 @@ def match_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> Matches:
     crowd = np.array([row["iscrowd"] for row in people], bool)
     ignored = crowd | (area < 0) | (area > LARGEST_AREA)
     whose = np.searchsorted(ids, [row["image_id"] for row in people])
-    order = np.lexsort((ignored, whose))  # within a picture those to be ignored last
+    order = np.lexsort((ignored, whose))  # within an image those to be ignored last
     corners, crowd, ignored, whose = corners[order], crowd[order], ignored[order], whose[order]
     rows = coco_boxes(source, {number: found[number] for number in ids.tolist() if number in found})
     boxes, scores = _corners([row["bbox"] for row in rows]), np.array([row["score"] for row in rows], float)
@@ -141,7 +141,7 @@ def _evaluate(source: PeopleFile, found: Mapping[int, Boxes]) -> Any:
 
 
 def coco_boxes(source: PeopleFile, found: Mapping[int, Boxes]) -> list[dict[str, Any]]:
-    """COCO detection results, the 100 surest of each picture."""
+    """COCO detection results, the 100 surest of each image."""
     rows = []
     for image_id, boxes in found.items():
         best = np.argsort(-boxes.scores, kind="stable")[:MOST_BOXES]

@@ -2,7 +2,7 @@
 
 Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation, ICCV 2017, section 3.1, by the rules of its released
 code (coco-analyze): a pose is held against the person it was matched with at an OKS of 0.1 or more; each labelled joint
-is given to whatever label in the picture it is most similar to, among its own, that of the mirror joint, and both of
+is given to whatever label in the image it is most similar to, among its own, that of the mirror joint, and both of
 every other person.
 """
 
@@ -134,7 +134,7 @@ def _kinds(truth: Truth, points: Floats, own: Numbers, skeleton: Skeleton) -> ND
 
 
 def _nearest_of_others(truth: Truth, points: Floats, own: Numbers, skeleton: Skeleton) -> Floats:
-    """(M, K) the highest similarity to the same or the mirror joint of the other people in the picture; -1 for none."""
+    """(M, K) the highest similarity to the same or the mirror joint of the other people in the image; -1 for none."""
     first = np.searchsorted(truth.picture, truth.picture[own])
     people = np.searchsorted(truth.picture, truth.picture[own], side="right") - first
     pose = np.repeat(np.arange(len(own)), people)

@@ -1,4 +1,4 @@
-"""A detector's person boxes for the pictures of a data set, and data sets that have pictures but no labels."""
+"""A detector's person boxes for the images of a data set, and data sets that have images but no labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Detections:
     """A detector's boxes.
 
     made_by, threshold: the file they were read from or the detector's name, and the least score. boxes: by image id, in
-    their order. unusable, elsewhere: how many were left out, without area or outside their picture, and in pictures
+    their order. unusable, elsewhere: how many were left out, without area or outside their image, and in images
     that the set has not.
     """
 
@@ -59,7 +59,7 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
 
     Rows of categories other than the data set's people, and those that score below the threshold, are passed over.
     Boxes are not clipped (SimpleBaseline clips given ones alone). Raises BoxesError if the file is missing, is no such
-    list, a row is malformed, or no box belongs to a picture of the data set.
+    list, a row is malformed, or no box belongs to an image of the data set.
     """
     pictures = {image["id"]: (image["height"], image["width"]) for image in source.document["images"]}
     category = source.category_id
@@ -75,7 +75,7 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
     boxes = {image_id: _usable(np.array(rows), *pictures[image_id]) for image_id, rows in found.items()}
     boxes = {image_id: some for image_id, some in boxes.items() if len(some)}
     if not boxes:
-        raise BoxesError(f"{path} has no usable box of category {category} for a picture of {source.path}")
+        raise BoxesError(f"{path} has no usable box of category {category} for an image of {source.path}")
     unusable = sum(map(len, found.values())) - sum(map(len, boxes.values()))
     return Detections(Path(path), threshold, boxes, unusable, elsewhere)
 
@@ -83,9 +83,9 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
 def detect_people(
     source: CocoFile, detector: Detector | BoxFunction, progress: Callable[[int], None] = lambda _: None
 ) -> Detections:
-    """Boxes of a detector in all pictures of a data set, which are taken as they are stored, as its labels are.
+    """Boxes of a detector in all images of a data set, which are taken as they are stored, as its labels are.
 
-    progress: called with the number of pictures done. Raises ImageError if a picture cannot be read.
+    progress: called with the number of images done. Raises ImageError if an image cannot be read.
     """
     found = find_people(source, detector, progress)
     boxes = {image_id: people for image_id, people in found.items() if len(people)}
@@ -96,7 +96,7 @@ def detect_people(
 def find_people(
     source: CocoFile | PeopleFile, detector: BoxFunction, progress: Callable[[int], None] = lambda _: None
 ) -> dict[int, Boxes]:
-    """A detector's boxes of all pictures of a file, by image id. progress: called with the pictures done."""
+    """A detector's boxes of all images of a file, by image id. progress: called with the images done."""
     found = {}
     for number, picture in enumerate(source.document["images"], start=1):
         found[int(picture["id"])] = detector(read_image(source.images / picture["file_name"], exif=False))
@@ -105,7 +105,7 @@ def find_people(
 
 
 def open_source(path: str | Path, images: str | Path) -> CocoFile:
-    """Read a COCO keypoint file; or one of pictures alone, such as image_info_test-dev2017.json.
+    """Read a COCO keypoint file; or one of images alone, such as image_info_test-dev2017.json.
 
     The latter comes without people, its joints COCO's 17. Raises DataError if it is neither.
     """
@@ -152,7 +152,7 @@ def _check_image(where: str, image: Any) -> None:
 
 
 def _usable(rows: NDArray[np.float64], height: int, width: int) -> Boxes:
-    """The boxes of rows (N, 5) that have some area, some of it in a picture of that size."""
+    """The boxes of rows (N, 5) that have some area, some of it in an image of that size."""
     left, top, wide, high = rows.astype(np.float32)[:, :4].T  # as Boxes holds them
     inside = (left < width) & (top < height) & (left + wide > 0) & (top + high > 0)
     good = rows[(wide > 0) & (high > 0) & inside]

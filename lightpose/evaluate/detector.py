@@ -56,7 +56,7 @@ class DetectorEvaluated:
             if name in bounds:
                 shown += f" [{100 * bounds[name]['low']:.1f}, {100 * bounds[name]['high']:.1f}]"
             parts.append(shown)
-        made = f"{self.detector} on {self.data}: {len(self.boxes)} pictures, {self.people} people"
+        made = f"{self.detector} on {self.data}: {len(self.boxes)} images, {self.people} people"
         return f"{', '.join(parts)}\n{made}"
 
 
@@ -85,7 +85,7 @@ def run_detector(
     if find.given:
         raise ConfigError(f"{detector} is a file of boxes; give a detector, builtin or an .onnx file")
     total = len(source.document["images"])
-    found = find_people(source, find, lambda done: progress("pictures", done, total))
+    found = find_people(source, find, lambda done: progress("images", done, total))
     return DetectorEvaluated(
         str(detector) if named else find.name,
         Path(annotations),

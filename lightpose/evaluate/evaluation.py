@@ -47,7 +47,7 @@ class Evaluation:
 
     scores: COCO's figures, -1 where the set has no labels. errors: (N, K) distances of joints from their labels, as
     shares of the person's size, NaN where unlabelled or not measured, of the N persons given a box (see pck.py); none
-    with a detector's boxes. image_ids: (N,) their pictures. results: what was scored.
+    with a detector's boxes. image_ids: (N,) their images. results: what was scored.
     """
 
     scores: CocoScores
@@ -70,7 +70,7 @@ def evaluate_given_boxes(
 ) -> Evaluation:
     """OKS AP and joint errors of a network on the labelled persons of a file, each cropped by its given box.
 
-    Of a picture only its results are kept, so that memory does not grow with the pictures.
+    Of an image only its results are kept, so that memory does not grow with the images.
     """
     return evaluate_decodings(source, None, runtime, options, [options.decoding(runtime.spec)], progress, protocol)[0]
 
@@ -83,7 +83,7 @@ def evaluate_detections(
     progress: Progress = lambda _: None,
     protocol: Protocol = LIGHTPOSE,
 ) -> Evaluation:
-    """OKS AP of a network in a detector's boxes, by image id; a picture without boxes counts as one with nobody found.
+    """OKS AP of a network in a detector's boxes, by image id; an image without boxes counts as one with nobody found.
 
     A file without annotations gets results and no figures.
     """
@@ -131,11 +131,11 @@ class _Gathered:
         self._errors = [np.zeros((0, len(skeleton)))]
 
     def add(self, image_id: int, poses: Poses, runtime: Runtime) -> None:
-        """The results of a picture that its suppression keeps."""
+        """The results of an image that its suppression keeps."""
         self._parts.append(of_picture(image_id, poses, self._protocol.keep(poses, runtime.spec)))
 
     def measure(self, people: Sequence[Person], poses: Poses, sizes: Sequence[float]) -> None:
-        """Joint errors of a picture's labelled persons, whose poses are in the same order."""
+        """Joint errors of an image's labelled persons, whose poses are in the same order."""
         named, bias_px = self._source.skeleton, self._protocol.bias_px
         self._ids.append(np.full(len(people), people[0].image_id, np.int64))
         self._errors.append(person_errors(people, named, poses.keypoints, self._skeleton, sizes, bias_px))
@@ -152,7 +152,7 @@ class _Gathered:
 def predict_persons(
     source: CocoFile, runtime: Runtime, options: PredictOptions, progress: Progress = lambda _: None
 ) -> Iterator[tuple[list[Person], Poses]]:
-    """Poses of all labelled persons of a file in their given boxes, a picture at a time, beside its persons."""
+    """Poses of all labelled persons of a file in their given boxes, an image at a time, beside its persons."""
     for people, poses in _predict(
         _person_pictures(source), runtime, options, [options.decoding(runtime.spec)], progress
     ):
@@ -166,9 +166,9 @@ def predict_detections(
     options: PredictOptions,
     progress: Progress = lambda _: None,
 ) -> Iterator[tuple[int, Poses]]:
-    """Poses in a detector's boxes, a picture at a time, with its id; pictures without boxes are not read.
+    """Poses in a detector's boxes, an image at a time, with its id; images without boxes are not read.
 
-    Raises BoxesError if a box has no area or lies outside its picture.
+    Raises BoxesError if a box has no area or lies outside its image.
     """
     pictures = _boxed_pictures(source, boxes)
     for image_id, poses in _predict(pictures, runtime, options, [options.decoding(runtime.spec)], progress):

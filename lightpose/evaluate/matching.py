@@ -1,7 +1,7 @@
 """COCO's matching of poses to labelled people, for all OKS thresholds at once, and the average precision of it.
 
 The published figures come from faster-coco-eval (scores.py). This is the same arithmetic with its intermediate steps at
-hand: who was matched to whom (breakdown.py), and precision when a picture counts any number of times (bootstrap.py).
+hand: who was matched to whom (breakdown.py), and precision when an image counts any number of times (bootstrap.py).
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ LARGEST_AREA = 1e5**2
 """Square pixels; people and unmatched poses larger than this do not count (COCO's area range `all`)."""
 
 BLOCK = 64
-"""Pictures that are matched together in one padded array."""
+"""Images that are matched together in one padded array."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The people of a data set, by picture, and within a picture those to be ignored last.
+    """The people of a data set, by image, and within an image those to be ignored last.
 
-    image_ids: (P,) of all pictures, rising. picture: (G,) the place of each person's picture among them. keypoints:
+    image_ids: (P,) of all images, rising. picture: (G,) the place of each person's image among them. keypoints:
     (G, K, 3) x, y, visibility. areas: (G,). boxes: (G, 4) left, top, width, height. ignored: (G,) crowds, people
     without a labelled joint, and those of an area that does not count. crowd: (G,) may be matched again and again.
     row: (G,) their places in the file, which decide between people that are equally like.
@@ -84,7 +84,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The poses that are looked at, by picture, and within a picture by falling score.
+    """The poses that are looked at, by image, and within an image by falling score.
 
     picture: (D,) as in Truth. keypoints: (D, K, 2). scores: (D,).
     """
@@ -100,7 +100,7 @@ class Matches:
 
     picture, scores: (D,) of the poses, as in Candidates. person: (T, D) whom each found, numbered as in Truth, -1 for
     nobody. hit: (T, D) it found somebody who counts. ignored: (T, D) it is neither right nor wrong. labelled: (P,) how
-    many people of each picture count.
+    many people of each image count.
     """
 
     picture: Numbers
@@ -127,13 +127,13 @@ def read_truth(source: CocoFile, joints: Numbers) -> Truth:
 
 
 def candidates(results: PoseResults, truth: Truth, joints: Numbers) -> Candidates:
-    """The poses to look at, in those joints of the results; their pictures must all be in the truth."""
+    """The poses to look at, in those joints of the results; their images must all be in the truth."""
     best = results.best(MOST_POSES)
     return Candidates(np.searchsorted(truth.image_ids, best.image_ids), best.keypoints[:, joints, :2], best.scores)
 
 
 def match(truth: Truth, poses: Candidates, sigmas: ArrayLike, thresholds: ArrayLike = OKS_THRESHOLDS) -> Matches:
-    """Give each pose, the best of a picture first, the free person it is most like, as COCO's evaluateImg does.
+    """Give each pose, the best of an image first, the free person it is most like, as COCO's evaluateImg does.
 
     sigmas: (K,). thresholds: (T,) the least OKS of a match.
     """
@@ -157,7 +157,7 @@ def match(truth: Truth, poses: Candidates, sigmas: ArrayLike, thresholds: ArrayL
 def average_precision(matches: Matches, weights: NDArray[np.int64] | None = None) -> Floats:
     """COCO's interpolated average precision at each threshold.
 
-    weights: (B, P) how often each picture counts, for B data sets made of these pictures; the copies of a pose follow
+    weights: (B, P) how often each image counts, for B data sets made of these images; the copies of a pose follow
     one another. Returns (B, T), or (T,) without weights; NaN where nobody is labelled.
     """
     if weights is None:
@@ -192,7 +192,7 @@ def _precision(counts: NDArray[np.int32], hit: Bools, ignored: Bools, labelled: 
 def _match_block(
     truth: Truth, poses: Candidates, sigmas: Floats, thresholds: Floats, start: int, mine: Numbers, theirs: Numbers
 ) -> Numbers:
-    """Whom (T, M) the poses `mine` find among the people `theirs`, all of the `BLOCK` pictures from `start` on."""
+    """Whom (T, M) the poses `mine` find among the people `theirs`, all of the `BLOCK` images from `start` on."""
     pose_at = table(poses.picture[mine] - start, mine)
     person_at = table(truth.picture[theirs] - start, theirs)
     alike = np.full((BLOCK, pose_at.shape[1], person_at.shape[1]), -1.0)
@@ -207,7 +207,7 @@ def _match_block(
 def greedy(alike: Floats, thresholds: Floats, ignored: Bools, crowd: Bools) -> Numbers:
     """Places (T, R, M) of the people chosen, -1 for nobody.
 
-    alike: (R, M, N) likeness (OKS, or IoU of boxes) of the M poses of R pictures, best first, with their N people; -1
+    alike: (R, M, N) likeness (OKS, or IoU of boxes) of the M poses of R images, best first, with their N people; -1
     where there is none. ignored, crowd: (R, N). Somebody who counts goes before somebody ignored; of equals the last is
     taken.
     """

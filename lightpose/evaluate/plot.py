@@ -1,4 +1,4 @@
-"""The breakdown as a picture. Needs matplotlib."""
+"""The breakdown as an image. Needs matplotlib."""
 
 from __future__ import annotations
 

@@ -115,12 +115,12 @@ def _detect(
     threads: int,
     progress: Progress,
 ) -> Detections:
-    """A detector's boxes in all pictures."""
+    """A detector's boxes in all images."""
     find = open_detector(detector, threshold, threads) if isinstance(detector, str | Path) else as_detector(detector)
     if find.given:
         raise ConfigError(f"{detector} is a file of boxes; give it with --boxes")
     total = len(source.document["images"])
-    return detect_people(source, find, lambda done: progress("pictures", done, total))
+    return detect_people(source, find, lambda done: progress("images", done, total))
 
 
 def _given(job: Job, progress: Progress) -> dict[str, float]:

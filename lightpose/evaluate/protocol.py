@@ -72,7 +72,7 @@ class Protocol:
         )
 
     def keep(self, poses: Poses, spec: ModelSpec) -> NDArray[np.intp]:
-        """Numbers of the poses of one picture that OKS-NMS keeps, best first."""
+        """Numbers of the poses of one image that OKS-NMS keeps, best first."""
         if self.nms == "none":
             return np.argsort(-poses.scores, kind="stable")
         suppress = soft_oks_nms if self.nms == "soft" else oks_nms

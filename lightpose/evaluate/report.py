@@ -57,7 +57,7 @@ class Report:
             named = [f"{name} {percent(value)}{_range(bounds.get(name))}" for name, value in self.figures.items()]
             lines.append(f"{'  '.join(named)}  ({manner(self.how)})")
         if self.intervals:
-            made = f"{self.intervals.resamples} draws of the pictures with replacement, seed {self.intervals.seed}"
+            made = f"{self.intervals.resamples} draws of the images with replacement, seed {self.intervals.seed}"
             lines.append(f"in brackets: {100 * self.intervals.level:g} % percentile intervals of {made}")
         if self.given:
             named = [f"{name} {percent(self.given[name])} ({-100 * loss:+.1f})" for name, loss in self._lost().items()]

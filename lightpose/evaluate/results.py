@@ -25,7 +25,7 @@ __all__ = ["PoseResults", "check_submission", "join", "of_picture", "write_resul
 
 @dataclass(frozen=True, eq=False)
 class PoseResults:
-    """Poses found in pictures, rounded as they are written: what is scored is what is sent.
+    """Poses found in images, rounded as they are written: what is scored is what is sent.
 
     image_ids: (N,). keypoints: (N, K, 3) x, y, score, to four places. scores: (N,) of the persons, to six.
     skeleton: names the K joints.
@@ -40,7 +40,7 @@ class PoseResults:
         return len(self.image_ids)
 
     def best(self, most: int) -> PoseResults:
-        """At most so many of each picture, by picture and then by falling score; of equal scores the first."""
+        """At most so many of each image, by image and then by falling score; of equal scores the first."""
         order = np.lexsort((-self.scores, self.image_ids))
         ids = self.image_ids[order]
         order = order[np.arange(len(ids)) - np.searchsorted(ids, ids) < most]
@@ -59,14 +59,14 @@ class PoseResults:
 
 
 def of_picture(image_id: int, poses: Poses, kept: NDArray[np.intp]) -> PoseResults:
-    """The poses of one picture that are kept, in the order of `kept`."""
+    """The poses of one image that are kept, in the order of `kept`."""
     keypoints, scores = poses.keypoints[kept].astype(np.float64), poses.scores[kept].astype(np.float64)
     ids = np.full(len(kept), image_id, np.int64)
     return PoseResults(ids, np.round(keypoints, 4), np.round(scores, 6), poses.skeleton)
 
 
 def join(parts: Sequence[PoseResults], skeleton: Skeleton) -> PoseResults:
-    """Results of many pictures as one, in their order; all in the joints of `skeleton`."""
+    """Results of many images as one, in their order; all in the joints of `skeleton`."""
     return PoseResults(
         np.concatenate([np.zeros(0, np.int64), *(part.image_ids for part in parts)]),
         np.concatenate([np.zeros((0, len(skeleton), 3)), *(part.keypoints for part in parts)]),

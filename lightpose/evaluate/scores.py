@@ -17,7 +17,7 @@ from lightpose.skeletons import Skeleton
 __all__ = ["MOST_POSES", "CocoScores", "require_library", "restrict", "score_results", "score_rows"]
 
 MOST_POSES = 20
-"""Of a picture's poses so many are looked at, by falling score (COCO's maxDets for keypoints)."""
+"""Of an image's poses so many are looked at, by falling score (COCO's maxDets for keypoints)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def score_rows(source: CocoFile, rows: Sequence[dict[str, Any]], skeleton: Skele
     """OKS AP of COCO keypoint results against a labelled file.
 
     rows: `image_id`, `keypoints` and `score` of each person, in the joints of `skeleton`. Raises SkeletonError if no
-    joint is shared, DataError if a row is malformed or belongs to a picture that is not in the file.
+    joint is shared, DataError if a row is malformed or belongs to an image that is not in the file.
     """
     return score_results(source, _checked(source, rows, skeleton))
 

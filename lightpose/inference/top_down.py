@@ -1,4 +1,4 @@
-"""Picture and boxes → poses: crop, network, flip test, decode, back to the picture."""
+"""Image and boxes → poses: crop, network, flip test, decode, back to the image."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Pending(Generic[Key]):
-    """A picture whose crops are cut and wait for a full batch."""
+    """An image whose crops are cut and wait for a full batch."""
 
     key: Key
     image_hw: tuple[int, int]
@@ -132,11 +132,11 @@ class _Pending(Generic[Key]):
 def predict_boxed(
     pictures: Iterable[tuple[Key, ImageArray, Boxes]], runtime: Runtime, options: PredictOptions
 ) -> Iterator[tuple[Key, Poses]]:
-    """Poses of many pictures, in their order, with the crops of all of them run in full batches.
+    """Poses of many images, in their order, with the crops of all of them run in full batches.
 
-    pictures: (key, picture, boxes); the key comes back with the poses. At most a batch of pictures, of `HELD_BYTES`
-    beside the last, and a batch of crops beside one picture's own, are held at a time. Raises BoxesError if a box has
-    no area or lies outside its picture.
+    pictures: (key, image, boxes); the key comes back with the poses. At most a batch of images, of `HELD_BYTES`
+    beside the last, and a batch of crops beside one image's own, are held at a time. Raises BoxesError if a box has
+    no area or lies outside its image.
     """
     for key, poses in predict_decodings(pictures, runtime, options, [options.decoding(runtime.spec)]):
         yield key, poses[0]
@@ -158,7 +158,7 @@ def predict_decodings(
         waiting.append(_cut(key, image, boxes, runtime, options))
         count += len(boxes)
         held += image.nbytes
-        # a picture is likely held by its key, so that it can be drawn on, even with nobody in it
+        # an image is likely held by its key, so that it can be drawn on, even with nobody in it
         if max(count, len(waiting)) >= options.batch or held >= HELD_BYTES:
             yield from _run(waiting, runtime, options, decodings)
             waiting, count, held = [], 0, 0
@@ -166,7 +166,7 @@ def predict_decodings(
 
 
 def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> Poses:
-    """Poses of the boxed people of one RGB picture, in the order of the boxes."""
+    """Poses of the boxed people of one RGB image, in the order of the boxes."""
     return next(predict_boxed([(None, image, boxes)], runtime, options))[1]
 
 
@@ -180,7 +180,7 @@ def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: P
 def _run(
     waiting: list[_Pending[Key]], runtime: Runtime, options: PredictOptions, decodings: Sequence[Decoding]
 ) -> Iterator[tuple[Key, list[Poses]]]:
-    """Run the crops of all waiting pictures, and share the keypoints out again."""
+    """Run the crops of all waiting images, and share the keypoints out again."""
     joints = len(runtime.spec.skeleton)
     crops = [crop for picture in waiting for crop in picture.crops]
     parts = [
@@ -196,7 +196,7 @@ def _run(
 
 
 def _place(keypoints: FloatArray, picture: _Pending[Key], runtime: Runtime) -> Poses:
-    """Keypoints (N, K, 3) in crop pixels → poses in the picture."""
+    """Keypoints (N, K, 3) in crop pixels → poses in the image."""
     points = transform_points(keypoints[..., :2], invert(picture.matrices))
     placed = np.concatenate([points, keypoints[..., 2:]], axis=-1)
     return Poses(

@@ -1,4 +1,4 @@
-"""Pictures in and out. The only file that knows that OpenCV's channels are BGR, and what EXIF orientation is."""
+"""Images in and out. The only file that knows that OpenCV's channels are BGR, and what EXIF orientation is."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _END_MARKS = {b"\x89PNG\r\n\x1a\n": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
 def read_image(path: str | Path, exif: bool = True) -> ImageArray:
-    """Read a picture file of any usual kind as (H, W, 3) RGB uint8.
+    """Read an image file of any usual kind as (H, W, 3) RGB uint8.
 
-    Grey, palette, 16-bit and CMYK pictures become RGB; alpha is dropped.
+    Grey, palette, 16-bit and CMYK images become RGB; alpha is dropped.
 
-    exif: turn the picture upright as its EXIF orientation says; data sets such as COCO are labelled without.
-    Raises ImageError if the file is missing, empty, cut short, or no picture.
+    exif: turn the image upright as its EXIF orientation says; data sets such as COCO are labelled without.
+    Raises ImageError if the file is missing, empty, cut short, or no image.
     """
     try:
         content = Path(path).read_bytes()
@@ -33,8 +33,8 @@ def read_image(path: str | Path, exif: bool = True) -> ImageArray:
     return decode_image(content, str(path), exif)
 
 
-def decode_image(content: bytes, name: str = "the picture", exif: bool = True) -> ImageArray:
-    """The same for a picture file's bytes; `name` is what an error calls it."""
+def decode_image(content: bytes, name: str = "the image", exif: bool = True) -> ImageArray:
+    """The same for an image file's bytes; `name` is what an error calls it."""
     if not content:
         raise ImageError(f"{name} is empty")
     for start, end in _END_MARKS.items():
@@ -46,7 +46,7 @@ def decode_image(content: bytes, name: str = "the picture", exif: bool = True) -
     except cv2.error as error:
         raise ImageError(f"{name} cannot be decoded: {error.err}") from error
     if image is None:
-        raise ImageError(f"{name} is not a picture that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)")
+        raise ImageError(f"{name} is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)")
     return image  # type: ignore[return-value]
 
 
@@ -62,11 +62,11 @@ def _image_data(content: bytes) -> int:
 
 
 def encode_image(image: ImageArray, suffix: str = ".jpg") -> bytes:
-    """A picture file's bytes, in the format that the suffix names. Raises ImageError if it cannot be written so."""
+    """An image file's bytes, in the format that the suffix names. Raises ImageError if it cannot be written so."""
     try:
         written, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
-        raise ImageError(f"cannot write pictures of the kind {suffix!r}; use .jpg or .png") from error
+        raise ImageError(f"cannot write images of the kind {suffix!r}; use .jpg or .png") from error
     if not written:
-        raise ImageError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels does not fit {suffix!r}; use .png")
+        raise ImageError(f"an image of {image.shape[1]}x{image.shape[0]} pixels does not fit {suffix!r}; use .png")
     return content.tobytes()

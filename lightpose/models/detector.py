@@ -1,7 +1,7 @@
 """An anchor-free person detector on LPN's backbone: centre heatmap and box distances (Liu et al., TTFNet, AAAI 2020).
 
 The stem and the first three layers are those of LPN-50, by name and shape, so that it can start from a trained pose
-network. Two lightweight bottlenecks at stride 32 see the whole picture; from there it goes up to stride 8 or 4, at each
+network. Two lightweight bottlenecks at stride 32 see the whole image; from there it goes up to stride 8 or 4, at each
 stride joined by the backbone's map through a 1×1 convolution (Lin et al., Feature Pyramid Networks, CVPR 2017).
 """
 
@@ -20,7 +20,7 @@ from lightpose.models.resnet import check_size
 __all__ = ["DETECTIONS", "Detection", "PersonDetector", "decode", "lpn50_person"]
 
 DETECTIONS = 300
-"""Boxes that a picture gives at most, before duplicates are dropped."""
+"""Boxes that an image gives at most, before duplicates are dropped."""
 WIDTHS = (64, 128, 256)
 TYPICAL_PX = 24.0
 """Distance from centre to side where the network's output is 0, about the geometric mean over COCO's people at 320."""
@@ -39,7 +39,7 @@ class Detection(NamedTuple):
 
 
 class PersonDetector(nn.Module):
-    """(N, 3, H, W) normalised pictures, H and W divisible by 32 → Detection with maps of H/stride, W/stride.
+    """(N, 3, H, W) normalised images, H and W divisible by 32 → Detection with maps of H/stride, W/stride.
 
     depths: bottlenecks in each of the three layers and at stride 32. stride: 4, 8 or 16. gc: a global-context block in
     every bottleneck.
@@ -114,7 +114,7 @@ def _layer(inputs: int, width: int, stride: int, depth: int, gc: bool) -> nn.Seq
 def decode(found: Detection, count: int = DETECTIONS) -> tuple[Tensor, Tensor]:
     """The best local maxima of the centre heatmap, by falling score: boxes (N, count, 4) xyxy, scores (N, count).
 
-    Boxes are in input pixels, and may reach out of the picture. A maximum is a position that no neighbour exceeds.
+    Boxes are in input pixels, and may reach out of the image. A maximum is a position that no neighbour exceeds.
     """
     scores = found.logits.sigmoid()
     peaks = scores * (functional.max_pool2d(scores, 3, 1, 1) == scores)

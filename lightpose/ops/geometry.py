@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 WARP_SIDE = 2**15 - 2
-"""OpenCV 4 warps no picture with a longer side."""
+"""OpenCV 4 warps no image with a longer side."""
 
 
 def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
     """Clip boxes to [0, w-1] × [0, h-1], as the COCO protocol of SimpleBaseline does before cropping.
 
-    boxes_xywh: (N, 4). Returns (N, 4) float32; a box right of or below the picture ends with no width or height.
+    boxes_xywh: (N, 4). Returns (N, 4) float32; a box right of or below the image ends with no width or height.
     """
     boxes = np.array(boxes_xywh, dtype=np.float32).reshape(-1, 4)
     limit = np.array([image_hw[1] - 1, image_hw[0] - 1], dtype=np.float32)
@@ -47,9 +47,9 @@ def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
 def crop_regions(
     boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName, padding: float = PADDING
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre and extent of the picture region that each box is cropped to.
+    """Centre and extent of the image region that each box is cropped to.
 
-    boxes_xywh: (N, 4). Returns centres (N, 2) xy and sizes (N, 2) width, height, in picture pixels, of aspect input_hw.
+    boxes_xywh: (N, 4). Returns centres (N, 2) xy and sizes (N, 2) width, height, in image pixels, of aspect input_hw.
     Raises BoxesError if a box is not finite or has no area.
     """
     boxes = np.asarray(boxes_xywh, dtype=np.float64).reshape(-1, 4)
@@ -74,9 +74,9 @@ def region_matrices(
     geometry: GeometryName,
     rotation_deg: ArrayLike = 0.0,
 ) -> NDArray[np.float64]:
-    """Affine maps from picture to crop: the region's centre goes to the crop's, its width to the crop's width.
+    """Affine maps from image to crop: the region's centre goes to the crop's, its width to the crop's width.
 
-    centers: (N, 2) xy; sizes: (N, 2) width, height; rotation_deg: (N,) or a scalar, turns the picture's content
+    centers: (N, 2) xy; sizes: (N, 2) width, height; rotation_deg: (N,) or a scalar, turns the image's content
     counter-clockwise in the crop as seen on a screen (y down). Returns (N, 2, 3).
     """
     center, size = np.asarray(centers, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
@@ -92,7 +92,7 @@ def region_matrices(
 def crop_matrices(
     boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName, padding: float = PADDING
 ) -> NDArray[np.float64]:
-    """Affine maps (N, 2, 3) from picture pixels to crop pixels for (N, 4) person boxes."""
+    """Affine maps (N, 2, 3) from image pixels to crop pixels for (N, 4) person boxes."""
     centers, sizes = crop_regions(boxes_xywh, input_hw, geometry, padding)
     return region_matrices(centers, sizes, input_hw, geometry)
 
@@ -121,9 +121,9 @@ def heatmap_scale(
 
 
 def warp(image: ImageArray, matrices: ArrayLike, input_hw: tuple[int, int]) -> ImageArray:
-    """Cut crops out of one picture: bilinear, black outside.
+    """Cut crops out of one image: bilinear, black outside.
 
-    image: (H, W, 3). matrices: (N, 2, 3) picture → crop. Returns (N, input_h, input_w, 3).
+    image: (H, W, 3). matrices: (N, 2, 3) image → crop. Returns (N, input_h, input_w, 3).
     """
     full = np.asarray(matrices, dtype=np.float64).reshape(-1, 2, 3)
     height, width = input_hw
@@ -153,7 +153,7 @@ def cut_crops(
 def _seen(
     image: ImageArray, matrix: NDArray[np.float64], input_hw: tuple[int, int]
 ) -> tuple[ImageArray, NDArray[np.float64]]:
-    """The part of a picture that a crop shows, thinned out if that is too large too, and its map to the crop."""
+    """The part of an image that a crop shows, thinned out if that is too large too, and its map to the crop."""
     height, width = input_hw
     corners = transform_points([[[0, 0], [width, 0], [0, height], [width, height]]], invert(matrix)[None])[0]
     limit = np.array(image.shape[1::-1])

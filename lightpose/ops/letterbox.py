@@ -1,4 +1,4 @@
-"""A picture in a network's input of fixed size, its aspect kept; and boxes back from there."""
+"""An image in a network's input of fixed size, its aspect kept; and boxes back from there."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lightpose.types import FloatArray, ImageArray
 __all__ = ["PAD", "Letterbox", "letterbox"]
 
 PAD = 114
-"""The grey around a picture, which most detectors are trained with."""
+"""The grey around an image, which most detectors are trained with."""
 
 
 @dataclass(frozen=True, eq=False)
 class Letterbox:
-    """A picture at the top left of an input, the rest grey.
+    """An image at the top left of an input, the rest grey.
 
-    pixels: (H, W, 3), the input. scale_xy: input pixels to one of the picture; they differ by the rounding of the
-    scaled picture to whole pixels. picture_hw: size of the picture.
+    pixels: (H, W, 3), the input. scale_xy: input pixels to one of the image; they differ by the rounding of the
+    scaled image to whole pixels. picture_hw: size of the image.
     """
 
     pixels: ImageArray
@@ -29,9 +29,9 @@ class Letterbox:
     picture_hw: tuple[int, int]
 
     def to_picture(self, boxes_xyxy: ArrayLike) -> FloatArray:
-        """Boxes (N, 4) left, top, right, bottom from input pixels to the picture's, clipped to it.
+        """Boxes (N, 4) left, top, right, bottom from input pixels to the image's, clipped to it.
 
-        Edges are continuous, the first pixel from 0 to 1. A box outside the picture ends with no width or height.
+        Edges are continuous, the first pixel from 0 to 1. A box outside the image ends with no width or height.
         """
         limit = np.array(self.picture_hw[::-1] * 2, np.float64)
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4) / np.array(self.scale_xy * 2)
@@ -40,7 +40,7 @@ class Letterbox:
 
 
 def letterbox(image: ImageArray, input_hw: tuple[int, int], pad: int = PAD) -> Letterbox:
-    """Scale a picture (h, w, 3) so that it just fits into an input of that size; what is left over becomes `pad`."""
+    """Scale an image (h, w, 3) so that it just fits into an input of that size; what is left over becomes `pad`."""
     (height, width), (high, wide) = image.shape[:2], input_hw
     scale = min(high / height, wide / width)
     fitted_h = min(max(round(height * scale), 1), high)

@@ -10,7 +10,7 @@ from lightpose.types import FloatArray
 __all__ = ["oks", "oks_nms", "person_scores", "similarity", "soft_oks_nms"]
 
 SOFT_NMS_KEEPS = 20
-"""How many poses of a picture soft OKS-NMS keeps: as many as COCO's evaluation looks at."""
+"""How many poses of an image soft OKS-NMS keeps: as many as COCO's evaluation looks at."""
 
 
 def similarity(distances2: ArrayLike, areas: ArrayLike, sigmas: ArrayLike) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ def oks_nms(
 def soft_oks_nms(
     keypoints: FloatArray, scores: FloatArray, areas: ArrayLike, sigmas: ArrayLike, threshold: float = 0.9
 ) -> NDArray[np.intp]:
-    """Choose the best poses of a picture, each lowering the rank of those near it, as in HRNet's evaluation.
+    """Choose the best poses of an image, each lowering the rank of those near it, as in HRNet's evaluation.
 
     Arguments as for `oks_nms`. Each choice multiplies the scores of the rest by exp(-OKS² / threshold); the lowered
     scores decide the order of choosing alone, the poses keep their own. Returns the numbers of the first

@@ -63,7 +63,7 @@ class Bench:
     """What all networks of an ablation are measured on, and how.
 
     detections: None for the given boxes. options: flip test and batch; its decoder and β where these are not ablated.
-    resamples, seed: draws of the pictures for intervals of gains, 0 for none.
+    resamples, seed: draws of the images for intervals of gains, 0 for none.
     """
 
     source: CocoFile

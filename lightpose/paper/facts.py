@@ -135,10 +135,10 @@ FPS = (
     Speed("simple152", SMALL, 11.0, about=True),  # "LPN-50 … is about 3 times" these two
     Speed("hrnet_w32", SMALL, 11.0, about=True),
 )
-"""Pictures of one person a second on an Intel i7-8700K, six threads. The other points of Figure 4 have no numbers."""
+"""Images of one person a second on an Intel i7-8700K, six threads. The other points of Figure 4 have no numbers."""
 
 PICTURES = {"val2017": 5000, "test-dev2017": 20288}
-"""How many pictures COCO's sets have."""
+"""How many images COCO's sets have."""
 
 DETECTIONS = {
     "val2017": "COCO_val2017_detections_AP_H_56_person.json",

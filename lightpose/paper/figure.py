@@ -1,4 +1,4 @@
-"""Figure 4 of the paper: AP over speed, the area of a point its FLOPs; as a table and as a picture."""
+"""Figure 4 of the paper: AP over speed, the area of a point its FLOPs; as a table and as an image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POINTS_PER_GFLOP = 18.0
 
 @dataclass(frozen=True)
 class MeasuredSpeed:
-    """Pictures of one person a second, without and with flip test; None where not measured."""
+    """Images of one person a second, without and with flip test; None where not measured."""
 
     network: str
     input_hw: tuple[int, int]
@@ -70,7 +70,7 @@ def figure4(records: Sequence[Record], speeds: Sequence[MeasuredSpeed]) -> Table
         rows += _ours(label, counted(network, size).paper_gflops, mine, found)
     others = tuple(f"not in this figure: {s.network} {s.input_hw[0]}x{s.input_hw[1]}" for s in speeds if s not in used)
     columns = {"FPS": (1, 1), "FPS flip": (1, 1), "AP": (1, 1), "FLOPs G": (1, 3)}
-    title = "Figure 4: AP on COCO val2017, and pictures of one person a second (the paper's: i7-8700K, six threads)"
+    title = "Figure 4: AP on COCO val2017, and images of one person a second (the paper's: i7-8700K, six threads)"
     return Table(title, columns, tuple(rows), (*facts.REMARKS["figure4"], *others))
 
 
@@ -98,7 +98,7 @@ def plot_figure4(table: Table, path: str | Path) -> int:
             axes.annotate(text, place, (0, away), textcoords="offset points", ha="center", va=aligned, fontsize=7,
                           color=color)  # fmt: skip
         drawn += len(rows)
-    axes.set(xlabel="pictures of one person a second, no flip test", ylabel="AP, %")
+    axes.set(xlabel="images of one person a second, no flip test", ylabel="AP, %")
     axes.margins(0.15)
     axes.grid(alpha=0.25)
     axes.legend(title="area: FLOPs by the paper's rule\n*: about, or not measured as in the paper", frameon=False)

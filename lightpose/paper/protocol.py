@@ -23,7 +23,7 @@ def other_data(record: Record, collection: str) -> str:
     """The set that was measured on, with its size, unless it is COCO's whole collection of that name; then empty."""
     table, data = record.table, PurePath(record.table["data"])
     same = collection in data.name and table["pictures"] == PICTURES[collection]
-    return "" if same else f"{'/'.join(data.parts[-2:])} ({table['pictures']} pictures, {table['persons']} persons)"
+    return "" if same else f"{'/'.join(data.parts[-2:])} ({table['pictures']} images, {table['persons']} persons)"
 
 
 def differences(record: Record, collection: str, decoder: str | None = None, beta: float | None = None) -> list[str]:

@@ -17,7 +17,7 @@ ModeName = Literal["latency", "throughput"]
 
 
 class Runtime(Protocol):
-    """A network ready to run. Normalisation is inside: crops go in as they are cut from a picture."""
+    """A network ready to run. Normalisation is inside: crops go in as they are cut from an image."""
 
     @property
     def name(self) -> str:

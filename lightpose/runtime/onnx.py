@@ -23,7 +23,7 @@ def open_session(path: str | Path, threads: int = 0, profile: Path | None = None
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = choose_threads(threads)  # its own default does not know a container's limits
-    # else idle threads of one session keep the cores busy that the next one, or a reader of pictures, wants
+    # else idle threads of one session keep the cores busy that the next one, or a reader of images, wants
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     if profile is not None:

@@ -52,7 +52,7 @@ class CropNetwork(nn.Module):
 
 
 class DetectorNetwork(nn.Module):
-    """(N, H, W, 3) uint8 RGB pictures → boxes (N, 300, 4) left, top, right, bottom in input pixels, scores (N, 300).
+    """(N, H, W, 3) uint8 RGB images → boxes (N, 300, 4) left, top, right, bottom in input pixels, scores (N, 300).
 
     They are the best local maxima of the centre heatmap, the surest first; duplicates are still to be dropped.
     """

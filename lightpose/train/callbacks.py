@@ -70,7 +70,7 @@ class Report(Protocol):
     """Somebody who is told of a run."""
 
     def preparing(self, name: str, done: int, total: int) -> None:
-        """That many persons or pictures of a data set have been stored, or their checksums compared."""
+        """That many persons or images of a data set have been stored, or their checksums compared."""
 
     def started(self, run: Started) -> None:
         """The data are ready, and the first step comes next."""

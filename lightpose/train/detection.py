@@ -1,4 +1,4 @@
-"""Training a person detector: whole pictures, centre heatmaps and boxes, box AP."""
+"""Training a person detector: whole images, centre heatmaps and boxes, box AP."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class DetectionTask:
         return {"ap": scores.ap, "ap50": scores.ap50, "recall": scores.recall}
 
     def preview(self, network: nn.Module) -> ImageArray:
-        """Twelve pictures, four a row: the labels in white, boxes above the spec's threshold in orange."""
+        """Twelve images, four a row: the labels in white, boxes above the spec's threshold in orange."""
         scenes = self._val.scenes()
         chosen = [scenes[number] for number in np.unique(np.linspace(0, len(scenes) - 1, 12).astype(int))]
         detector = TorchDetector(network, self.spec, self.spec.threshold)

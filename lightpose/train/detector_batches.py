@@ -1,4 +1,4 @@
-"""Batches of pictures for a person detector: seen how, alone or four at a time, and where the people are then."""
+"""Batches of images for a person detector: seen how, alone or four at a time, and where the people are then."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAST_PX = 5.0
 class SceneBatch:
     """images: (N, 3, H, W) float32 in [0, 255], RGB. people: (N, B, 4), ignored: (N, I, 4), corners in input pixels.
 
-    Boxes are filled up with zeros to as many as the fullest picture has. fraction: the share of the step's whole batch,
+    Boxes are filled up with zeros to as many as the fullest image has. fraction: the share of the step's whole batch,
     over all processes and parts, that this is.
     """
 
@@ -38,9 +38,9 @@ class SceneBatch:
 
 
 class SceneBatches:
-    """Draws the batches of an epoch from one or more picture stores.
+    """Draws the batches of an epoch from one or more image stores.
 
-    sources: what the stores were made of. A mosaic takes three pictures more, at random from all that an epoch shows.
+    sources: what the stores were made of. A mosaic takes three images more, at random from all that an epoch shows.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SceneBatches:
     ) -> None:
         self._stores, self._sources, self._spec, self._augment = stores, sources, spec, augment
         self._seed, self._device = seed, device
-        self._sampler = Sampler([*map(len, stores)], [source.repeat for source in sources], batch, seed, "no picture")
+        self._sampler = Sampler([*map(len, stores)], [source.repeat for source in sources], batch, seed, "no image")
         self._pixels = Pixels([store.pixels for store in stores], device, on_device)
 
     def __len__(self) -> int:
@@ -64,11 +64,11 @@ class SceneBatches:
 
     @property
     def shown(self) -> int:
-        """Pictures shown in an epoch, those that fill up mosaics aside."""
+        """Images shown in an epoch, those that fill up mosaics aside."""
         return self._sampler.shown
 
     def order(self, epoch: int) -> list[NDArray[np.intp]]:
-        """For each step of an epoch, (N, 4, 2): store and row of the pictures shown; store -1 for none."""
+        """For each step of an epoch, (N, 4, 2): store and row of the images shown; store -1 for none."""
         steps = self._sampler.order(epoch)
         everything = np.concatenate(steps)
         generator = np.random.default_rng([self._seed, epoch, len(steps)])
@@ -123,7 +123,7 @@ class SceneBatches:
     def _see(
         self, shown: Rows, pixels: Tensor, across: int, generator: np.random.Generator
     ) -> tuple[Tensor, Labels, Labels]:
-        """Stored pictures as they are seen, across² to a picture (N, 3, H, W); whom to learn, and what to ignore."""
+        """Stored images as they are seen, across² to an image (N, 3, H, W); whom to learn, and what to ignore."""
         height, width = (side // across for side in self._spec.input_hw)
         extents = np.stack([self._stores[store].extents[row] for store, row in shown])
         views = draw_scene_views(extents, self._pixels.side, (height, width), self._augment, generator)
@@ -154,33 +154,33 @@ class SceneBatches:
 
 
 def _tiles(rows: NDArray[np.intp]) -> Rows:
-    """The pictures of a batch (N, 4, 2) one after the other: first those alone, then four for each mosaic."""
+    """The images of a batch (N, 4, 2) one after the other: first those alone, then four for each mosaic."""
     alone = rows[:, 1, 0] < 0
     return np.concatenate([rows[alone, 0], rows[~alone].reshape(-1, 2)])
 
 
 def _take(boxes: Sequence[Ragged], shown: Rows) -> Labels:
-    """The boxes of some pictures, and which of those each is in."""
+    """The boxes of some images, and which of those each is in."""
     parts = [boxes[store][row] for store, row in shown]
     return Labels(Ragged.of(parts).boxes, np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
 
 
 def _joined(views: Tensor, across: int) -> Tensor:
-    """Views (N · across², 3, h, w) put together as pictures (N, 3, h · across, w · across), row by row."""
+    """Views (N · across², 3, h, w) put together as images (N, 3, h · across, w · across), row by row."""
     count, channels, height, width = views.shape
     grid = views.view(count // across**2, across, across, channels, height, width)
     return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, across * height, across * width)
 
 
 def _placed(labels: Labels, across: int, view_hw: tuple[int, int]) -> Labels:
-    """Labels of views as labels of the pictures that `_joined` makes of them."""
+    """Labels of views as labels of the images that `_joined` makes of them."""
     row, column = divmod(labels.views % across**2, across)
     corner = np.stack([column * view_hw[1], row * view_hw[0]], 1)
     return Labels((labels.boxes + np.tile(corner, 2)).astype(np.float32), labels.views // across**2)
 
 
 def _padded(parts: Sequence[Labels], count: int) -> FloatArray:
-    """The boxes of each of `count` pictures, filled up with zeros: (count, B, 4)."""
+    """The boxes of each of `count` images, filled up with zeros: (count, B, 4)."""
     boxes = np.concatenate([part.boxes for part in parts])
     picture = np.concatenate([part.views for part in parts])
     order = np.argsort(picture, kind="stable")

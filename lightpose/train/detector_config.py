@@ -16,10 +16,10 @@ __all__ = ["DetectorConfig", "DetectorModelConfig", "SceneDataConfig", "SceneSou
 
 @dataclass(frozen=True)
 class SceneSourceConfig:
-    """A COCO annotation file and the folder of its pictures.
+    """A COCO annotation file and the folder of its images.
 
-    repeat: how often each picture is shown in an epoch; of 2.5, all twice and a random half once more. complete:
-    whether everybody in the pictures has a box; where not, what lies outside the boxes is unknown and not learned.
+    repeat: how often each image is shown in an epoch; of 2.5, all twice and a random half once more. complete:
+    whether everybody in the images has a box; where not, what lies outside the boxes is unknown and not learned.
     """
 
     annotations: str

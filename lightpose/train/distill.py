@@ -25,7 +25,7 @@ __all__ = ["Teacher"]
 class Teacher:
     """Heatmaps of another network for the crops that are trained on.
 
-    Its crops may have another size and its spec another normalisation: pictures and heatmaps are resized. An .onnx file
+    Its crops may have another size and its spec another normalisation: images and heatmaps are resized. An .onnx file
     runs on the CPU, a .safetensors file on the training device. Raises ConfigError if geometry differs, SkeletonError
     if no joint is shared.
     """

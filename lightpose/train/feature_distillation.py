@@ -18,7 +18,7 @@ from lightpose.runtime.onnx import open_session
 __all__ = ["FeatureStudent", "FeatureTeacher", "StudentOutputs", "feature_loss"]
 
 Program = Callable[[Tensor], Sequence[Tensor]]
-"""Normalised pictures (N, 3, H, W) → maps."""
+"""Normalised images (N, 3, H, W) → maps."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Pyramid(Protocol):
     widths: Sequence[int]
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """Normalised pictures (N, 3, H, W) → maps."""
+        """Normalised images (N, 3, H, W) → maps."""
 
     def read(self, x: Tensor) -> Any:
         """The last map → the answer."""
@@ -43,9 +43,9 @@ class StudentOutputs(NamedTuple):
 
 
 class FeatureTeacher:
-    """A trained network's maps of pictures, from a file that torch.export.save wrote or an ONNX file.
+    """A trained network's maps of images, from a file that torch.export.save wrote or an ONNX file.
 
-    Its program takes pictures (N, 3, H, W), normalised as lightpose does, and gives maps, each of another stride; an
+    Its program takes images (N, 3, H, W), normalised as lightpose does, and gives maps, each of another stride; an
     ONNX file runs on the CPU, faster there than the other. half: the type that the other computes in. Raises
     ConfigError if it does not.
     """
@@ -63,7 +63,7 @@ class FeatureTeacher:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Maps of normalised pictures (N, 3, H, W), in the order of `channels`."""
+        """Maps of normalised images (N, 3, H, W), in the order of `channels`."""
         return [seen.to(images.device, torch.float32) for seen in self._program(images)]
 
 

@@ -1,4 +1,4 @@
-"""A picture of predictions beside the labels, to see at a glance what a run has learned."""
+"""An image of predictions beside the labels, to see at a glance what a run has learned."""
 
 from __future__ import annotations
 

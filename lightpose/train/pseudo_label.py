@@ -99,7 +99,7 @@ def added_labels(before: dict[str, Any], after: dict[str, Any]) -> tuple[int, in
 def _crops(
     people: list[Person], runtime: Runtime, count: int
 ) -> Iterator[tuple[list[Person], ImageArray, NDArray[np.float64]]]:
-    """At least `count` persons at a time (fewer at the end), each picture read once, with their crops and matrices."""
+    """At least `count` persons at a time (fewer at the end), each image read once, with their crops and matrices."""
     spec = runtime.spec
     batch: list[Person] = []
     crops: list[ImageArray] = []

@@ -16,7 +16,7 @@ class OptimConfig:
     """Optimizer and learning rate. The defaults are the paper's: Adam, 1e-3, divided by 10 at epochs 90 and 120 of 150.
 
     schedule: `steps` divides by 10 at the milestones; `cosine` falls to zero, after warmup_epochs of linear rise.
-    batch: persons a step (pictures, for a detector), over all processes; accumulate: parts that a process takes them
+    batch: persons a step (images, for a detector), over all processes; accumulate: parts that a process takes them
     in, one after the other. ema: decay of a running average of the weights that is evaluated and kept instead of them;
     0 for none. sync_bn: batch norm over all GPUs instead of each for itself. frozen: parts of the network, by name,
     that stay as they start, statistics of batch norm included; `stem` and `layers.0` are the first of an LPN.
@@ -66,9 +66,9 @@ class PlanConfig:
 
 @dataclass(frozen=True)
 class FeatureDistillationConfig:
-    """Learning from the feature maps of a trained network beside the labels, from every picture alike.
+    """Learning from the feature maps of a trained network beside the labels, from every image alike.
 
-    teacher: a file of a program from normalised pictures to maps, such as examples/default/nanodet.py makes: .onnx for
+    teacher: a file of a program from normalised images to maps, such as examples/default/nanodet.py makes: .onnx for
     a CPU, or what torch.export.save wrote; empty for none. weight: factor of the loss against them, which is from 0 to
     2.
     """
@@ -87,7 +87,7 @@ class RunConfig:
 
     out: folder for checkpoints, weights and logs. device: `auto` takes a GPU if there is one. amp: half precision in
     the network; `auto` is bf16 where the device computes in it natively. compile: torch.compile, seconds to minutes at
-    the start. evaluate_every: epochs between validations. preview_every: epochs between pictures of predictions, 0 for
+    the start. evaluate_every: epochs between validations. preview_every: epochs between images of predictions, 0 for
     none; they are made at validations. checkpoint_every_s: seconds between checkpoints within an epoch.
     """
 

@@ -1,4 +1,4 @@
-"""What a run trains, as the loop sees it: a pose network on crops, or a person detector on pictures."""
+"""What a run trains, as the loop sees it: a pose network on crops, or a person detector on images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lightpose.types import ImageArray, Spec
 __all__ = ["AnyBatch", "B", "Feed", "Preparing", "Task"]
 
 Preparing = Callable[[str, int, int], None]
-"""Told a data set's name, and how many of its persons or pictures of how many are ready."""
+"""Told a data set's name, and how many of its persons or images of how many are ready."""
 
 
 class AnyBatch(Protocol):
-    """Pictures to learn from, and whatever the task's loss compares with."""
+    """Images to learn from, and whatever the task's loss compares with."""
 
     @property
     def images(self) -> Tensor:

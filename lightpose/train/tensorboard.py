@@ -1,4 +1,4 @@
-"""A run's figures and pictures as TensorBoard shows them, and the pictures as files."""
+"""A run's figures and images as TensorBoard shows them, and the images as files."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_decoders_are_a_table_in_which_every_line_says_how(lightpose, labelled):
     code, output, errors = lightpose("ablate", "decode", "lpn50", *labelled, *FAST, "--betas", 160, "--bootstrap", 9)
     assert (code, errors) == (0, "")
     first, header, *rows, last = output.splitlines()
-    assert first.endswith("people.json: 3 pictures, 4 persons")
+    assert first.endswith("people.json: 3 images, 4 persons")
     assert header.split() == ["model", "decoder", "AP", "gain", "AP50", "AP75", "AR", "PCK@0.1"]
     assert len(rows) == 6
     ways = ("argmax", "quarter", "softargmax β=160", "softargmax_quarter β=160", "dark", "expected_oks")
@@ -64,7 +64,7 @@ def test_records_of_decoders_and_of_an_evaluation_fill_the_papers_tables(tmp_pat
     table = json.loads(lightpose("paper", "table5", "--results", records, "--json")[1])
     [row] = [row for row in table["rows"] if row["whose"] == "ours" and row["cells"]]
     assert set(row["cells"]) == {"Common", "β=40", "β=80", "β=120", "β=160", "β=200"}
-    assert "differs from the paper: data drawn/people.json (3 pictures, 4 persons), not COCO val2017" in row["note"]
+    assert "differs from the paper: data drawn/people.json (3 images, 4 persons), not COCO val2017" in row["note"]
 
     report = tmp_path / "report.json"
     code, output, _ = lightpose("evaluate", *labelled, *FAST, "--decoder", "quarter", "--report", report)

@@ -31,7 +31,7 @@ def spoil(drawn: DrawnSet, **values: object) -> Path:
 def test_check_of_a_good_set_gives_code_0_and_what_is_in_it(tmp_path: Path, drawn: DrawnSet):
     code, output, errors = lightpose("check", drawn.annotations, "--images", drawn.images, cwd=tmp_path)
     assert (code, errors) == (0, "")
-    assert "3 pictures, 3 of them with labels" in output
+    assert "3 images, 3 of them with labels" in output
     assert "4 persons, 4 labelled" in output
     assert "left_shoulder" in output
     assert "errors: 0, warnings: 0" in output
@@ -96,8 +96,8 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
     command = ("convert", "lsp", "joints.mat", "--images", drawn.images, "--out", "lsp.json", "--val-after", 2)
     code, output, errors = lightpose(*command, cwd=tmp_path)
     assert (code, errors) == (0, "")
-    assert "lsp.json: 2 pictures, 2 persons" in output
-    assert "lsp_val.json: 1 pictures, 1 persons" in output
+    assert "lsp.json: 2 images, 2 persons" in output
+    assert "lsp_val.json: 1 images, 1 persons" in output
     code, _, _ = lightpose("check", "lsp_val.json", "--images", drawn.images, cwd=tmp_path)
     assert code == 0
 
@@ -109,7 +109,7 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
         (["check", "a.json"], {"a.json": "{"}, "a.json is not a json file"),
         (["check", "a.json"], {"a.json": "[1]"}, "a.json: this is a list"),
         (["check", "a.json"], {"a.json": "3"}, "a.json: this is no COCO annotation file"),
-        (["check", "a.json", "--images", "x"], {"a.json": '{"images": []}'}, "no folder of pictures called x"),
+        (["check", "a.json", "--images", "x"], {"a.json": '{"images": []}'}, "no folder of images called x"),
         (
             ["convert", "lsp", "a.mat", "--images", ".", "--out", "a.json"],
             {"a.mat": "x"},
@@ -117,7 +117,7 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
         ),
         (["convert", "mpii", "no.mat", "--images", ".", "--out", "a.json"], {}, "cannot read no.mat: No such file"),
         (["preview", "a.json", "--images", ".", "--out", "b.jpg"], {"a.json": "{}"}, "no list called 'images'"),
-        (["preview", "SET", "--images", "IMAGES", "--out", "b.doc"], {}, "cannot write pictures of the kind '.doc'"),
+        (["preview", "SET", "--images", "IMAGES", "--out", "b.doc"], {}, "cannot write images of the kind '.doc'"),
         (["preview", "SET", "--images", "IMAGES", "--out", "no/b.jpg"], {}, "no/"),
         (["preview", "SET", "--images", "IMAGES", "--out", "b.jpg", "--count", "0"], {}, "count must be at least 1"),
         (["preview", "SET", "--images", ".", "--out", "b.jpg"], {}, "0001.png: No such file"),

@@ -233,7 +233,7 @@ def test_nothing_is_left_in_the_users_home_and_decoders_are_silent(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "lightpose: cut.tif is not a picture that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)"
+        "lightpose: cut.tif is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)"
     ]
     assert list((tmp_path / "home").iterdir()) == []
 
@@ -254,7 +254,7 @@ def box_file(box: str) -> str:
     [
         (["missing.jpg"], {}, "cannot read missing.jpg: No such file"),
         (["empty.jpg"], {"empty.jpg": b""}, "empty.jpg is empty"),
-        (["text.jpg"], {"text.jpg": b"hello"}, "text.jpg is not a picture"),
+        (["text.jpg"], {"text.jpg": b"hello"}, "text.jpg is not an image"),
         (["cut.jpg"], {"cut.jpg": ASTRONAUT.read_bytes()[:30000]}, "cut.jpg is cut short"),
         (["*.gif"], {}, "there is no image in *.gif"),
         (["."], {}, "there is no image in ."),

@@ -145,7 +145,7 @@ def test_missing_broken_turned_and_scaled_pictures_are_told_apart(folder):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"no folder of pictures called .*nowhere"):
+    with pytest.raises(DataError, match=r"no folder of images called .*nowhere"):
         check_coco(document(), tmp_path / "nowhere")
 
 

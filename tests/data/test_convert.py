@@ -189,7 +189,7 @@ def test_test_pictures_and_empty_ones_are_left_out_and_counted(tmp_path):
     path = mpii(tmp_path, [[rect(BODY)], [rect(BODY)], [], [rect(None, scale=None)], [rect(BODY)]], [1, 0, 1, 1, 0])
     converted = read_mpii(path, tmp_path)
     assert [image["id"] for image in converted.document["images"]] == [1]
-    assert converted.skipped == {"test pictures, whose labels are not public": 2, "no person labelled": 2}
+    assert converted.skipped == {"test images, whose labels are not public": 2, "no person labelled": 2}
 
 
 def test_fields_that_a_struct_does_not_have_count_as_empty(tmp_path):

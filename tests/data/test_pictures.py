@@ -65,7 +65,7 @@ def test_a_picture_of_another_size_than_its_file_says_is_named(drawn, tmp_path):
 def test_a_set_without_pictures_is_refused(drawn, tmp_path):
     document = json.loads(drawn.annotations.read_text())
     drawn.annotations.write_text(json.dumps({**document, "images": [], "annotations": []}))
-    with pytest.raises(DataError, match="has no pictures"):
+    with pytest.raises(DataError, match="has no images"):
         open_pictures(read_people(drawn.annotations, drawn.images), (64, 64), 114, tmp_path)
 
 

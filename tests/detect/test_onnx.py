@@ -155,7 +155,7 @@ def no_person(path: Path) -> Path:
             unknown,
             r"no person detector of a known kind: it gives logits \(100, 92\), pred \(100, 4\); known are lightpose",
         ),
-        (two_at_a_time, r"one picture at a time: its input is images tensor\(float\) \[2, 3, 96, 64\]"),
+        (two_at_a_time, r"one image at a time: its input is images tensor\(float\) \[2, 3, 96, 64\]"),
         (graphs.pose_network, "this is a pose network, not a person detector; give it to --model"),
         (no_person, "it finds no class 'person', but cat, dog, cow; use another"),
     ],

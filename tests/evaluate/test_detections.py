@@ -79,7 +79,7 @@ def test_the_papers_own_detections_are_read(real_data):
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([], "has no usable box of category 1 for a picture of"),
+        ([], "has no usable box of category 1 for an image of"),
         ([row(77)], "has no usable box"),
         ([row(category_id=2)], "has no usable box"),
         ({"annotations": []}, "must hold a list of detections"),

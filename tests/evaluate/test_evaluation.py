@@ -146,7 +146,7 @@ def test_a_box_outside_its_picture_is_refused_and_the_picture_named(drawn):
     source = read_coco(drawn.annotations, drawn.images)
     runtime = ColorRuntime(ModelSpec("colors", COCO17, (64, 48)))
     boxes = {2: Boxes(np.array([[900, 5, 10, 10]], np.float32))}
-    with pytest.raises(BoxesError, match=r"0002.png: box 0 .* lies outside the 200x160 picture"):
+    with pytest.raises(BoxesError, match=r"0002.png: box 0 .* lies outside the 200x160 image"):
         list(predict_detections(source, boxes, runtime, PredictOptions()))
 
 

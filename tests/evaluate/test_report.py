@@ -33,7 +33,7 @@ def test_the_text_has_every_figure_with_its_interval_and_manner():
         "ap 31.0 [25.0, 35.0]  ap50 60.0 [50.0, 70.0]  ap75 12.3 [10.0, 20.0]  ap_large -  pck_0.1 -  (given boxes, "
         "flip test, softargmax β=160, msra geometry, crops 1.25 × the boxes, OKS-NMS hard 0.9 by box areas)"
     )
-    assert lines[2] == "in brackets: 95 % percentile intervals of 1000 draws of the pictures with replacement, seed 3"
+    assert lines[2] == "in brackets: 95 % percentile intervals of 1000 draws of the images with replacement, seed 3"
     assert lines[3:5] == ["                head  wrist", "pckh_0.5_parts  87.5      -"]
     assert lines[6].split() == ["nose", "60.0", "10.0", "10.0", "0.0", "20.0", "10", "25.0"]
     assert lines[7].split() == ["tail", *"-----", "0", "-"]

@@ -63,7 +63,7 @@ def test_a_function_finds_the_people_and_the_given_boxes_stand_beside_it(drawn, 
     )
     assert found.report.how["boxes"] == "labelled"
     assert found.report.figures["ap50"] == 1
-    assert dict.fromkeys(what for what, *_ in told) == dict.fromkeys(["pictures", "persons", "persons, given boxes"])
+    assert dict.fromkeys(what for what, *_ in told) == dict.fromkeys(["images", "persons", "persons, given boxes"])
     alone = evaluate.run(runtime, drawn.annotations, drawn.images).report
     assert found.report.given == pytest.approx(alone.figures, nan_ok=True)
     assert alone.given == {}
@@ -92,7 +92,7 @@ def test_a_detector_that_knows_the_labels_finds_all_and_nothing_else(drawn, peop
     document = json.loads(found.to_json())
     assert document["intervals"]["ap"] == pytest.approx([1, 1])
     assert document["data"] == str(drawn.annotations)
-    assert found.to_text().endswith(f"labelled on {drawn.annotations}: 3 pictures, 4 people")
+    assert found.to_text().endswith(f"labelled on {drawn.annotations}: 3 images, 4 people")
 
 
 def test_the_intervals_of_a_detector_are_those_of_the_draws_asked_for(drawn, people):

@@ -197,5 +197,5 @@ def test_crops_come_from_pictures_taken_whole_and_broken_ones_are_passed_over(tm
 
 
 def test_a_labelled_file_needs_its_pictures(drawn, original):
-    with pytest.raises(ConfigError, match="is an annotation file; name the folder of its pictures too"):
+    with pytest.raises(ConfigError, match="is an annotation file; name the folder of its images too"):
         calibration_crops(drawn.annotations, original.spec, 9)

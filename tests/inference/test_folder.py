@@ -85,7 +85,7 @@ def test_each_pictures_fault_is_its_own_and_told_in_order(estimator: PoseEstimat
     pictures.insert(20, ImageFile(folder / "20.png", Path("20.png")))
     results = predict_images(pictures, estimator, tmp_path / "out")
     assert [path.name for path, _ in results.failed] == ["05.png", "11.png", "20.png"]
-    reasons = ["not a picture", "be found", "cannot read"]
+    reasons = ["not an image", "be found", "cannot read"]
     for (_, reason), part in zip(results.failed, reasons, strict=True):
         assert part in reason
     good = [f"{number:02}.png" for number in range(30) if number not in (5, 11, 20)]

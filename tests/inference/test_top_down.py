@@ -267,10 +267,10 @@ def test_the_picture_and_its_boxes_are_left_alone():
     [
         ([10, 10, 0, 30], r"box 1 \[10\.0, 10\.0, 0\.0, 30\.0\] .* has no area"),
         ([10, 10, 30, -4], r"box 1 .* has no area"),
-        ([260, 10, 30, 30], r"box 1 .* lies outside the 260x180 picture"),
-        ([10, 180, 30, 30], r"box 1 .* lies outside the 260x180 picture"),
-        ([-40, 10, 40, 30], r"box 1 .* lies outside the 260x180 picture"),
-        ([10, -31, 30, 30], r"box 1 .* lies outside the 260x180 picture"),
+        ([260, 10, 30, 30], r"box 1 .* lies outside the 260x180 image"),
+        ([10, 180, 30, 30], r"box 1 .* lies outside the 260x180 image"),
+        ([-40, 10, 40, 30], r"box 1 .* lies outside the 260x180 image"),
+        ([10, -31, 30, 30], r"box 1 .* lies outside the 260x180 image"),
     ],
 )
 def test_a_box_that_shows_nothing_is_refused(box, text):

@@ -173,7 +173,7 @@ def test_a_jpeg_cut_anywhere_is_called_cut_short(prepare, progressive, kept):
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.9, 0.99])
 def test_a_png_cut_anywhere_is_called_cut_short(kept):
     whole = encode_image(picture(120, 160), ".png")
-    with pytest.raises(ImageError, match="the picture is cut short"):
+    with pytest.raises(ImageError, match="the image is cut short"):
         decode_image(whole[: int(len(whole) * kept)])
 
 
@@ -206,10 +206,10 @@ def test_a_folder_is_not_read_as_a_picture(tmp_path):
     ("content", "text"),
     [
         (b"", "is empty"),
-        (b"just some words\n" * 20, "is not a picture that can be read"),
-        (b"\0", "is not a picture that can be read"),
-        (b"\xff\xd8", "is not a picture that can be read"),
-        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is not a picture that can be read"),
+        (b"just some words\n" * 20, "is not an image that can be read"),
+        (b"\0", "is not an image that can be read"),
+        (b"\xff\xd8", "is not an image that can be read"),
+        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is not an image that can be read"),
     ],
 )
 def test_a_file_that_is_no_picture_is_named_with_the_reason(tmp_path, content, text):

@@ -41,7 +41,7 @@ def test_speed_and_ap_meet_in_one_row_and_what_is_missing_is_said(tmp_path):
     table = figure4([elsewhere, measured(tmp_path, network="lpn101")], speeds)
     [both], [fast], [right] = (ours_of(table, f"{name} 256x192") for name in ("lpn50", "lpn152", "lpn101"))
     assert (both.cells["FPS"], both.cells["FPS flip"], both.cells["AP"]) == (20, None, 50)
-    assert both.data == "val.json (47 pictures, 124 persons)"
+    assert both.data == "val.json (47 images, 124 persons)"
     assert (fast.cells["FPS flip"], fast.cells["AP"], fast.note) == (5, None, "AP not measured")
     assert (right.cells["FPS"], right.cells["AP"]) == (None, 50)
     assert right.note == "mine.onnx: as in the paper; speed not measured"
@@ -55,7 +55,7 @@ def test_the_picture_has_the_points_with_speed_and_ap(tmp_path, bare, suffix, mo
     if suffix == ".png":
         assert cv2.imread(str(tmp_path / "f.png")).std() > 5
     row = ours_of(bare, "lpn50 256x192")[0]
-    mine = dataclasses.replace(row, cells={**row.cells, "FPS": 20.0, "AP": 12.0}, data="val.json (47 pictures)")
+    mine = dataclasses.replace(row, cells={**row.cells, "FPS": 20.0, "AP": 12.0}, data="val.json (47 images)")
     monkeypatch.setattr(figure, "POINTS_PER_GFLOP", 30.0)
     both = dataclasses.replace(bare, rows=(*bare.rows, mine))
     assert plot_figure4(both, tmp_path / f"g{suffix}") == 7
@@ -63,7 +63,7 @@ def test_the_picture_has_the_points_with_speed_and_ap(tmp_path, bare, suffix, mo
         monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")
         plot_figure4(both, tmp_path / "h.svg")
         text = (tmp_path / "h.svg").read_text()
-        assert "val.json (47 pictures)" in text, "the set is named where it is not the paper's"
+        assert "val.json (47 images)" in text, "the set is named where it is not the paper's"
         assert ">paper<" in text
         assert ">ours<" in text
 

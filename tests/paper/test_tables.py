@@ -89,8 +89,8 @@ def test_a_record_made_as_in_the_paper_stands_under_its_network(tmp_path):
     ("changes", "says"),
     [
         ({"data": "sets/val.json", "pictures": 47, "persons": 124},
-         "data sets/val.json (47 pictures, 124 persons), not COCO val2017"),
-        ({"pictures": 500}, "data coco/person_keypoints_val2017.json (500 pictures, 6352 persons), not COCO val2017"),
+         "data sets/val.json (47 images, 124 persons), not COCO val2017"),
+        ({"pictures": 500}, "data coco/person_keypoints_val2017.json (500 images, 6352 persons), not COCO val2017"),
         ({"boxes": "given"}, "given boxes"),
         ({"boxes": "x/mine.json"}, "boxes of mine.json"),
         ({"box_threshold": 0.5}, "boxes from a score of 0.5"),

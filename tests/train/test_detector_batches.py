@@ -149,5 +149,5 @@ def test_pictures_without_anybody_are_batches_too():
 
 
 def test_an_epoch_that_shows_nothing_is_refused():
-    with pytest.raises(DataError, match="an epoch of the training data shows no picture; raise `repeat` of a source"):
+    with pytest.raises(DataError, match="an epoch of the training data shows no image; raise `repeat` of a source"):
         batches_of([painted()], sources=[replace(SOURCE, repeat=0.01)])

@@ -50,19 +50,19 @@ class Summary:
 def check_coco(document: Any, images: Path | None = None, examples: int = 5) -> list[Finding]:
     """What is wrong with the content of a COCO keypoint file, the gravest first.
 
-    images: the folder of its pictures; they are not looked at without. examples: how many ids a finding names at most.
+    images: the folder of its images; they are not looked at without. examples: how many ids a finding names at most.
     Raises DataError if the document is no COCO annotation file at all, or there is no such folder.
     """
     _require_coco(document)
     if images is not None and not images.is_dir():
-        raise DataError(f"there is no folder of pictures called {images}")
+        raise DataError(f"there is no folder of images called {images}")
     found = [finding for finding in _findings(document, images) if finding.count]
     found = [replace(finding, examples=finding.examples[:examples]) for finding in found]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
 
 
 def summarise(document: Any) -> Summary:
-    """Counts of the pictures, people and joints in a file. Raises DataError as `check_coco` does."""
+    """Counts of the images, people and joints in a file. Raises DataError as `check_coco` does."""
     _require_coco(document)
     table = read_table(document)
     area = table.effective_area[table.labelled]

@@ -1,4 +1,4 @@
-"""Checks of the boxes: whether they have an area in the picture, and are what COCO means by a box."""
+"""Checks of the boxes: whether they have an area in the image, and are what COCO means by a box."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["check_boxes"]
 _WRITTEN = "COCO boxes are [left, top, width, height] in pixels; convert them."
 
 EMPTY = Fault(
-    "empty_box", "error", "annotation", "A labelled person's box has no area in the picture",
+    "empty_box", "error", "annotation", "A labelled person's box has no area in the image",
     "The person is left out of training and can never be found, so that AP and AR are too low",
     "Correct the box, or make one of the keypoints' extent.",
 )  # fmt: skip
 EMPTY_UNLABELLED = Fault(
-    "empty_box_unlabelled", "note", "annotation", "An unlabelled person's box has no area in the picture",
+    "empty_box_unlabelled", "note", "annotation", "An unlabelled person's box has no area in the image",
     "None for training and AP, which pass unlabelled people over; no network can label them either",
     "Correct or remove the annotations.",
 )  # fmt: skip
 OUTSIDE = Fault(
-    "box_outside", "warning", "annotation", "The box reaches more than 2 pixels out of the picture",
+    "box_outside", "warning", "annotation", "The box reaches more than 2 pixels out of the image",
     "It is clipped before the crop is cut, as in COCO's protocol: the person sits off the crop's middle",
-    "See that boxes and pictures have the same scale; clip the boxes to the picture.",
+    "See that boxes and images have the same scale; clip the boxes to the image.",
 )  # fmt: skip
 XYXY = Fault(
     "xyxy_boxes", "error", "annotation", "The boxes look like [left, top, right, bottom]",
@@ -37,8 +37,8 @@ CENTERED = Fault(
     "Crops show the lower right of the person and what lies beside: training and AP are spoiled", _WRITTEN,
 )  # fmt: skip
 SHARES = Fault(
-    "relative_coordinates", "error", "annotation", "Boxes or keypoints are shares of the picture, between 0 and 1",
-    "Every crop is the picture's upper left pixel: there is nothing to learn or measure", _WRITTEN,
+    "relative_coordinates", "error", "annotation", "Boxes or keypoints are shares of the image, between 0 and 1",
+    "Every crop is the image's upper left pixel: there is nothing to learn or measure", _WRITTEN,
 )  # fmt: skip
 IN_BOX = Fault(
     "keypoints_in_box", "error", "annotation", "The keypoints look as if they were measured from the box's corner",
@@ -52,7 +52,7 @@ ONE_BASED = Fault(
 
 
 def check_boxes(table: Table) -> Iterator[Finding]:
-    """Whether each box has an area in its picture, and whether all are written as COCO writes them."""
+    """Whether each box has an area in its image, and whether all are written as COCO writes them."""
     x, y, w, h = table.box.T
     height, width = table.picture_hw.T
     empty = (w <= 0) | (h <= 0) | (x >= width - 1) | (y >= height - 1) | (x + w <= 0) | (y + h <= 0)
@@ -85,7 +85,7 @@ def _check_writing(table: Table) -> Iterator[Finding]:
 
 
 def _are_shares(table: Table, known: Bools) -> bool:
-    """Whether no box, or no labelled joint, reaches beyond 1.5, though pictures are larger."""
+    """Whether no box, or no labelled joint, reaches beyond 1.5, though images are larger."""
     seen = table.seen & known[:, None]
     largest = [array.max(initial=0) for array in (table.box[known], table.keypoints[seen][:, :2]) if len(array)]
     return bool(min(largest) <= 1.5 and table.picture_hw[known].min() >= 16)

@@ -13,7 +13,7 @@ __all__ = ["Fault", "Finding", "Kind", "Name", "Severity"]
 Severity = Literal["error", "warning", "note"]
 Kind = Literal["annotation", "image", "category", "joint", "file"]
 Name = int | str
-"""An id, or what else an annotation, picture or joint can be found by."""
+"""An id, or what else an annotation, image or joint can be found by."""
 
 
 @dataclass(frozen=True)

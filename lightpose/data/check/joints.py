@@ -34,17 +34,17 @@ BAD_LIMBS = Fault(
 )  # fmt: skip
 NO_LIMBS = Fault(
     "no_limbs", "note", "category", "The category has no `skeleton`",
-    "Pictures show joints without limbs; training and AP are as good",
+    "Images show joints without limbs; training and AP are as good",
     "Add `skeleton`, pairs of joint numbers that begin with 1.",
 )  # fmt: skip
 FOREIGN_SIDES = Fault(
     "foreign_sides", "error", "joint", "Joints have a side that is not written `left_` or `right_`",
-    "They are not paired: in mirrored training pictures, half of all, and in the flip test left is taught as right",
+    "They are not paired: in mirrored training images, half of all, and in the flip test left is taught as right",
     "Rename them to left_… and right_….",
 )  # fmt: skip
 LONE_SIDES = Fault(
     "lone_sides", "warning", "joint", "A left or right joint has no partner on the other side",
-    "In mirrored training pictures, and in the flip test, it stays itself: the network learns to find it on both sides",
+    "In mirrored training images, and in the flip test, it stays itself: the network learns to find it on both sides",
     "Add the partner (it may be without labels), or name the joint without a side if it has none.",
 )  # fmt: skip
 UNMEASURED = Fault(

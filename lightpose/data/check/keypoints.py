@@ -26,7 +26,7 @@ BAD_VISIBILITY = Fault(
 )  # fmt: skip
 AT_ORIGIN = Fault(
     "labelled_at_origin", "error", "annotation", "A joint at exactly 0, 0 is marked as labelled",
-    "The network is taught, and AP expects it, to find that joint in the picture's corner",
+    "The network is taught, and AP expects it, to find that joint in the image's corner",
     "Set the visibility of joints without a place to 0.",
 )  # fmt: skip
 COLLAPSED = Fault(
@@ -34,9 +34,9 @@ COLLAPSED = Fault(
     "The network is taught a person without extent, and AP expects it", "Label the joints anew or set them to 0.",
 )  # fmt: skip
 OFF_PICTURE = Fault(
-    "keypoint_outside", "warning", "annotation", "A labelled joint lies outside the picture",
-    "The network is taught to find it in black padding; many of them mean that pictures were scaled after labelling",
-    "Set the visibility of joints that cannot be seen to 0, or scale the labels as the pictures were.",
+    "keypoint_outside", "warning", "annotation", "A labelled joint lies outside the image",
+    "The network is taught to find it in black padding; many of them mean that images were scaled after labelling",
+    "Set the visibility of joints that cannot be seen to 0, or scale the labels as the images were.",
 )  # fmt: skip
 OFF_CROP = Fault(
     "keypoint_off_crop", "warning", "annotation", "A labelled joint lies outside the crop that a 256×192 network sees",
@@ -79,16 +79,16 @@ NEVER = Fault(
     "Leave the joint out of the network's skeleton, or add data that have it.",
 )  # fmt: skip
 TWICE = Fault(
-    "labelled_twice", "error", "annotation", "The same keypoints come twice in a picture",
+    "labelled_twice", "error", "annotation", "The same keypoints come twice in an image",
     "The person counts twice: once always as missed, because equal finds are merged, so that AP is too low",
     "Remove one of the two annotations.",
 )  # fmt: skip
 SAME_BOX = Fault(
-    "same_box", "warning", "annotation", "The same box comes twice in a picture, with different keypoints",
+    "same_box", "warning", "annotation", "The same box comes twice in an image, with different keypoints",
     "One crop has two answers: the network learns the mean of the two", "Look at the two, and give each its own box.",
 )  # fmt: skip
 BESIDE = Fault(
-    "unlabelled_beside", "note", "annotation", "Persons without a labelled joint, in pictures where others have some",
+    "unlabelled_beside", "note", "annotation", "Persons without a labelled joint, in images where others have some",
     "Neither trained on nor counted in AP, as in COCO, where such people are small or hidden",
     "If they can be seen well, label them: lightpose data label does it with a network.",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of the picture files: whether they are there, whole, and of the size that the labels were made for."""
+"""Checks of the image files: whether they are there, whole, and of the size that the labels were made for."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from lightpose.errors import ImageError
 __all__ = ["check_pictures"]
 
 MISSING = Fault(
-    "missing_picture", "error", "image", "The picture is not in the folder",
-    "Training and evaluation stop at the first of them", "Add the pictures, correct file_name, or name another folder.",
+    "missing_picture", "error", "image", "The image is not in the folder",
+    "Training and evaluation stop at the first of them", "Add the images, correct file_name, or name another folder.",
 )  # fmt: skip
 BROKEN = Fault(
-    "broken_picture", "error", "image", "The picture cannot be read or is cut short",
-    "Training and evaluation stop at the first of them", "Copy or download the pictures again.",
+    "broken_picture", "error", "image", "The image cannot be read or is cut short",
+    "Training and evaluation stop at the first of them", "Copy or download the images again.",
 )  # fmt: skip
 TURNED = Fault(
-    "turned_picture", "error", "image", "The picture's height and width are exchanged",
+    "turned_picture", "error", "image", "The image's height and width are exchanged",
     "It was labelled upright but is stored lying, with an EXIF mark that training ignores as COCO does: all labels are "
-    "off", "Turn the pictures themselves and drop the mark, or turn the labels.",
+    "off", "Turn the images themselves and drop the mark, or turn the labels.",
 )  # fmt: skip
 OTHER_SIZE = Fault(
-    "other_size", "error", "image", "The picture has another size than the file says",
+    "other_size", "error", "image", "The image has another size than the file says",
     "The labels were made for another size: boxes and keypoints lie beside the people",
-    "Use the pictures that were labelled, or scale labels and sizes with them.",
+    "Use the images that were labelled, or scale labels and sizes with them.",
 )  # fmt: skip
 
 
 def check_pictures(table: Table, images: Path) -> Iterator[Finding]:
-    """Whether the pictures in that folder are there, can be read, and have the sizes that the file gives them."""
+    """Whether the images in that folder are there, can be read, and have the sizes that the file gives them."""
     names = [image.get("file_name") for image in table.images]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda name: _size(images / name) if isinstance(name, str) else None, names))
@@ -52,7 +52,7 @@ def check_pictures(table: Table, images: Path) -> Iterator[Finding]:
 
 
 def _size(path: Path) -> tuple[int, int] | str:
-    """Height and width of a picture, or what is wrong with it."""
+    """Height and width of an image, or what is wrong with it."""
     try:
         return picture_hw(path)
     except ImageError:

@@ -1,7 +1,7 @@
 """Checks of left and right by what a body cannot do: turn its hips against its shoulders, its eyes against its ears.
 
 All are told from signs of cross products, so that it does not matter which way up a person is. Thresholds were set on
-human labels: of 895 COCO persons whose shoulders and hips are labelled (526 pictures of val2017), three have a reversed
+human labels: of 895 COCO persons whose shoulders and hips are labelled (526 images of val2017), three have a reversed
 torso; of 637 visible faces and 279 heads with eyes and ears none is reversed.
 """
 

@@ -72,11 +72,11 @@ BAD_BOX = Fault(
 )  # fmt: skip
 BAD_SIZE = Fault(
     "bad_size", "error", "image", "Height or width is not a number above 0",
-    f"{REFUSED}: boxes cannot be clipped to the picture", "Write the picture's height and width in pixels.",
+    f"{REFUSED}: boxes cannot be clipped to the image", "Write the image's height and width in pixels.",
 )  # fmt: skip
 BAD_NAME = Fault(
     "bad_file_name", "error", "image", "The file_name is no text",
-    "The picture cannot be opened", "Write the picture's path below the folder of images.",
+    "The image cannot be opened", "Write the image's path below the folder of images.",
 )  # fmt: skip
 SAME_FILE = Fault(
     "same_file", "warning", "image", "Several images are the same file",

@@ -22,9 +22,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """M pictures and the N annotations of the person category, with their K joints.
+    """M images and the N annotations of the person category, with their K joints.
 
-    image_ids, ids: names of pictures and annotations. image_hw: (M, 2). image: (N,) place of the annotation's picture,
+    image_ids, ids: names of images and annotations. image_hw: (M, 2). image: (N,) place of the annotation's image,
     -1 if there is none. crowd: (N,). box: (N, 4) as written. area, stated (the `num_keypoints`): (N,). keypoints:
     (N, K, 3). Whatever is missing, malformed or not finite is NaN, a whole row of it.
     """
@@ -61,7 +61,7 @@ class Table:
 
     @cached_property
     def picture_hw(self) -> Floats:
-        """(N, 2): size of each annotation's picture."""
+        """(N, 2): size of each annotation's image."""
         sizes = np.concatenate([self.image_hw, np.full((1, 2), np.nan)])
         return sizes[self.image]
 
@@ -146,7 +146,7 @@ def _numeric_row(value: Any, width: int) -> Floats:
 
 
 def _key(value: Any) -> Any:
-    """A value by which a picture can be looked up; lists and the like stand for none."""
+    """A value by which an image can be looked up; lists and the like stand for none."""
     return value if isinstance(value, int | float | str) else None
 
 
