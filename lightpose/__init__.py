@@ -1,4 +1,4 @@
-"""Human keypoints in pictures, fast on ordinary CPUs."""
+"""Human keypoints in images, fast on ordinary CPUs."""
 
 import os
 
