@@ -17,6 +17,8 @@ import tyro
 from lightpose import cli
 from tests.test_imports import FLOORS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
