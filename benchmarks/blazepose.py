@@ -116,8 +116,8 @@ def main(options: Options) -> None:
     peer = evaluate_blazepose(source, options.margin)
     ours = evaluate_given_boxes(source, runtime, PredictOptions(flip=True))
     compare(source, "all joints", options.model, peer, ours, options.resamples)
-    body = [body_alone(source, one) for one in (peer, ours)]
-    compare(source, "body alone", options.model, *body, options.resamples)
+    peer, ours = body_alone(source, peer), body_alone(source, ours)
+    compare(source, "body alone", options.model, peer, ours, options.resamples)
 
 
 if __name__ == "__main__":

@@ -81,12 +81,13 @@ def bounds(estimator: PoseEstimator, options: Options) -> None:
     corner = generator.uniform(0, 0.8, (options.crowd, 2)) * (width, height)
     crowd = Boxes(np.concatenate([corner, np.full((options.crowd, 2), 150)], axis=1))
     large = f"{options.large_hw[1]}x{options.large_hw[0]}"
-    for name, make, boxes in (
+    cases: tuple[tuple[str, Callable[[], ImageArray], Boxes | None], ...] = (
         ("1x1 picture", lambda: np.zeros((1, 1, 3), np.uint8), None),
         ("black 1920x1080 picture", lambda: np.zeros((height, width, 3), np.uint8), None),
         (f"{options.crowd} boxes in a 1920x1080 picture", lambda: np.full((height, width, 3), 90, np.uint8), crowd),
         (f"{large} picture", lambda: np.full((*options.large_hw, 3), 90, np.uint8), None),
-    ):
+    )
+    for name, make, boxes in cases:
         image = make()
         before, start = peak_mib(), time.perf_counter()
         people = len(estimator.predict(image, boxes))

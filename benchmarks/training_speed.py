@@ -54,7 +54,7 @@ class Options:
     store: Path = Path("runs/crops")
 
 
-class Conventional(Dataset):
+class Conventional(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """One person at a time: picture, warp, flip, targets; no flip of left and right, which costs nothing."""
 
     def __init__(self, persons: list[Person], spec: ModelSpec, augment: AugmentConfig) -> None:
@@ -65,7 +65,8 @@ class Conventional(Dataset):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         person, spec, generator = self.persons[number], self.spec, np.random.default_rng()
-        image = cv2.cvtColor(cv2.imread(str(person.image_path)), cv2.COLOR_BGR2RGB)
+        image = cv2.imread(str(person.image_path), cv2.IMREAD_COLOR_RGB)
+        assert image is not None, person.image_path
         center, size = crop_regions(person.box_xywh[None], spec.input_hw, spec.geometry, spec.padding)
         scale = np.clip(generator.normal(1, self.augment.scale), 0.7, 1.3)
         angle = np.clip(generator.normal(0, self.augment.rotation_deg, 1), -80, 80)

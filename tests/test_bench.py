@@ -20,6 +20,8 @@ from lightpose.errors import ConfigError, DataError
 from lightpose.io.images import encode_image
 from tests.detect.graphs import pose_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pose(tmp_path: Path) -> str:

@@ -17,6 +17,8 @@ import tyro
 from lightpose import cli
 from tests.test_imports import FLOORS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,11 +60,12 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 
 def arguments(words: list[str]) -> list[str] | None:
-    """What a command gives to lightpose, if it calls it."""
+    """What a command gives to lightpose, if it calls it; not the file that its output goes to."""
     for start in (["lightpose"], ["-m", "lightpose"]):
         for place in range(len(words) if start[0] == "-m" else 1):
             if words[place : place + len(start)] == start:
-                return words[place + len(start) :]
+                given = words[place + len(start) :]
+                return given[: given.index(">")] if ">" in given else given
     return None
 
 

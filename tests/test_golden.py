@@ -8,6 +8,8 @@ import pytest
 from lightpose.weights import known_sha256
 from tools.golden import SETS, average_precision, photo_rows
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="utf-8"))
 
 

@@ -52,9 +52,9 @@ class MoveNet(nn.Module):
         best = (center.sigmoid() * near).flatten(1).argmax(1)
         offsets = regressed.flatten(2).gather(2, best[:, None, None].expand(-1, 2 * heat.shape[1], 1))[..., 0]
         row, column = (best // SIDE)[:, None, None, None], (best % SIDE)[:, None, None, None]
-        return heat.sigmoid() * self._nearness(
-            row + offsets[:, 0::2, None, None], column + offsets[:, 1::2, None, None]
-        )
+        rows, columns = row + offsets[:, 0::2, None, None], column + offsets[:, 1::2, None, None]
+        maps: Tensor = heat.sigmoid() * self._nearness(rows, columns)
+        return maps
 
     def _nearness(self, row: Tensor, column: Tensor) -> Tensor:
         """1 at a place (N, K, 1, 1), falling with the distance from it: (N, K, 64, 64)."""
@@ -63,6 +63,9 @@ class MoveNet(nn.Module):
 
 class Maps(nn.Module):
     """(N, 3, H, W) crops, normalised as lightpose's networks are → three maps, of H/16, H/8 and H/4 rows."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ class PoseEstimator:
             return self.find_people(frame.image, frame.path)
 
         for frame, poses in stream(frames, find, self.runtime, self.options, failed):
-            yield frame, self._choose(poses)
+            yield frame, self.choose(poses)
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """People of an RGB image that score enough, as the detector finds them.
@@ -130,7 +130,7 @@ class PoseEstimator:
         found = self.detector(image, path)
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
-    def _choose(self, poses: Poses) -> Poses:
+    def choose(self, poses: Poses) -> Poses:
         """Those that count of the poses in boxes that were found, in their order.
 
         Left out is who scores less than the least and, where a detector found the boxes, who has nearly the pose of

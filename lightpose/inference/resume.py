@@ -113,7 +113,9 @@ class ResultFiles:
 
     def _take_over(self, head: bytes) -> None:
         """Read what an interrupted run has done, up to a line that was cut off."""
-        if self._path.open("rb").readline() != head:
+        with self._path.open("rb") as file:
+            same = file.readline() == head
+        if not same:
             self._file.close()
             raise ConfigError(
                 f"{self._out} holds part of a run with other images or settings; repeat that command to finish it, "

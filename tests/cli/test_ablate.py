@@ -11,6 +11,8 @@ from lightpose.cli import main
 from lightpose.weights import DEFAULT
 from lightpose.weights.inspect import describe_weights
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--no-flip",)
 
 

@@ -10,6 +10,8 @@ pytest.importorskip("onnx")
 from lightpose.cli import main
 from tests.detect.graphs import pose_network
 
+pytestmark = pytest.mark.slow
+
 FAST = ("--repeats", "1", "--threads", "1", "--no-memory")
 
 

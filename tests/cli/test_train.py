@@ -14,7 +14,7 @@ from tests.helpers import DrawnSet
 
 pytest.importorskip("torch")
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CONFIG = """
 out = "run"

@@ -25,7 +25,7 @@ from lightpose.skeletons import COCO17  # noqa: E402
 from lightpose.types import SPEC_KEY, DetectorSpec, ModelSpec  # noqa: E402
 from lightpose.weights.network import load_detector, save_network  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 SPEC = DetectorSpec("lpn50_person", (64, 96), {"stride": 4, "gc": True}, threshold=0.1)
 

@@ -127,6 +127,7 @@ def assert_agrees(exported, crops):
     return keypoints, expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_graph_gives_what_torch_gives_in_any_batch(exported, count):
     crops = random_crops(count, exported.spec)
@@ -258,6 +259,7 @@ class Small(nn.Module):
 SMALL_SPEC = ModelSpec("small", THREE, (64, 48))
 
 
+@pytest.mark.slow
 def test_exporting_leaves_the_network_alone_and_one_file(tmp_path):
     network = Small().train()
     before = network.convolution.weight.clone()
@@ -269,6 +271,7 @@ def test_exporting_leaves_the_network_alone_and_one_file(tmp_path):
     assert parity.keypoints_px <= 0.05
 
 
+@pytest.mark.slow
 def test_parity_tells_how_far_a_graph_is_from_another_network(tmp_path):
     """Weights 0.01 larger in one place: each heatmap value differs by 0.01 of one normalised pixel."""
     network, other = Small(), Small()
@@ -307,6 +310,7 @@ class Moody(Small):
         return Small()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["onnx", "xml", "pt"])
 def test_a_graph_that_differs_from_torch_is_not_kept(tmp_path, suffix):
     """An earlier file stays."""
@@ -318,6 +322,7 @@ def test_a_graph_that_differs_from_torch_is_not_kept(tmp_path, suffix):
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"small.{suffix}", b"earlier")]
 
 
+@pytest.mark.slow
 def test_untrained_networks_with_huge_heatmaps_are_exported(tmp_path):
     """Heatmaps of ten million differ by more than 1e-4 from any other way to add them up, and by next to nothing."""
     parity = export_checked(weak_network(1e7), SMALL_SPEC, tmp_path / "small.onnx")
@@ -325,6 +330,7 @@ def test_untrained_networks_with_huge_heatmaps_are_exported(tmp_path):
     assert parity.heatmaps < 1e-5 * parity.reach
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "files"), [("pt", ["small.pt"]), ("xml", ["small.bin", "small.xml"])])
 def test_every_format_agrees_with_torch_and_is_written_whole(tmp_path, suffix, files):
     if suffix == "xml":
@@ -353,6 +359,7 @@ def test_a_suffix_of_no_format_is_refused(tmp_path):
         export_checked(Small(), SMALL_SPEC, tmp_path / "small.tflite")
 
 
+@pytest.mark.slow
 def test_a_graph_that_gives_no_numbers_is_not_kept(tmp_path):
     with pytest.raises(WeightsError):
         export_checked(weak_network(float("nan")), SMALL_SPEC, tmp_path / "small.onnx")

@@ -21,6 +21,8 @@ pytest.importorskip("nncf")
 from lightpose.export.quantize import compare_keypoints, compare_speed, quantize  # noqa: E402
 from lightpose.runtime.openvino import OpenVinoRuntime, read_graph, save_graph  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def original():

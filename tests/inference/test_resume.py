@@ -138,6 +138,7 @@ def test_if_nothing_can_be_used_nothing_is_left(estimator: PoseEstimator, folder
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
 def test_a_full_disk_loses_nothing_that_was_done(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     files = find_images([str(folder)])
@@ -164,6 +165,7 @@ def _program(tmp_path: Path, folder: Path, before: str = "pass") -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_run_is_taken_up_and_ends_as_an_unbroken_one(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     predict_images(find_images([str(folder)]), estimator, tmp_path / "whole")

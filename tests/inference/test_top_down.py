@@ -296,6 +296,7 @@ def test_an_option_out_of_its_range_is_refused(settings, text):
         PredictOptions(**settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_real_network_gives_the_same_in_any_batch(flip):
     torch = pytest.importorskip("torch")

@@ -38,6 +38,7 @@ def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "gc", "parameters", "flops", "macs"), PUBLISHED)
 def test_a_network_has_the_published_parameters_and_operations(model, gc, parameters, flops, macs):
     counted = []

@@ -20,7 +20,7 @@ from lightpose.skeletons import COCO17  # noqa: E402
 from lightpose.types import ModelSpec  # noqa: E402
 from tests.models.test_peers import calm  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def test_a_resnet_gives_maps_at_strides_4_to_32():

@@ -19,7 +19,7 @@ from lightpose.models.simple_baseline import SimpleBaseline  # noqa: E402
 from lightpose.skeletons import COCO17, LSP14  # noqa: E402
 from lightpose.types import ModelSpec  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 SMALL = {  # one of each family, as small as it goes
     "simple": lambda joints=3: SimpleBaseline((1, 1, 1, 1), joints),

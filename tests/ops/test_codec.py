@@ -207,6 +207,7 @@ def test_encode_leaves_its_inputs_alone_and_keeps_float32():
     assert not np.shares_memory(kept, weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, True])
 def test_encode_gives_torch_what_it_gives_numpy(exact):
     torch = pytest.importorskip("torch")

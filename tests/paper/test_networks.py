@@ -18,7 +18,7 @@ from lightpose.types import ModelSpec  # noqa: E402
 from lightpose.weights.network import save_network  # noqa: E402
 from lightpose.weights.open import open_runtime  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ def crops():
     return np.random.default_rng(0).integers(0, 256, (3, 256, 192, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["latency", "throughput"])
 @pytest.mark.parametrize("kind", ["onnx", "xml"])
 def test_openvino_gives_what_onnx_runtime_gives_in_any_batch(reference, ir, crops, kind, mode):

@@ -28,7 +28,7 @@ from lightpose.types import DetectorSpec, ModelSpec  # noqa: E402
 from lightpose.weights.network import load_any, load_detector, load_network, save_network  # noqa: E402
 from tests.train.runs import ROOT, Diary, assert_same, checkpoint, log, train  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def config_for(drawn, out, **changes):

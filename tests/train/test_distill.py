@@ -28,7 +28,7 @@ from lightpose.weights.network import load_network  # noqa: E402
 from tests.data.test_augment import centroids  # noqa: E402
 from tests.train.runs import LEARNER, PLAIN, ROOT, config_for, train  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CPU = torch.device("cpu")
 WEIGHTS = ROOT / "weights" / "lpn50.safetensors"

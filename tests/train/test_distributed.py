@@ -16,6 +16,7 @@ from lightpose.train import read_config  # noqa: E402
 from tests.train.runs import Diary, checkpoint, log, train  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this PyTorch has no gloo"),
 ]

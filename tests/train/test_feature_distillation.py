@@ -20,7 +20,7 @@ from lightpose.weights.network import load_detector, load_network  # noqa: E402
 from tests.train.runs import Diary, assert_same, checkpoint, config_for, train  # noqa: E402
 from tests.train.test_detection import config_for as detector_config_for  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CPU = torch.device("cpu")
 NETWORKS = {name: MODELS[name] for name in ("lpn50", "lpn101", "lpn152")}

@@ -12,7 +12,7 @@ from lightpose.weights.network import load_network  # noqa: E402
 from tests.helpers import draw_set  # noqa: E402
 from tests.train.runs import INPUT_HW, PLAIN, ROOT, Diary, ap_of, config_for, data_of, train  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 JOINTS = ("neck", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
 SKELETON = f"joints = {list(JOINTS)}\nlimbs = [['neck', 'left_wrist'], ['neck', 'right_wrist']]\n"

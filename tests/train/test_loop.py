@@ -32,7 +32,7 @@ from tests.train.runs import (  # noqa: E402
     trainer,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

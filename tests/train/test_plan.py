@@ -32,7 +32,7 @@ from tests.train.runs import (  # noqa: E402
     train,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 STAGES = ["stage_0.safetensors", "stage_1.safetensors", "stage_2.safetensors"]
 FILES = [".lock", "best.safetensors", "last.pt", "log.json", *STAGES]

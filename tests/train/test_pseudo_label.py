@@ -14,6 +14,8 @@ from lightpose.skeletons import Skeleton
 from lightpose.train.pseudo_label import LabelOptions, added_labels, label_persons, people_to_label
 from lightpose.types import ModelSpec
 
+pytestmark = pytest.mark.slow
+
 FILE_JOINTS = ("nose", "left_eye", "right_eye", "tail")
 NETWORK = Skeleton("net", ("left_eye", "right_eye", "chin", "nose"))
 SEEN = {"left_eye": (30.0, 20.0), "right_eye": (18.5, 21.25), "chin": (24.0, 40.0), "nose": (24.0, 28.0)}

@@ -12,7 +12,7 @@ from lightpose.train.callbacks import Reports
 from lightpose.train.tensorboard import TensorBoard
 from tests.train.runs import Diary, config_for, train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def read_events(out):

@@ -23,7 +23,7 @@ from lightpose.weights.network import save_network  # noqa: E402
 from tests.models.test_lpn import PUBLISHED  # noqa: E402
 from tests.models.test_peers import EXACT, SMALL  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 class Tiny(nn.Module):

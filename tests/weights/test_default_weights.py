@@ -17,6 +17,8 @@ from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.skeletons import COCO17
 from lightpose.weights import DEFAULT, bundled_weights, file_sha256, find_weights
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "examples" / "photos"
 SOURCE = ROOT / "weights" / "lpn50.safetensors"

@@ -12,7 +12,7 @@ from lightpose.weights.foreign.recognise import LPN_AUTHORS, POSE_HRNET, POSE_RE
 from lightpose.weights.network import load_network, save_network  # noqa: E402
 from tests.weights.foreign_networks import PoseHRNet, PoseResNet, trained  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CHEAP = {  # what is built → what it is recognised as
     "lpn with context": (lambda: PoseResNet(50, 17, True, True), ("lpn50", {"gc": True}, LPN_AUTHORS)),

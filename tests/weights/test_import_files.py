@@ -16,7 +16,7 @@ from lightpose.weights.foreign.recognise import MMPOSE, recognise  # noqa: E402
 from lightpose.weights.network import save_network  # noqa: E402
 from tests.weights.foreign_networks import PoseHRNet, PoseResNet  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

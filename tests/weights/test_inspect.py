@@ -39,6 +39,7 @@ def rewrite(path: Path, metadata: str | None = None, value: float | None = None)
     onnx.save(model, str(path))
 
 
+@pytest.mark.slow
 def test_every_bundled_file_has_its_sum_and_is_the_one_that_was_packed():
     assert set(known_sha256()) == set(bundled_weights())
     for name, path in bundled_weights().items():
@@ -161,6 +162,7 @@ def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_xml_graph_is_described_and_verified_with_its_bin(ir: Path, tmp_path: Path):
     verdict = verify_weights(ir)
     assert verdict.checks == ("weights finite", "runs", "outputs finite")

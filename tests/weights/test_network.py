@@ -109,6 +109,7 @@ def assert_all_but(found, expected, *names):
         assert name in names or torch.equal(value, expected.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_skeleton_of_ones_own_takes_over_the_joints_that_the_weights_know_by_name(tmp_path):
     """Five joints, two of them unknown to COCO: those start anew, and all before the head is as in the file."""
     theirs = ModelSpec("lpn50", COCO17, (64, 48), {"gc": True})
@@ -145,6 +146,7 @@ def test_half_a_file_is_matched_in_full_precision(network, tmp_path):
     assert torch.equal(fresh.head.bias[[0, 2]], network.head.bias[[1, 0]].half().float())
 
 
+@pytest.mark.slow
 def test_as_many_joints_in_another_order_turn_nothing_but_the_head(tmp_path):
     """Sixteen, which is also the width of hidden layers in global context, and of nothing that is a joint there."""
     theirs = ModelSpec("lpn50", MPII16, (64, 48), {"gc": True})
@@ -173,6 +175,7 @@ def born(request, tmp_path_factory):
     return network.eval(), spec, path
 
 
+@pytest.mark.slow
 def test_a_network_for_the_same_joints_in_another_order_gives_the_same_heatmaps_in_that_order(born):
     """Also where heatmaps are fed back into the network, as between stacked hourglasses."""
     stored, theirs, path = born
@@ -186,6 +189,7 @@ def test_a_network_for_the_same_joints_in_another_order_gives_the_same_heatmaps_
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("born", ["hourglass8"], indirect=True)
 def test_joints_that_are_fed_back_start_anew_where_the_weights_do_not_know_them(born):
     stored, theirs, path = born
@@ -199,6 +203,7 @@ def test_joints_that_are_fed_back_start_anew_where_the_weights_do_not_know_them(
     assert torch.equal(fresh.heads[7].weight[1], stored.heads[7].weight[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"options": {"gc": True}}, {"model": "lpn101"}], ids=["option", "model"])
 @pytest.mark.parametrize("skeleton", [SPEC.skeleton, LSP14], ids=["same joints", "other joints"])
 def test_weights_of_another_architecture_are_refused(path, change, skeleton):
@@ -298,6 +303,7 @@ def three(tmp_path):
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shares", "mean"), [(None, 3.0), ((1, 1, 0), 1.5), ((2, 1, 1), 2.5), ((0.1, 0, 0.3), 4.75)])
 def test_an_average_weighs_each_file_by_its_share_and_is_set_up_as_the_first(three, shares, mean):
     network, spec = average_networks(three, shares)
@@ -308,6 +314,7 @@ def test_an_average_weighs_each_file_by_its_share_and_is_set_up_as_the_first(thr
     assert not network.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shares", "text"),
     [((1, 2), "there are 3 files, but 2 shares"), ((1, -1, 1), "finite, not below 0"), ((0, 0, 0), "not all 0"),
