@@ -7,7 +7,7 @@ import pytest
 
 from lightpose.errors import ConfigError
 from lightpose.evaluate.protocol import PROTOCOLS, Protocol
-from lightpose.inference.top_down import PredictOptions, predict_many
+from lightpose.inference.top_down import PredictOptions, predict_boxed
 from lightpose.ops.oks import oks_nms, soft_oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17
@@ -159,7 +159,7 @@ def test_the_papers_protocol_equals_plain_loops_from_box_to_kept_pose(name, quar
     runtime, protocol = RandomRuntime(), PROTOCOLS[name]
     picture = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
     options = protocol.options(batch=12)
-    [(_, poses)] = predict_many([(None, picture, boxes)], runtime, options)
+    [(_, poses)] = predict_boxed([(None, picture, boxes)], runtime, options)
     heatmaps, mirrored = runtime.given
     people = [loop_person(*one, quarter) for one in zip(heatmaps, mirrored, xywh, boxes.scores, strict=True)]
     np.testing.assert_allclose(poses.keypoints, [joints for joints, _ in people], rtol=1e-5, atol=1e-4)

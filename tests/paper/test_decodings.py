@@ -15,7 +15,7 @@ pytest.importorskip("faster_coco_eval")
 from lightpose.data.coco import read_coco
 from lightpose.errors import ConfigError
 from lightpose.evaluate.evaluation import evaluate_decodings, evaluate_detections, evaluate_given_boxes
-from lightpose.inference.top_down import Decoding, PredictOptions, predict_decodings, predict_many
+from lightpose.inference.top_down import Decoding, PredictOptions, predict_boxed, predict_decodings
 from lightpose.paper.ablate import PAPER_BETAS, Bench, ablate_decoders, decodings
 from lightpose.results import Boxes
 from lightpose.skeletons import COCO17
@@ -53,7 +53,7 @@ def test_each_way_gives_what_predicting_that_way_alone_gives(flip):
     together = list(predict_decodings(pictures, runtime, PredictOptions(flip, batch=3), WAYS))
     assert sum(runtime.batches) == 7 * (1 + flip), "every crop, and its mirror image, once for all ways"
     for number, way in enumerate(WAYS):
-        alone = list(predict_many(pictures, ColorRuntime(SPEC), options_of(way, flip)))
+        alone = list(predict_boxed(pictures, ColorRuntime(SPEC), options_of(way, flip)))
         assert [key for key, _ in together] == [key for key, _ in alone]
         for (_, variants), (_, expected) in zip(together, alone, strict=True):
             np.testing.assert_array_equal(variants[number].keypoints, expected.keypoints)
