@@ -15,7 +15,7 @@ from lightpose.data.crops import CropStore
 from lightpose.ops.codec import encode
 from lightpose.ops.geometry import heatmap_scale
 from lightpose.train.config import SourceConfig
-from lightpose.train.sampling import Pixels, Rows, Sampler, Share, ahead
+from lightpose.train.sampling import Pixels, Rows, Sampler, Share, epoch_batches
 from lightpose.types import FloatArray, ModelSpec
 
 __all__ = ["Batch", "Batches"]
@@ -78,15 +78,7 @@ class Batches:
 
         The pixels of the next step are gathered while the present one is trained on.
         """
-        order = self.order(epoch)
-        pieces = [share.parts(rows, parts) for rows in order[first:]]
-        for step, (rows_of, crops) in enumerate(ahead(pieces, self._pixels.gather), start=first):
-            offset = share.index * parts
-            yield [
-                self.get(rows, (epoch, step, offset + number), len(order[step]), pixels)
-                for number, (rows, pixels) in enumerate(zip(rows_of, crops, strict=True))
-                if len(rows)
-            ]
+        return epoch_batches(self.order(epoch), (epoch, first), share, parts, self._pixels.gather, self.get)
 
     def get(self, rows: Rows, moment: tuple[int, ...], whole: int | None = None, crops: Tensor | None = None) -> Batch:
         """The batch of those (store, row) pairs, augmented as seed and moment say.

@@ -14,7 +14,7 @@ from lightpose.data.augment import recolor
 from lightpose.data.mosaic import LEAST_VISIBLE, Labels, SceneAugmentConfig, SceneViews, draw_scene_views, see
 from lightpose.data.pictures import PictureStore, Ragged
 from lightpose.train.detector_config import SceneSourceConfig
-from lightpose.train.sampling import Pixels, Rows, Sampler, Share, ahead
+from lightpose.train.sampling import Pixels, Rows, Sampler, Share, epoch_batches
 from lightpose.types import DetectorSpec, FloatArray
 
 __all__ = ["SceneBatch", "SceneBatches"]
@@ -85,15 +85,7 @@ class SceneBatches:
 
         The pixels of the next step are gathered while the present one is trained on.
         """
-        order = self.order(epoch)
-        pieces = [share.parts(rows, parts) for rows in order[first:]]
-        for step, (rows_of, pixels_of) in enumerate(ahead(pieces, self._gather), start=first):
-            offset = share.index * parts
-            yield [
-                self.get(rows, (epoch, step, offset + number), len(order[step]), pixels)
-                for number, (rows, pixels) in enumerate(zip(rows_of, pixels_of, strict=True))
-                if len(rows)
-            ]
+        return epoch_batches(self.order(epoch), (epoch, first), share, parts, self._gather, self.get)
 
     def get(
         self, rows: NDArray[np.intp], moment: tuple[int, ...], whole: int | None = None, pixels: Tensor | None = None

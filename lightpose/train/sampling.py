@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor
 from lightpose.errors import DataError
 from lightpose.types import ImageArray
 
-__all__ = ["Pixels", "Rows", "Sampler", "Share", "ahead"]
+__all__ = ["Pixels", "Rows", "Sampler", "Share", "ahead", "epoch_batches"]
 
 Rows = NDArray[np.intp]
 """(N, 2): store and row in it."""
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,30 @@ def ahead(
             pixels = waiting.result() if waiting is not None else []
             waiting = pool.submit(gather, pieces[number + 1]) if number + 1 < len(pieces) else None
             yield rows, pixels
+
+
+def epoch_batches(
+    order: Sequence[Rows],
+    start: tuple[int, int],
+    share: Share,
+    parts: int,
+    gather: Callable[[list[Rows]], list[Tensor]],
+    get: Callable[[Rows, tuple[int, ...], int, Tensor], B],
+) -> Iterator[list[B]]:
+    """A share of every batch of an epoch, each in that many parts; the next step's pixels are gathered meanwhile.
+
+    order: the rows of each step. start: the epoch, and the step to begin with. gather: fetches the pixels of parts.
+    get: makes a batch of its rows, (epoch, step, part), the size of the whole step's batch, and the pixels.
+    """
+    epoch, first = start
+    pieces = [share.parts(rows, parts) for rows in order[first:]]
+    for step, (rows_of, pixels_of) in enumerate(ahead(pieces, gather), start=first):
+        offset = share.index * parts
+        yield [
+            get(rows, (epoch, step, offset + number), len(order[step]), pixels)
+            for number, (rows, pixels) in enumerate(zip(rows_of, pixels_of, strict=True))
+            if len(rows)
+        ]
 
 
 def _on_device(stores: Sequence[ImageArray], device: torch.device) -> tuple[Tensor, NDArray[np.intp]] | None:

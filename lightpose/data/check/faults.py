@@ -17,27 +17,12 @@ Name = int | str
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One kind of fault, found in a file.
+class Fault:
+    """A kind of fault that files can have.
 
     severity: `error` if `read_coco` refuses the file or training or AP would be wrong, `warning` if that depends on the
-    use or the labels look wrong, `note` for what is good to know. kind, count: of what, and how many. examples: ids of
-    the first of them (names, where the kind is category, joint or file). consequence, remedy: a sentence each.
+    use or the labels look wrong, `note` for what is good to know. kind: of what. consequence, remedy: a sentence each.
     """
-
-    code: str
-    severity: Severity
-    kind: Kind
-    what: str
-    consequence: str
-    remedy: str
-    count: int
-    examples: tuple[Name, ...]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A kind of fault that files can have; see Finding."""
 
     code: str
     severity: Severity
@@ -49,8 +34,19 @@ class Fault:
     def naming(self, names: Iterable[Name]) -> Finding:
         """The finding of this fault in those that are named; its count may be 0."""
         found = tuple(names)
-        return Finding(self.code, self.severity, self.kind, self.what, self.consequence, self.remedy, len(found), found)
+        return Finding(**vars(self), count=len(found), examples=found)
 
     def at(self, names: Sequence[Name], where: Any, suspect: Any = True) -> Finding:
         """The finding of this fault in those names (N,) for which `where` (N,) is true; in none if it is no suspect."""
         return self.naming(names[number] for number in np.flatnonzero(where).tolist() if suspect)
+
+
+@dataclass(frozen=True)
+class Finding(Fault):
+    """One kind of fault, found in a file.
+
+    count: of how many. examples: ids of the first of them; names, where the kind is category, joint or file.
+    """
+
+    count: int
+    examples: tuple[Name, ...]
