@@ -115,7 +115,7 @@ def test_train_evaluate_export_and_predict_with_joints_of_ones_own(tmp_path: Pat
     assert (code, errors) == (0, "")
     poses = json.loads((tmp_path / "poses/poses.json").read_text())
     assert poses["joints"] == ["nose", "left_ear", "right_ear", "tail"]
-    assert [len(picture["people"]) for picture in poses["pictures"]] == [1, 2, 1]
+    assert [len(picture["people"]) for picture in poses["images"]] == [1, 2, 1]
 
 
 @pytest.mark.parametrize(
