@@ -102,6 +102,7 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
     assert code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "files", "complaint"),
     [

@@ -84,6 +84,7 @@ def test_without_a_detector_in_this_copy_the_output_says_that_the_picture_is_tak
     assert ("taken whole, as one person" in output) == (not has_detector())
 
 
+@pytest.mark.slow
 def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tmp_path: Path):
     pytest.importorskip("onnx")
     from tests.detect import graphs
@@ -181,6 +182,7 @@ def test_earlier_results_below_a_searched_folder_are_not_taken_for_pictures(tmp_
         assert "images: 1," in output
 
 
+@pytest.mark.slow
 def test_broken_pictures_are_listed_and_the_others_are_written(tmp_path: Path):
     for number in range(60):
         picture(tmp_path / f"in/{number:03}.png", number)
@@ -249,6 +251,7 @@ def box_file(box: str) -> str:
     return f'[{{"file_name": "astronaut.jpg", "bbox": {box}}}]'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "files", "complaint"),
     [
@@ -309,6 +312,7 @@ def test_a_source_picture_is_never_overwritten(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_earlier_results_as_they_were(tmp_path: Path):
     lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -332,6 +336,7 @@ def test_the_version_is_told(tmp_path: Path):
     assert lightpose("--version", cwd=tmp_path) == (0, f"lightpose {__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_help_of_every_command_is_there(tmp_path: Path):
     for command in ("predict", "train", "evaluate", "export"):
         code, output, _ = lightpose(command, "--help", cwd=tmp_path)

@@ -101,6 +101,7 @@ def test_what_cannot_be_imported_is_refused_in_one_sentence_and_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ["broken.pth"]
 
 
+@pytest.mark.slow
 def test_verify_goes_on_after_a_bad_file_and_says_so_in_its_exit_code(tmp_path: Path, lightpose: Run):
     content = find_weights(DEFAULT).read_bytes()
     (tmp_path / "whole.onnx").write_bytes(content)
