@@ -40,9 +40,10 @@ class Train:
     def run(self) -> int:
         """0 when the last epoch is done."""
         from lightpose.train import read_config
-        from lightpose.train.distributed import this_process
 
         best = train(read_config(self.config))
+        from lightpose.train.distributed import this_process  # needs torch, of which the above tells if it is missing
+
         if this_process().first:
             print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {best.weights}")
             print(f"to use it without torch: lightpose export {best.weights} --out {best.weights.with_suffix('.onnx')}")

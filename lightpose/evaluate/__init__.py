@@ -1,7 +1,7 @@
 """Accuracy: COCO's OKS AP, the share of correct keypoints, how sure both are, and where a network goes wrong.
 
 from lightpose import evaluate
-print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017").report.to_text())
+print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017"))
 """
 
 from lightpose.evaluate.detector import DetectorEvaluated, run_detector

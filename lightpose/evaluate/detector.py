@@ -47,6 +47,9 @@ class DetectorEvaluated:
             document["intervals"] = {name: list(pair.values()) for name, pair in pairs.items()}
         return json.dumps(document)
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_text(self) -> str:
         """Figures in percent, each with its interval where there is one, and a line on what they are of."""
         bounds = {} if self.intervals is None else dataclasses.asdict(self.intervals)
@@ -76,7 +79,7 @@ def run_detector(
     detector: `builtin`, an .onnx file, or a function. annotations: a COCO file with boxes of people. threshold: least
     score of a box; AP wants nearly all. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
 
-        print(evaluate.run_detector("builtin", "instances_val2017.json", "val2017").to_text())
+        print(evaluate.run_detector("builtin", "instances_val2017.json", "val2017"))
     """
     check_draws(bootstrap, seed)
     require_library()

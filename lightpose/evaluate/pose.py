@@ -35,6 +35,10 @@ class Evaluated:
     evaluation: Evaluation
     report: Report
 
+    def __str__(self) -> str:
+        """The report's lines."""
+        return self.report.to_text()
+
 
 def run(
     model: str | Path | Runtime,
@@ -68,8 +72,7 @@ def run(
     padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
     check: called with all that is open, before the network runs. Raises ConfigError for what does not go together.
 
-        found = evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017", bootstrap=1000)
-        print(found.report.to_text())
+        print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017", bootstrap=1000))
     """
     _check_people(boxes, detector, box_threshold, pck)
     check_draws(bootstrap, seed)

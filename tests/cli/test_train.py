@@ -184,6 +184,15 @@ def test_a_fault_ends_a_process_of_its_own_with_one_line_and_code_2(tmp_path: Pa
     assert (code, output, errors) == (2, "", "lightpose: cannot read none.toml: No such file or directory")
 
 
+@pytest.mark.parametrize("command", [["train", "c.toml"], ["export", "a.safetensors", "--out", "a.onnx"]])
+def test_without_pytorch_a_command_says_what_to_install(tmp_path: Path, command: list[str]):
+    """A module of that name in the current folder comes before the real one."""
+    (tmp_path / "torch.py").write_text('raise ImportError("there is none")')
+    code, output, errors = lightpose(*command, cwd=tmp_path)
+    assert (code, output) == (2, "")
+    assert errors == "lightpose: this needs the package torch; install it with: pip install 'lightpose[train]'"
+
+
 def test_a_run_with_other_settings_in_the_same_folder_is_refused_by_the_name_of_the_setting(
     tmp_path: Path, drawn: DrawnSet, here
 ):

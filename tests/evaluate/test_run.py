@@ -54,6 +54,7 @@ def test_a_network_in_memory_is_measured_as_its_parts_measure_it(drawn, runtime)
     assert found.report.figures["ap"] == expected.scores.ap > 0
     assert (found.report.how["network"], found.report.how["boxes"]) == ("colors", "given")
     assert told[-1] == ("persons", 4, 4)
+    assert str(found) == found.report.to_text()
 
 
 def test_a_function_finds_the_people_and_the_given_boxes_stand_beside_it(drawn, runtime, people):
@@ -89,6 +90,7 @@ def test_a_detector_that_knows_the_labels_finds_all_and_nothing_else(drawn, peop
     found = evaluate.run_detector(people, drawn.annotations, drawn.images, bootstrap=10)
     assert (found.detector, found.people, len(found.boxes)) == ("labelled", 4, 3)
     assert (found.scores.ap, found.scores.recall) == (pytest.approx(1), 1)
+    assert str(found) == found.to_text()
     document = json.loads(found.to_json())
     assert document["intervals"]["ap"] == pytest.approx([1, 1])
     assert document["data"] == str(drawn.annotations)
