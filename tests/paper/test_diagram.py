@@ -12,7 +12,8 @@ from lightpose import cli
 from lightpose.models.blocks import LightweightBottleneck
 from lightpose.models.lpn import lpn50
 from lightpose.paper.diagram import BLOCKS, draw_learning_rate, network_stages
-from lightpose.train.config import OptimConfig, PlanConfig, read_config
+from lightpose.train import read_config
+from lightpose.train.config import OptimConfig, PlanConfig
 
 ROOT = Path(__file__).parents[2]
 
