@@ -104,6 +104,7 @@ def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tm
     assert json.loads((tmp_path / "out/poses.json").read_text())["box_threshold"] == 0.8
 
 
+@pytest.mark.slow
 def test_unsure_people_are_neither_drawn_nor_written(tmp_path: Path):
     pytest.importorskip("onnx")
     from tests.detect import graphs
@@ -137,6 +138,7 @@ def test_nobody_found_is_no_fault_and_is_said(tmp_path: Path):
     assert np.array_equal(read_image(tmp_path / "out/astronaut.jpg").shape, read_image(ASTRONAUT).shape)
 
 
+@pytest.mark.slow
 def test_a_file_of_boxes_is_a_detector_too(tmp_path: Path):
     rows = [{"image_id": "astronaut", "bbox": [20, 12, 350, 500], "score": score} for score in (0.9, 0.2)]
     (tmp_path / "b.json").write_text(json.dumps(rows))
@@ -174,6 +176,7 @@ def test_folders_and_patterns_keep_every_picture_under_a_name_of_its_own(tmp_pat
     assert [(row["image_id"], row["file_name"]) for row in rows] == [(1, "a.png"), (2, "deep/a.png"), (3, "a_2.png")]
 
 
+@pytest.mark.slow
 def test_earlier_results_below_a_searched_folder_are_not_taken_for_pictures(tmp_path: Path):
     picture(tmp_path / "a.png")
     for _ in range(2):

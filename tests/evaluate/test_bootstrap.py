@@ -67,6 +67,7 @@ def test_the_bounds_are_the_quantiles_of_the_library_run_on_every_draw(case):
     assert low[0] < high[0]
 
 
+@pytest.mark.slow
 def test_gains_are_those_of_the_library_on_the_same_draws(case):
     source, document, rows, before = case
     better = [{**row, "keypoints": near(document, row)} for row in rows]

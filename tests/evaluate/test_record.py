@@ -59,6 +59,7 @@ def test_a_missing_file_is_refused(tmp_path):
         read_records([tmp_path / "none.json"])
 
 
+@pytest.mark.slow
 def test_the_facts_of_the_bundled_weights_are_those_of_the_paper():
     pytest.importorskip("torch")
     facts = weight_facts("lpn50", SPEC)

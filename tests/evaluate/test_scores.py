@@ -24,6 +24,7 @@ def test_the_reference_results_have_their_known_figures(real_data):
     assert figures(scores) == pytest.approx(expected, abs=6e-7)
 
 
+@pytest.mark.slow
 def test_perturbed_truth_of_many_real_people_scores_as_in_pycocotools(real_data):
     path = real_data / "eval_fixtures" / "val2017_part_gt.json"
     document = json.loads(path.read_text())

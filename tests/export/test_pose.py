@@ -137,6 +137,7 @@ def test_a_graph_gives_what_torch_gives_in_any_batch(exported, count):
     assert 0.05 < np.abs(heatmaps).max() < 20, "heatmaps of a size that 1e-4 means something for"
 
 
+@pytest.mark.slow
 def test_a_graph_gives_what_torch_gives_on_drawn_people(exported, drawn_crops):
     keypoints, _ = assert_agrees(exported, drawn_crops)
     assert np.ptp(keypoints[..., :2].reshape(-1, 2), axis=0).min() > 3, "keypoints do not all sit in one place"

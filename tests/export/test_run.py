@@ -20,7 +20,7 @@ from lightpose.types import DetectorSpec, ModelSpec  # noqa: E402
 from lightpose.weights import DEFAULT  # noqa: E402
 from lightpose.weights.network import load_any, load_network, save_network  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 

@@ -94,6 +94,7 @@ class WatchedRuntime(ColorRuntime):
         return maps
 
 
+@pytest.mark.slow
 def test_no_heatmaps_are_held_beyond_their_batch(tmp_path):
     drawn = draw_set(tmp_path / "many", people=(2,) * 6)
     runtime = WatchedRuntime(SPEC)

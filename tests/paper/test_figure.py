@@ -24,6 +24,7 @@ def ours_of(table, network):
     return [row for row in table.rows if row.whose == "ours" and row.network == network]
 
 
+@pytest.mark.slow
 def test_of_the_paper_only_printed_speeds_are_there_and_nothing_is_ours(bare):
     theirs = {row.network: row.cells["FPS"] for row in bare.rows if row.whose == "paper"}
     assert {name: fps for name, fps in theirs.items() if fps} == {

@@ -22,7 +22,7 @@ from lightpose.train.pose import PoseTask  # noqa: E402
 from lightpose.train.sampling import Share  # noqa: E402
 from tests.train.runs import INPUT_HW, PLAIN, assert_same, config_for  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 CPU = torch.device("cpu")
 KAIMING = ModelConfig(input_hw=INPUT_HW, sigma=1.0, init="kaiming")

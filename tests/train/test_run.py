@@ -12,7 +12,7 @@ from lightpose.errors import ConfigError  # noqa: E402
 from lightpose.train.callbacks import Started  # noqa: E402
 from tests.train import runs  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def test_a_run_leaves_what_it_says_and_is_the_loops_own(few_people, tmp_path):
