@@ -116,7 +116,8 @@ def test_unsure_people_are_neither_drawn_nor_written(tmp_path: Path):
     scores = sorted(person["score"] for person in found["images"][0]["people"])
     assert found["min_person_score"] == 0
     between = str(round(sum(scores) / 2, 3))
-    code, output, _ = lightpose(*arguments, "--least-score", between, cwd=tmp_path)
+    code, output, errors = lightpose(*arguments, "--least-score", between, cwd=tmp_path)
+    assert errors == "lightpose: --least-score is now called --min-person-score; the old name goes in a later version\n"
     found = json.loads((tmp_path / "out/poses.json").read_text())
     assert (code, found["min_person_score"]) == (0, float(between))
     assert "people: 1," in output

@@ -161,7 +161,7 @@ def test_the_evaluate_detector_command_prints_figures(exported, drawn, capsys):
     command = ("evaluate-detector", exported, "--annotations", drawn.annotations, "--images", drawn.images)
     code, output, _ = run(capsys, *command, "--bootstrap", 20)
     assert code == 0
-    for title in ("AP ", "AP50 ", "AP75 ", "recall@0.5 ", "3 pictures, 4 people"):
+    for title in ("AP ", "AP50 ", "AP75 ", "recall@0.5 ", "3 images, 4 people"):
         assert title in output
     assert output.count("[") == 4
     code, output, _ = run(capsys, *command, "--bootstrap", 20, "--json")
