@@ -1,6 +1,7 @@
 """Feature distillation: what it makes small, where its maps come from, and that they teach without labels."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,11 @@ def exported(module, path, input_hw=(64, 48)):
     if path.suffix == ".onnx":
         axes = {name: {0: "number"} for name in ("pictures", "coarse", "fine")}
         first, *others = axes
-        torch.onnx.export(
-            module, (example,), path, dynamo=False, input_names=[first], output_names=others, dynamic_axes=axes
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter's, which teachers are written by
+            torch.onnx.export(
+                module, (example,), path, dynamo=False, input_names=[first], output_names=others, dynamic_axes=axes
+            )
     else:
         sizes = ({0: torch.export.Dim("pictures")},)
         torch.export.save(torch.export.export(module.eval(), (example,), dynamic_shapes=sizes), path)
