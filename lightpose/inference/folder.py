@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lightpose.errors import ConfigError, ImageError, LightposeError
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.inference.resume import KEYPOINTS, POSES, ResultFiles
-from lightpose.inference.sinks import Drawings
+from lightpose.inference.sinks import Drawings, Sink
 from lightpose.io.files import clear_asides
 from lightpose.io.prefetch import behind
 from lightpose.io.sources import HELD_BYTES, ImageFile, read_frames
@@ -48,11 +48,13 @@ def predict_images(
     draw: bool = True,
     restart: bool = False,
     progress: Callable[[int], None] = lambda _: None,
+    sinks: Sequence[Sink] = (),
 ) -> FolderResults:
     """Find the poses in images and write what was found: keypoints.json, poses.json and the drawn images.
 
     Results are appended as they come. A run that was killed goes on where it stopped when it is called again, unless
-    `restart` says otherwise. progress: called with the number of images done. An image that cannot be used is listed
+    `restart` says otherwise. progress: called with the number of images done. sinks: more that take each image; a run
+    that goes on gives them only what was not done yet. An image that cannot be used is listed
     in the results; if none could be used, nothing is written. While the network runs, the next images are read and the
     last ones drawn, in a thread each; of both a batch is held, `HELD_BYTES` at most. Raises ImageError if an output
     would overwrite a source, ConfigError if another run is writing to `out`, or left part of other results there.
@@ -68,7 +70,7 @@ def predict_images(
         results = ResultFiles(
             out, {**about, **_sources(estimator), "draw": draw, "images": names}, numbers, stamps, restart
         )
-        run = _Run(files, estimator, results, Drawings(out) if draw else None, progress)
+        run = _Run(files, estimator, results, [*([Drawings(out)] if draw else []), *sinks], progress)
         try:
             run.finish_all()
         except BaseException:
@@ -91,11 +93,11 @@ class _Run:
         files: Sequence[ImageFile],
         estimator: PoseEstimator,
         results: ResultFiles,
-        drawings: Drawings | None,
+        sinks: Sequence[Sink],
         progress: Callable[[int], None],
     ) -> None:
         self._files, self._estimator, self._results = files, estimator, results
-        self._drawings, self._progress = drawings, progress
+        self._sinks, self._progress = sinks, progress
         self.failed: dict[int, str] = {}
         self.resumed = self._done = len(results)
 
@@ -110,11 +112,13 @@ class _Run:
                 for _ in written:
                     self._done += 1
                     self._tell()
+        for sink in self._sinks:
+            sink.close()
 
     def _write(self, found: tuple[Frame, Poses]) -> None:
-        """Draw first: who is in the results has a drawing."""
-        if self._drawings is not None:
-            self._drawings.write(*found)
+        """To the results last: an image that is in them is in all sinks."""
+        for sink in self._sinks:
+            sink.write(*found)
         self._results.write(*found)
 
     def _fail(self, number: int, error: LightposeError) -> None:

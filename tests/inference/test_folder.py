@@ -138,3 +138,27 @@ def test_a_picture_named_in_two_ways_is_done_once(folder: Path, monkeypatch: pyt
     named = find_images(["07.png", str(folder / "07.png"), "../" + folder.name + "/07.png", "."])
     assert [picture.path for picture in named].count(Path("07.png")) == 1
     assert len(named) == len(find_images([str(folder)]))
+
+
+class Counting:
+    """A sink that notes what it is given, and whether it was closed."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.closed = False
+
+    def write(self, frame, poses) -> None:
+        assert poses.image_hw == frame.image.shape[:2]
+        self.names.append(frame.name)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_further_sinks_take_each_image_and_are_closed_at_the_end(
+    estimator: PoseEstimator, folder: Path, tmp_path: Path
+):
+    sink = Counting()
+    predict_images(find_images([str(folder)]), estimator, tmp_path / "out", sinks=[sink])
+    assert sink.names == [f"{number:02}.png" for number in range(30)]
+    assert sink.closed
