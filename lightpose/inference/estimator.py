@@ -25,7 +25,7 @@ from lightpose.weights.open import open_runtime
 __all__ = ["ImageInput", "PoseEstimator"]
 
 SAME_PERSON = 0.6
-"""OKS above which two poses that were found are taken for one person's."""
+"""Two poses with a higher OKS than this belong to one person."""
 
 ImageInput = str | Path | bytes | ImageArray | Any
 """A file, the bytes of one, an array (H, W, 3) uint8, or a PIL image."""
@@ -81,7 +81,9 @@ class PoseEstimator:
     def predict(
         self, image: ImageInput | list[ImageInput], boxes: Boxes | ArrayLike | None = None, color: ColorOrder = "rgb"
     ) -> Poses | list[Poses]:
-        """Poses of one image, in the order of the boxes; none where nobody is found. Of a list of images, a list.
+        """Find the poses in an image, or in each of a list of images.
+
+        The poses come in the order of the boxes. An image without people gives empty `Poses`.
 
         image: a file, or the bytes of one, read upright; an array (H, W, 3) uint8; a PIL image. color: the order of an
         array's channels, bgr for those that OpenCV reads. boxes: (N, 4) left, top, width, height in pixels, of one
@@ -113,7 +115,7 @@ class PoseEstimator:
     ) -> Iterator[tuple[Frame, Poses]]:
         """Each frame with the people in it, in order; crops of several frames fill one batch.
 
-        failed: called with a frame whose people cannot be had, which is left out; if not given, the error is raised.
+        failed: called with each frame that cannot be used; the frame is left out. Without it, the error is raised.
         """
 
         def find(frame: Frame) -> Boxes:
@@ -131,10 +133,11 @@ class PoseEstimator:
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
     def choose(self, poses: Poses) -> Poses:
-        """Those that count of the poses in boxes that were found, in their order.
+        """The poses that count, in their order.
 
-        Left out is who scores less than the least and, where a detector found the boxes, who has nearly the pose of
-        somebody that scores more. Boxes in a file are taken to be those of different people.
+        Drops people who score less than `min_person_score`. Merges duplicate detections of one person: of two nearly
+        equal poses, the one with the higher score stays. Boxes from a file are of different people, so they are not
+        merged.
         """
         sure = poses[poses.scores >= self.min_person_score]
         if self.detector.given:

@@ -52,12 +52,13 @@ def predict_images(
 ) -> FolderResults:
     """Find the poses in images and write what was found: keypoints.json, poses.json and the drawn images.
 
-    Results are appended as they come. A run that was killed goes on where it stopped when it is called again, unless
-    `restart` says otherwise. progress: called with the number of images done. sinks: more that take each image; a run
-    that goes on gives them only what was not done yet. An image that cannot be used is listed
-    in the results; if none could be used, nothing is written. While the network runs, the next images are read and the
-    last ones drawn, in a thread each; of both a batch is held, `HELD_BYTES` at most. Raises ImageError if an output
-    would overwrite a source, ConfigError if another run is writing to `out`, or left part of other results there.
+    Results are appended as they come. The same call continues a killed run; `restart` begins anew. progress: called
+    with the number of images done. sinks: further sinks; a continued run gives them only the images not done yet.
+    The results list each image that cannot be used. If no image can be used, nothing is written.
+
+    One thread reads the next images while the network runs, and another draws the last ones. Each holds at most a batch
+    of images and `HELD_BYTES`. Raises ImageError if an output would overwrite a source. Raises ConfigError if another
+    run is writing to `out`, or if `out` holds part of a run with other settings.
     """
     _check_outputs(files, out, draw)
     with _alone_in(out):
@@ -116,7 +117,7 @@ class _Run:
             sink.close()
 
     def _write(self, found: tuple[Frame, Poses]) -> None:
-        """To the results last: an image that is in them is in all sinks."""
+        """Write to the results last, so that every image in the results has reached all sinks."""
         for sink in self._sinks:
             sink.write(*found)
         self._results.write(*found)

@@ -1,4 +1,4 @@
-"""Results of many images that outlive a kill: appended as they come, and made into two json files at the end."""
+"""Results of many images: appended as they come, so that a kill loses none, and made into two json files."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["KEYPOINTS", "PARTIAL", "POSES", "ResultFiles"]
 
 KEYPOINTS, POSES = "keypoints.json", "poses.json"
 PARTIAL = ".lightpose.partial.jsonl"
-"""Holds what is done of a run that has not ended: a line on the run, then one for each image."""
+"""The results of an unfinished run: one line about the run, then one line for each image."""
 
 
 class ResultFiles:
-    """A sink that writes keypoints.json and poses.json at `close`, and knows what an interrupted run has done.
+    """A sink that writes keypoints.json and poses.json at `close`, and continues an interrupted run.
 
-    out: the folder. run: all that results depend on; a partial run that differs in it is refused. numbers: the
-    image_id of each image, by name, in the order of the results. stamps: by name, what changes when the image does;
-    changed images are not taken over. restart: forget what an interrupted run has done.
+    out: the folder. run: everything that the results depend on; a partial run with another `run` is refused. numbers:
+    the image_id of each image, by name, in the order of the results. stamps: a text for each image, by name, that
+    changes when the file changes; a changed image is done again. restart: discard the results of an interrupted run.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ResultFiles:
         self._count(frame.name, len(poses))
 
     def close(self, about: Mapping[str, Any] | None = None, failed: Mapping[str, str] | None = None) -> None:
-        """Write both files and forget the partial results. about: what a reader must know. failed: why, by image."""
+        """Write both files and discard the partial results. about: settings of the run. failed: reasons, by image."""
         faults = [{"image": image, "reason": reason} for image, reason in (failed or {}).items()]
         with replace_together(self._out / KEYPOINTS, self._out / POSES) as (keypoints, poses):
             keypoints.write(b"[")
@@ -81,16 +81,16 @@ class ResultFiles:
         self.discard()
 
     def discard(self) -> None:
-        """Forget what is done."""
+        """Discard the partial results."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Stop, and keep what is done for the next run."""
+        """Stop, and keep the partial results for the next run."""
         self._file.close()
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """What is done, in the order of the images."""
+        """The results so far, in the order of the images."""
         with self._path.open("rb") as file:
             for name in self._numbers:
                 if name in self._places:
@@ -112,7 +112,7 @@ class ResultFiles:
         self._end += len(line)
 
     def _take_over(self, head: bytes) -> None:
-        """Read what an interrupted run has done, up to a line that was cut off."""
+        """Read the results of an interrupted run; a line that was cut off is dropped."""
         with self._path.open("rb") as file:
             same = file.readline() == head
         if not same:

@@ -23,8 +23,8 @@ def stream(
 ) -> Iterator[tuple[Frame, Poses]]:
     """Poses of each frame, in order, in the order of its boxes; crops of several frames fill one batch.
 
-    find: the people of a frame. failed: called with a frame whose people cannot be had, which is left out; if not
-    given, the error is raised. At most a batch of frames is held.
+    find: finds the people of a frame. failed: called with each frame that cannot be used; the frame is left out.
+    Without it, the error is raised. Holds at most a batch of frames.
     """
 
     def boxed() -> Iterator[tuple[Frame, ImageArray, Boxes]]:
