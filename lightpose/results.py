@@ -137,7 +137,7 @@ class Poses:
         poses = PoseEstimator().predict("photo.jpg")
         for person in poses:
             person["left_knee"]  # Keypoint(x=…, y=…, score=…)
-        poses[poses.scores > 0.5].plot(read_image("photo.jpg"))
+        poses[poses.scores > 0.2].plot(read_image("photo.jpg"))
 
     keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1].
     scores: (N,) float32: how sure the model is of the whole person (box score times mean keypoint score).
