@@ -1,4 +1,4 @@
-"""What is found in an image: boxes of people, and their poses; as numbers, tables, files and drawings."""
+"""The people found in an image: their boxes and poses, as numbers, tables, files and drawings."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from lightpose.types import FloatArray, ImageArray
 __all__ = ["Boxes", "Keypoint", "Pose", "Poses", "coco_rows", "draw_poses", "number_in_name"]
 
 COLUMNS = ("image", "person", "joint", "x", "y", "score", "person_score")
-"""Columns of a table of poses: a row for each joint of each person."""
+"""Columns of a table of poses, which has one row for each joint of each person."""
 
 FrameLibrary = Literal["pandas", "polars", "pyarrow"]
-"""Libraries that a table may be of; the first that is installed is taken."""
+"""Libraries that `to_frame` can use. If none is named, it takes the first that is installed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
     """People found in one image.
 
-    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given.
-    Raises BoxesError if the shapes differ or a number is not finite.
+    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given. Raises
+    BoxesError if a shape is wrong or a number is not finite.
     """
 
     xywh: FloatArray
@@ -43,7 +43,7 @@ class Boxes:
 
     def __post_init__(self) -> None:
         try:
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            with np.errstate(over="ignore"):  # values that are too large become infinite and are refused below
                 xywh = np.array(self.xywh, dtype=np.float32)
                 scores = np.array(self.scores, dtype=np.float32)
         except (TypeError, ValueError) as error:
@@ -65,7 +65,7 @@ class Boxes:
         return len(self.xywh)
 
     def __getitem__(self, which: slice | NDArray[Any]) -> Boxes:
-        """Some of the boxes: a slice, numbers (M,), or (N,) bool."""
+        """The boxes that a slice, an array of numbers (M,), or a mask (N,) of bool selects."""
         return Boxes(self.xywh[which], self.scores[which])
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ class Boxes:
 
 
 class Keypoint(NamedTuple):
-    """A joint that was found: x, y in pixels of the image, score in about [0, 1]."""
+    """One joint of a person: x and y in pixels of the image, and a score of about 0 to 1."""
 
     x: float
     y: float
@@ -99,7 +99,7 @@ class Pose:
         left_knee.x, left_knee.y, left_knee.score
 
     keypoints: (K, 3) float32: x, y in pixels of the image, score. score: how sure the model is of the whole person.
-    box_xywh: (4,) float32 left, top, width, height. skeleton: names the K joints.
+    box_xywh: (4,) float32 left, top, width, height. skeleton: the names of the K joints.
     """
 
     keypoints: FloatArray
@@ -109,7 +109,7 @@ class Pose:
     skeleton: Skeleton
 
     def __getitem__(self, joint: str) -> Keypoint:
-        """A joint by its name. Raises SkeletonError, naming the joints there are, if it is not one of them."""
+        """The joint with this name. Raises SkeletonError, which lists the known joints, if there is none."""
         if joint not in self.skeleton.joints:
             raise SkeletonError(f"there is no joint {joint!r}; the skeleton has {', '.join(self.skeleton.joints)}")
         return Keypoint(*self.keypoints[self.skeleton.joints.index(joint)].tolist())
@@ -118,7 +118,7 @@ class Pose:
         return f"Pose(score {self.score:.2f}, {len(self.skeleton)} joints)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers by name, rounded as they are written: pixels to 2 places, scores to 4."""
+        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4."""
         return {
             "box": [round(value, 2) for value in self.box_xywh.tolist()],
             "box_score": round(self.box_score, 4),
@@ -139,9 +139,9 @@ class Poses:
             person["left_knee"]  # Keypoint(x=…, y=…, score=…)
         poses[poses.scores > 0.2].plot(read_image("photo.jpg"))
 
-    keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1].
-    scores: (N,) float32: how sure the model is of the whole person (box score times mean keypoint score).
-    skeleton: names the K joints. image_hw: the image's height and width, if known. name: what the image is called.
+    keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1]. scores: (N,) float32: how sure the
+    model is of each person: the box score times the mean of the keypoint scores above 0.2. skeleton: the names of the K
+    joints. image_hw: the image's height and width, if known. name: the image's file name; empty for arrays and bytes.
     """
 
     keypoints: FloatArray
@@ -162,7 +162,8 @@ class Poses:
     @overload
     def __getitem__(self, which: slice | NDArray[Any]) -> Poses: ...
     def __getitem__(self, which: int | slice | NDArray[Any]) -> Pose | Poses:
-        """One person by number, or some as `Poses`: a slice, numbers (M,), or (N,) bool."""
+        """One `Pose` for a number. Some of the people, as `Poses`, for a slice, an array of numbers (M,), or a mask
+        (N,) of bool."""
         keypoints, scores = self.keypoints[which], self.scores[which]
         if isinstance(which, int | np.integer):
             box, box_score = self.boxes.xywh[which], float(self.boxes.scores[which])
@@ -175,16 +176,18 @@ class Poses:
         return f"Poses({people}, {len(self.skeleton)} joints{size}{f', {self.name}' if self.name else ''})"
 
     def plot(self, image: ImageArray, threshold: float = 0.2) -> ImageArray:
-        """A copy of the image with everybody's limbs and joints; left is orange, right blue, the middle green.
+        """A copy of the image with all skeletons. A person's left side is orange, the right blue, the middle green.
 
-        image: (H, W, 3) uint8 RGB. threshold: joints with a lower score are left out, and the limbs at them.
+        image: (H, W, 3) uint8 RGB; the copy is RGB too. threshold: joints with a lower score are left out, and so are
+        their limbs.
         """
         return draw_skeletons(image, self.keypoints, self.skeleton, threshold)
 
     def save(self, path: str | Path, image: ImageArray | None = None) -> None:
-        """Write the poses as .json (`to_dict`) or .csv (`to_records`), or drawn on the image as .jpg, .png and so on.
+        """Write the poses to a file. Its suffix decides how: .json (`to_dict`), .csv (`to_records`), or .jpg, .png, …
+        (a drawing).
 
-        image: (H, W, 3) uint8 RGB, for a drawing. Raises ConfigError if the kind is unknown, or a drawing lacks its
+        image: (H, W, 3) uint8 RGB, to draw on. Raises ConfigError if the suffix is unknown, or if a drawing has no
         image.
         """
         suffix = Path(path).suffix.lower()
@@ -205,14 +208,16 @@ class Poses:
         write_aside(path, content)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers by name: the image's name, width and height, and its people, as in poses.json."""
+        """A dict of plain numbers, ready for JSON: the image's name, width, height and people. poses.json has these
+        dicts, each with its `image_id`."""
         height, width = self.image_hw or (None, None)
         return {"image": self.name, "width": width, "height": height, "people": [person.to_dict() for person in self]}
 
     def to_coco(self, image_id: int | None = None, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO keypoint results, one object a person: pixels and scores to 4 places, a person's score to 6.
+        """COCO keypoint results, one dict for each person. A joint is x, y, score, rounded to 4 decimal places.
 
-        image_id: the image's number; if not given, the one its name is (000000397133.jpg), else 1.
+        image_id: the image's number. If not given, it is the number in the file name (397133 for 000000397133.jpg), or
+        1 if the name is not a number. Give it yourself if you put several such images into one file.
         """
         if image_id is None:
             named = number_in_name(PurePath(self.name))
@@ -222,7 +227,8 @@ class Poses:
         return coco_rows(np.full(len(self), image_id), keypoints, scores, category_id)
 
     def to_records(self) -> list[dict[str, Any]]:
-        """One dict a joint and person: image, person (0, 1, …), joint, x, y in pixels, score, person_score."""
+        """One dict for each joint of each person: image, person (0, 1, …), joint, x and y in pixels, score,
+        person_score."""
         return [
             dict(zip(COLUMNS, (self.name, number, joint, *values, person.score), strict=True))
             for number, person in enumerate(self)
@@ -232,9 +238,10 @@ class Poses:
     def to_frame(self, library: FrameLibrary | None = None) -> Any:
         """A table with the columns of `to_records`, as a frame of pandas, polars or pyarrow.
 
-            poses.to_frame().query("joint == 'nose'")
+            poses.to_frame("pandas").query("joint == 'nose'")
 
-        library: which of the three; if not given, the first that is installed. Raises MissingPackageError if none is.
+        library: one of the three; if not given, the first that is installed. Raises ConfigError if it is unknown,
+        MissingPackageError if it is not installed.
         """
         import narwhals
 
@@ -273,7 +280,7 @@ class Poses:
 def coco_rows(
     image_ids: NDArray[np.int64], keypoints: NDArray[np.float64], scores: NDArray[np.float64], category_id: int = 1
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results: one object for each of N people.
+    """COCO keypoint results: one dict for each of N people.
 
     image_ids, scores: (N,). keypoints: (N, K, 3) x, y, score.
     """
@@ -285,10 +292,10 @@ def coco_rows(
 
 
 def draw_poses(image: ImageArray, poses: Poses, threshold: float = 0.2) -> ImageArray:
-    """A copy of an RGB image with everybody's limbs and joints; see `Poses.plot`."""
+    """A copy of an RGB image with all skeletons; see `Poses.plot`."""
     return poses.plot(image, threshold)
 
 
 def number_in_name(image: PurePath) -> int | None:
-    """The number that an image is named by, as COCO's are (000000397133.jpg), or None."""
+    """The number in an image's file name, such as 397133 for 000000397133.jpg. None if the name is not a number."""
     return int(image.stem) if image.stem.isascii() and image.stem.isdigit() else None

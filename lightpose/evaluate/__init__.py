@@ -1,4 +1,4 @@
-"""Accuracy: COCO's OKS AP, the share of correct keypoints, how sure both are, and where a network goes wrong.
+"""Accuracy: COCO's OKS AP, the share of correct keypoints (PCK), confidence intervals, and the kinds of error.
 
 from lightpose import evaluate
 print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017"))

@@ -1,4 +1,4 @@
-"""Trained networks as files that other programs run: ONNX, OpenVINO, TorchScript, int8.
+"""Write trained networks as files that other programs run: ONNX, OpenVINO, TorchScript, int8.
 
 from lightpose import export
 print(export.run("runs/mine/best.safetensors", "mine.onnx").parity)
@@ -32,15 +32,16 @@ SUFFIXES: dict[FormatName, str] = {
 }
 
 HELD_OUT = 64
-"""Crops to compare an int8 network on, beside those for calibration; fewer where there are few."""
+"""At most this many crops are kept out of the calibration, to compare the int8 network with the original."""
 
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """What was written.
+    """The result of an export.
 
-    path: the file; an .xml has its .bin beside it. title: what it is, in words. parity: largest differences from
-    PyTorch; None for weights, which are no graph. images: what it was compared on; None is noise.
+    path: the file; the .bin of an .xml lies beside it. spec: what the file says of itself. title: a description in
+    words. parity: the largest differences from PyTorch; None for .safetensors, which is not a graph. images: the images
+    that it was compared on; None for noise.
     """
 
     path: Path
@@ -51,13 +52,15 @@ class Exported:
 
     @property
     def size_bytes(self) -> int:
-        """Of all its files."""
+        """The size of the file, and of the .bin beside an .xml."""
         return _size_bytes(self.path)
 
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An int8 network. calibrated_on: how many crops. before, after: the engines whose speeds were compared."""
+    """The result of a quantization. path: the .xml file; its .bin lies beside it. calibrated_on: the number of crops.
+    shift: how far keypoints moved. speed: the times before and after. before, after: the names of the engines that were
+    timed."""
 
     path: Path
     calibrated_on: int
@@ -68,7 +71,7 @@ class Quantized:
 
     @property
     def size_bytes(self) -> int:
-        """Of the .xml and its .bin."""
+        """The size of the .xml and its .bin."""
         return _size_bytes(self.path)
 
 
@@ -80,12 +83,12 @@ def run(
     images: str | Path | None = None,
     input_hw: tuple[int, int] | None = None,
 ) -> Exported:
-    """Write a trained network as a graph that runs without lightpose, or as a small weights file, float16.
+    """Write a trained network as a graph that runs without lightpose, or as a small weights file in float16.
 
-    weights: a .safetensors file of a pose network or person detector. to: the format; the suffix of `out` says it if
-    not given. images: a file or folder whose images, up to 16, each taken whole, a pose network's graph is compared
-    with PyTorch on; noise if not given. input_hw: of a detector, the size of its input if not the one it has. Raises
-    WeightsError, and leaves no file, if the graph differs from PyTorch; ConfigError for what does not go together.
+    weights: a .safetensors file of a pose network or person detector. to: the format; if not given, the suffix of `out`
+    decides. images: an image or a folder. The graph of a pose network is compared with PyTorch on up to 16 of these
+    images, each taken whole; if not given, on noise. input_hw: another input size, for detectors only. If the graph
+    differs from PyTorch, raises WeightsError and leaves no file. Raises ConfigError if options do not go together.
 
         export.run("runs/mine/best.safetensors", "mine.onnx", images="photos")
     """
@@ -117,12 +120,15 @@ def run_quantize(
     crops: int = 300,
     max_shift_px: float = 1.0,
 ) -> Quantized:
-    """Write an exported network with its convolutions in int8, for OpenVINO, and measure what that costs and brings.
+    """Write an exported network with its dense convolutions in int8, for OpenVINO, and measure how far keypoints move
+    and how fast it is.
 
-    model: an .onnx or .xml file, or bundled weights by name. calibrate, images, boxes: where crops come from, see
-    `calibration_crops`; a quarter of them, up to 64, is kept apart to compare on. crops: the most to calibrate on.
-    max_shift_px: by how much keypoints may move in the mean, in pixels of the crop. Raises WeightsError, and leaves no
-    file, if it is more; MissingPackageError without NNCF and OpenVINO.
+    model: an .onnx or .xml file, or bundled weights by name. calibrate: a COCO keypoint file, with the folder of its
+    `images`; or an image or folder, with a JSON file of `boxes`, or each image taken whole. A quarter of the crops, up
+    to 64, is kept out of the calibration for the comparison. crops: at most this many are used for calibration.
+    max_shift_px: the mean distance that keypoints may move, in pixels of the crop. If they move further, or if the
+    graph decodes its own heatmaps wrongly, raises WeightsError and leaves no file. Raises MissingPackageError if NNCF
+    or OpenVINO is missing.
 
         export.run_quantize("mine.onnx", "train.json", "mine_int8.xml", images="train")
     """

@@ -1,4 +1,4 @@
-"""An image in, poses out: what most programs want."""
+"""`PoseEstimator`, which takes images and returns poses. Most programs need nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAME_PERSON = 0.6
 """Two poses with a higher OKS than this belong to one person."""
 
 ImageInput = str | Path | bytes | ImageArray | Any
-"""A file, the bytes of one, an array (H, W, 3) uint8, or a PIL image."""
+"""A path, the bytes of an image file, an array (H, W, 3) uint8, or a PIL image."""
 
 
 class PoseEstimator:
@@ -38,11 +38,13 @@ class PoseEstimator:
         poses.keypoints  # (people, joints, 3): x, y in pixels, score
         poses[0]["left_knee"].x
 
-    model: bundled weights by name, or a weights file. detector: finds the people where no boxes are given, any function
-    from an RGB image to `Boxes`, or what `open_detector` takes. detector_threshold: least score of a box that is
-    found; the detector's own if not given. min_person_score: of a person who was found, joints included; the detector's
-    own if not given, and none where boxes are. flip, decoder, beta, batch, padding: see PredictOptions. threads,
-    engine, mode: see open_runtime.
+    model: the name of bundled weights, or a weights file. detector: finds the people if `predict` gets no boxes. It is
+    "builtin", "whole", an .onnx or .json file, or a function from an RGB image to `Boxes`. detector_threshold: boxes
+    with a lower score are dropped; the detector's own if not given. min_person_score: people with a lower score are
+    dropped once their keypoints are known; the detector's own if not given. Neither applies to boxes that `predict`
+    gets. flip: average with the mirrored crop, twice the work. decoder, beta, padding: the weights' own if not given.
+    batch: crops at a time. threads: 0 for one on each physical core. engine: auto, onnxruntime, openvino or torch.
+    mode: latency, or throughput for OpenVINO.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class PoseEstimator:
 
         The poses come in the order of the boxes. An image without people gives empty `Poses`.
 
-        image: a file, or the bytes of one, read upright; an array (H, W, 3) uint8; a PIL image. color: the order of an
-        array's channels, bgr for those that OpenCV reads. boxes: (N, 4) left, top, width, height in pixels, of one
-        image. Raises ImageError, ShapeError or BoxesError if the image or a box cannot be used.
+        image: a path, the bytes of an image file, an array (H, W, 3) uint8, or a PIL image. All but arrays are turned
+        upright by their EXIF orientation. color: the channel order of an array; "bgr" for images from OpenCV. boxes:
+        (N, 4) left, top, width, height in pixels; only for a single image. The result is empty if nobody is found.
+        Raises ImageError, ShapeError or BoxesError if the image or a box cannot be used.
         """
         if isinstance(image, list | tuple):
             if boxes is not None:
@@ -100,12 +103,13 @@ class PoseEstimator:
         return next(stream([frame], lambda _: given, self.runtime, self.options))[1]
 
     def predict_many(self, images: Iterable[ImageInput], color: ColorOrder = "rgb") -> Iterator[Poses]:
-        """Poses of many images, in order, as they come; the network runs on full batches of people of several images.
+        """Yield the poses of each image, in order. One batch of the network holds people from several images.
 
             for poses in estimator.predict_many(Path("holiday").glob("*.jpg")):
                 print(poses.name, len(poses))
 
-        Holds a batch of images at most. Raises as `predict` does, at the image that cannot be used.
+        At most one batch of images is in memory. The first image that cannot be used raises an error, as in `predict`,
+        and ends the iteration.
         """
         frames = (_frame(image, color, number) for number, image in enumerate(images))
         return (poses for _, poses in self.stream(frames))
@@ -113,7 +117,7 @@ class PoseEstimator:
     def stream(
         self, frames: Iterable[Frame], failed: Callable[[Frame, LightposeError], None] | None = None
     ) -> Iterator[tuple[Frame, Poses]]:
-        """Each frame with the people in it, in order; crops of several frames fill one batch.
+        """Yield each frame with its poses, in order. One batch holds crops from several frames.
 
         failed: called with each frame that cannot be used; the frame is left out. Without it, the error is raised.
         """
@@ -125,9 +129,9 @@ class PoseEstimator:
             yield frame, self.choose(poses)
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
-        """People of an RGB image that score enough, as the detector finds them.
+        """The boxes that the detector finds in an RGB image and that reach the threshold.
 
-        path: the image's file, by which a file of boxes goes.
+        path: the image's file; a file of boxes needs it to look the image up.
         """
         found = self.detector(image, path)
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]

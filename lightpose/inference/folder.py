@@ -1,4 +1,4 @@
-"""Many image files in, result files out: what the command `lightpose predict` does."""
+"""From image files to result files: the work of the command `lightpose predict`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ LOCK = ".lightpose.lock"
 
 @dataclass
 class FolderResults:
-    """What a run found. about: what its reader must know. nobody: names of images in which nobody was found.
+    """What a run found. about: model, detector and settings, as in poses.json. nobody: the names of images without
+    people.
 
-    failed: images that could not be used, and why, in order. resumed: how many images an earlier run had done.
+    failed: path and reason of each image that could not be used, in order. resumed: the number of images that an
+    interrupted run had already done; they count in `images` too.
     """
 
     about: dict[str, Any]
@@ -50,7 +52,7 @@ def predict_images(
     progress: Callable[[int], None] = lambda _: None,
     sinks: Sequence[Sink] = (),
 ) -> FolderResults:
-    """Find the poses in images and write what was found: keypoints.json, poses.json and the drawn images.
+    """Find the poses in images, and write keypoints.json, poses.json and the drawn images.
 
     Results are appended as they come. The same call continues a killed run; `restart` begins anew. progress: called
     with the number of images done. sinks: further sinks; a continued run gives them only the images not done yet.
@@ -137,7 +139,7 @@ def _held(found: tuple[Frame, Poses]) -> int:
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
-    """Keep other runs out of the folder, which is made if need be, and removed again if it stays empty."""
+    """Keep other runs out of the folder. It is made if need be, and removed if it stays empty."""
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / LOCK)
@@ -181,7 +183,7 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
 
 
 def _sources(estimator: PoseEstimator) -> dict[str, Any]:
-    """What else results depend on: the very files of network and detector."""
+    """The checksums of the network and the boxes or detector, and β: the results depend on these too."""
     boxes, spec = estimator.detector.path, estimator.runtime.spec
     return {
         "model_sha256": file_sha256(estimator.path),

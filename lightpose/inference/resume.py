@@ -52,7 +52,7 @@ class ResultFiles:
         return len(self._places)
 
     def write(self, frame: Frame, poses: Poses) -> None:
-        """Append what was found in a frame."""
+        """Append the results of a frame."""
         number = self._numbers[frame.name]
         line = {
             "name": frame.name,

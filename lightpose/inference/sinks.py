@@ -1,4 +1,4 @@
-"""Where results go: a sink takes each frame with its poses. Add yours as a class with `write` and `close`."""
+"""Sinks write results: each takes the frames with their poses. Your own is any class with `write` and `close`."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ class Sink(Protocol):
             sink.write(frame, poses)
         sink.close()
 
-    It appends as it goes, or replaces whole files at `close`, and never holds everything in memory. `close` is called
-    once the stream has ended well; without it, what was appended stays.
+    A sink appends in `write`, or replaces a whole file in `close`. It never keeps all results in memory. Call `close`
+    when the stream has ended without an error. If a run is killed before that, the results appended so far stay.
     """
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Take one frame and the people in it."""
 
     def close(self) -> None:
-        """Finish what is written."""
+        """Finish the output."""
 
 
 class Drawings:
-    """Images with skeletons, below a folder, under the names of their frames."""
+    """Writes images with skeletons into a folder, under the names of their frames."""
 
     def __init__(self, out: Path, threshold: float = 0.2) -> None:
         self._out, self._threshold = out, threshold
 
     def write(self, frame: Frame, poses: Poses) -> None:
-        """In the format of the frame's name, or as PNG, with .png added, where that cannot be written."""
+        """Write the drawing in the format that the frame's name has. If that format cannot be written, write a PNG and
+        append .png to the name."""
         path = self._out / frame.name
         drawn = poses.plot(frame.image, self._threshold)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,17 +52,17 @@ class Drawings:
         write_aside(path, content)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing; every drawing is already written."""
 
 
 class JsonLines:
-    """One json object a frame, a line each, appended as they come: `Poses.to_dict` with the frame's index and time."""
+    """Writes a new file with one line of JSON for each frame: `Poses.to_dict` with the frame's index and time."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
 
     def write(self, frame: Frame, poses: Poses) -> None:
-        """Append a line, which is in the file when this returns."""
+        """Append a line. It is in the file when this returns."""
         about = {"index": frame.index, "time_s": frame.time_s}
         self._file.write(json.dumps({**about, **poses.to_dict()}, ensure_ascii=False).encode() + b"\n")
 

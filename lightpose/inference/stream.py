@@ -1,4 +1,4 @@
-"""The one way from frames to poses: detect, crop, network, decode. A photo, a folder and a video all take it."""
+"""From frames to poses: detect, crop, run the network, decode. Photos, folders and videos all go through `stream`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def stream(
     options: PredictOptions,
     failed: Callable[[Frame, LightposeError], None] | None = None,
 ) -> Iterator[tuple[Frame, Poses]]:
-    """Poses of each frame, in order, in the order of its boxes; crops of several frames fill one batch.
+    """Yield each frame with its poses, in order; the poses are in the order of the boxes. One batch holds crops from
+    several frames.
 
     find: finds the people of a frame. failed: called with each frame that cannot be used; the frame is left out.
     Without it, the error is raised. Holds at most a batch of frames.

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def run(config: str | Path | AnyConfig, callbacks: Sequence[Report] = ()) -> TrainingResult:
-    """Train a pose network or person detector, or go on with a run that was stopped.
+    """Train a pose network or person detector, or continue a run that was stopped.
 
-    config: a TOML file, or a TrainConfig or DetectorConfig. callbacks: told of the run as it goes on, in the first
-    process alone; TensorBoard always is. The processes that torchrun starts train together: each calls this.
-    Raises ConfigError, DataError or WeightsError for what cannot be trained, TrainingError if the loss is no number.
+    config: a TOML file, a TrainConfig or a DetectorConfig. callbacks: objects that are told how the run goes, in the
+    first process only. Files for TensorBoard are written in any case. Under torchrun, every process calls this
+    function, and they train together. Raises ConfigError, DataError or WeightsError if the configuration, the data or
+    the initial weights cannot be used. Raises TrainingError if the loss becomes NaN or infinite.
 
         config = train.read_config("mine.toml")
         best = train.run(dataclasses.replace(config, out="runs/other"), [train.Lines(print)])
@@ -37,9 +38,9 @@ def run(config: str | Path | AnyConfig, callbacks: Sequence[Report] = ()) -> Tra
 
 
 def read_config(path: str | Path) -> AnyConfig:
-    """The configuration in a TOML file; a DetectorConfig if its model is a detector, else a TrainConfig.
+    """Read a TOML file: a DetectorConfig if its model is a detector, otherwise a TrainConfig.
 
-    Raises ConfigError naming the key that is unknown, missing or of the wrong kind.
+    Raises ConfigError, which names the key, if a key is unknown, missing or of the wrong type.
     """
     try:
         from lightpose.train import tasks
