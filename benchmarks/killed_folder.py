@@ -104,7 +104,9 @@ def main(options: Options) -> None:
         wrong = different(folder / "whole", folder / "killed")
         print(f"{options.images} images: {seconds:.1f} s unbroken, {total:.1f} s with {options.kills} kills")
         print(f"files that differ: {', '.join(wrong) or 'none'}")
-        print(f"hidden files left: {sum(path.name.startswith('.') for path in (folder / 'killed').iterdir())}")
+        print(
+            f"half-written files left: {sum(path.name.endswith('.partial') for path in (folder / 'killed').iterdir())}"
+        )
         print(f"peak memory: {small:.0f} MB over {options.images // 10} images, {large:.0f} MB over all")
         sys.exit(1 if wrong else 0)
 

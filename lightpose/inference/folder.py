@@ -151,8 +151,9 @@ def _alone_in(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        (out / LOCK).unlink(missing_ok=True)
-        if made and not any(out.iterdir()):
+        # Else the file stays: another run may have it open, and a third would lock a new one
+        if made and [path.name for path in out.iterdir()] == [LOCK]:
+            (out / LOCK).unlink()
             out.rmdir()
 
 
