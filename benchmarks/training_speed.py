@@ -67,7 +67,7 @@ class Conventional(Dataset[tuple[Tensor, Tensor, Tensor]]):
         person, spec, generator = self.persons[number], self.spec, np.random.default_rng()
         image = cv2.imread(str(person.image_path), cv2.IMREAD_COLOR_RGB)
         assert image is not None, person.image_path
-        center, size = crop_regions(person.box_xywh[None], spec.input_hw, spec.geometry, spec.padding)
+        center, size = crop_regions(person.box_xywh[None], spec.input_hw, spec.padding)
         scale = np.clip(generator.normal(1, self.augment.scale), 0.7, 1.3)
         angle = np.clip(generator.normal(0, self.augment.rotation_deg, 1), -80, 80)
         matrix = region_matrices(center, size * scale, spec.input_hw, spec.geometry, angle)
@@ -109,9 +109,7 @@ def ours(
 ) -> Iterator[list[Batch]]:
     """Batches of a crop store, for ever."""
     file = read_coco(options.annotations, options.images)
-    store = open_store(
-        file, spec.skeleton, spec.input_hw, spec.geometry, options.store, verify=False, padding=spec.padding
-    )
+    store = open_store(file, spec.skeleton, spec.input_hw, options.store, verify=False, padding=spec.padding)
     batches = Batches([store], config.data.train, spec, config.augment, options.batch, 0, False, device, True)
     for epoch in cycle([0]):
         yield from batches.epoch(epoch, 0, Share(world.rank, world.size))

@@ -19,14 +19,16 @@ from lightpose.data.coco import CocoFile
 from lightpose.data.store import file_name, open_pixels
 from lightpose.errors import DataError
 from lightpose.io.images import read_image
-from lightpose.ops.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
+from lightpose.ops.geometry import crop_regions, region_matrices, transform_points, warp
 from lightpose.skeletons import Skeleton
-from lightpose.types import PADDING, FloatArray, GeometryName, ImageArray, Person
+from lightpose.types import PADDING, FloatArray, ImageArray, Person
 
 __all__ = ["STORE_MARGIN", "CropStore", "open_store"]
 
 STORE_MARGIN = 1.5
 _VERSION = 2
+_ASPECT = "msra"
+"""How regions are shaped. Stores of version 0.1 say "udp" where they were cut by another aspect."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,6 @@ def open_store(
     source: CocoFile,
     skeleton: Skeleton,
     input_hw: tuple[int, int],
-    geometry: GeometryName,
     folder: Path,
     progress: Callable[[int, int], None] = lambda *_: None,
     verify: bool = True,
@@ -64,9 +65,9 @@ def open_store(
     persons = source.persons()
     if not persons:
         raise DataError(f"{source.path} has no person with a labelled keypoint and a box")
-    store = folder / _store_name(source, persons, input_hw, geometry, padding)
+    store = folder / _store_name(source, persons, input_hw, padding)
     side = round(input_hw[0] * STORE_MARGIN)
-    matrices = _store_matrices(persons, input_hw, geometry, padding)
+    matrices = _store_matrices(persons, input_hw, padding)
 
     def cut(rows: list[int]) -> ImageArray:
         return warp(read_image(persons[rows[0]].image_path, exif=False), matrices[rows], (side, side))
@@ -74,21 +75,18 @@ def open_store(
     pictures = [person.image_id for person in persons]
     crops = open_pixels(store, pictures, side, cut, progress, verify)
     points, visibility = _labels(persons, source.skeleton, skeleton, matrices)
-    span_w, span_h = crop_span(input_hw, geometry)
     return CropStore(
         crops=crops,
         points=points,
         visibility=visibility,
-        region=(side / STORE_MARGIN * span_w / span_h, side / STORE_MARGIN),
+        region=(side / STORE_MARGIN * input_hw[1] / input_hw[0], side / STORE_MARGIN),
     )
 
 
-def _store_name(
-    source: CocoFile, persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName, padding: float
-) -> str:
+def _store_name(source: CocoFile, persons: Sequence[Person], input_hw: tuple[int, int], padding: float) -> str:
     """A folder name that changes with everything that the crops depend on."""
     shown = [(file_name(person.image_path, source.images), person.box_xywh.tolist()) for person in persons]
-    text = json.dumps([_VERSION, STORE_MARGIN, str(source.images.resolve()), input_hw, geometry, padding, shown])
+    text = json.dumps([_VERSION, STORE_MARGIN, str(source.images.resolve()), input_hw, _ASPECT, padding, shown])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"{source.path.stem}-{input_hw[0]}x{input_hw[1]}-{digest}"
 
@@ -105,11 +103,9 @@ def _labels(
     return points, visibility
 
 
-def _store_matrices(
-    persons: Sequence[Person], input_hw: tuple[int, int], geometry: GeometryName, padding: float
-) -> NDArray[np.float64]:
+def _store_matrices(persons: Sequence[Person], input_hw: tuple[int, int], padding: float) -> NDArray[np.float64]:
     """Image → stored crop: the network's crop, enlarged to a square of STORE_MARGIN times its height."""
-    centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, geometry, padding)
+    centers, sizes = crop_regions(np.stack([p.box_xywh for p in persons]), input_hw, padding)
     side = round(input_hw[0] * STORE_MARGIN)
     square = np.repeat(sizes[:, 1:] * STORE_MARGIN, 2, axis=1)
     return region_matrices(centers, square, (side, side), "msra")

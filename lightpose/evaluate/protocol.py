@@ -81,7 +81,7 @@ class Protocol:
 
     def _areas(self, boxes: Boxes, spec: ModelSpec) -> NDArray[np.float64]:
         if self.areas == "crop":
-            sides = crop_regions(boxes.xywh, spec.input_hw, spec.geometry)[1]
+            sides = crop_regions(boxes.xywh, spec.input_hw)[1]
         else:
             sides = boxes.xywh[:, 2:].astype(np.float64)
         return sides[:, 0] * sides[:, 1]

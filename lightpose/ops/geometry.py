@@ -1,9 +1,10 @@
 """Person box → crop and back, as affine maps. The one place that knows the MSRA and UDP conventions.
 
-Both conventions widen the box to the crop's aspect ratio and enlarge it by a padding around its centre; they differ in
-what is measured. MSRA (Xiao et al., SimpleBaseline) scales by pixel counts and puts the box centre on W/2, H/2, half a
-pixel off the crop's middle; its heatmap pixel (u, v) stands for crop point (stride·u, stride·v). UDP (Huang et al., The
-Devil is in the Details) scales by the distance between the outer pixels, W-1 and H-1, so that nothing is biased.
+Both conventions widen the box to W:H, the crop's aspect ratio, and enlarge it by a padding around its centre. They
+differ in where that region lands. MSRA (Xiao et al., SimpleBaseline) scales it by pixel counts and puts the box centre
+on W/2, H/2, half a pixel off the crop's middle; its heatmap pixel (u, v) stands for crop point (stride·u, stride·v).
+UDP (Huang et al., The Devil is in the Details) puts the region's edges on the outer pixels, W-1 and H-1 apart, so that
+nothing is biased. As in its authors' code and MMPose's, the two axes then differ in scale by a thousandth or so.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
 
 
 def crop_regions(
-    boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName, padding: float = PADDING
+    boxes_xywh: ArrayLike, input_hw: tuple[int, int], padding: float = PADDING
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre and extent of the image region that each box is cropped to.
+    """Centre and extent of the image region that each box is cropped to, the same under both conventions.
 
     boxes_xywh: (N, 4). Returns centres (N, 2) xy and sizes (N, 2) width, height, in image pixels, of aspect input_hw.
     Raises BoxesError if a box is not finite or has no area.
@@ -55,8 +56,7 @@ def crop_regions(
     boxes = np.asarray(boxes_xywh, dtype=np.float64).reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
         raise BoxesError("every box needs finite numbers and a width and height above 0")
-    span_w, span_h = crop_span(input_hw, geometry)
-    aspect = span_w / span_h
+    aspect = input_hw[1] / input_hw[0]
     width = np.maximum(boxes[:, 2], boxes[:, 3] * aspect) * padding
     return boxes[:, :2] + boxes[:, 2:] / 2, np.stack([width, width / aspect], axis=1)
 
@@ -74,17 +74,18 @@ def region_matrices(
     geometry: GeometryName,
     rotation_deg: ArrayLike = 0.0,
 ) -> NDArray[np.float64]:
-    """Affine maps from image to crop: the region's centre goes to the crop's, its width to the crop's width.
+    """Affine maps from image to crop: the region's centre goes to the crop's, its sides to the crop's sides.
 
-    centers: (N, 2) xy; sizes: (N, 2) width, height; rotation_deg: (N,) or a scalar, turns the image's content
-    counter-clockwise in the crop as seen on a screen (y down). Returns (N, 2, 3).
+    centers: (N, 2) xy; sizes: (N, 2) width, height, of aspect input_hw; rotation_deg: (N,) or a scalar, turns the
+    image's content counter-clockwise in the crop as seen on a screen (y down). Returns (N, 2, 3).
     """
     center, size = np.asarray(centers, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
     span_w, span_h = crop_span(input_hw, geometry)
     angle = np.deg2rad(np.broadcast_to(np.asarray(rotation_deg, dtype=np.float64), len(center)))
     scale = span_w / size[:, 0]
+    taller = (span_h / input_hw[0]) / (span_w / input_hw[1])  # 1 under MSRA
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], axis=1)
+    linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1) * taller], axis=1)
     shift = np.array([span_w / 2, span_h / 2]) - np.einsum("nij,nj->ni", linear, center)
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 
@@ -93,7 +94,7 @@ def crop_matrices(
     boxes_xywh: ArrayLike, input_hw: tuple[int, int], geometry: GeometryName, padding: float = PADDING
 ) -> NDArray[np.float64]:
     """Affine maps (N, 2, 3) from image pixels to crop pixels for (N, 4) person boxes."""
-    centers, sizes = crop_regions(boxes_xywh, input_hw, geometry, padding)
+    centers, sizes = crop_regions(boxes_xywh, input_hw, padding)
     return region_matrices(centers, sizes, input_hw, geometry)
 
 

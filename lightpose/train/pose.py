@@ -64,7 +64,7 @@ class PoseTask:
             preparing(source.path.name, done, total)
 
         spec, folder = self.spec, Path(self._config.data.store)
-        return open_store(source, spec.skeleton, spec.input_hw, spec.geometry, folder, tell, verify, spec.padding)
+        return open_store(source, spec.skeleton, spec.input_hw, folder, tell, verify, spec.padding)
 
     def loss(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> Tensor:
         config = self._config

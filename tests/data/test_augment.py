@@ -25,12 +25,11 @@ PLAIN = AugmentConfig(scale=0, rotation_deg=0, rotation_probability=0, flip_prob
 GEOMETRIES = pytest.mark.parametrize("geometry", ["msra", "udp"])
 
 
-def region(geometry):
-    return (64 * 48 / 64, 64.0) if geometry == "msra" else (64 * 47 / 63, 64.0)
+REGION = (48.0, 64.0)
 
 
 def views_of(count, geometry, config, seed=0):
-    regions = Regions.middle(count, SIDE, region(geometry))
+    regions = Regions.middle(count, SIDE, REGION)
     return draw_views(regions, INPUT_HW, geometry, config, np.random.default_rng(seed))
 
 
@@ -58,7 +57,7 @@ def test_without_variation_the_view_is_the_plain_crop(drawn, tmp_path, geometry)
         smooth = cv2.GaussianBlur(read_image(path), (0, 0), 8)
         path.write_bytes(encode_image(smooth, ".png"))
     source = read_coco(drawn.annotations, drawn.images)
-    store = open_store(source, COCO17, INPUT_HW, geometry, tmp_path / "store")
+    store = open_store(source, COCO17, INPUT_HW, tmp_path / "store")
     generator = np.random.default_rng(0)
     views = draw_views(Regions.middle(len(store), SIDE, store.region), INPUT_HW, geometry, PLAIN, generator)
     found = resample(torch.from_numpy(np.array(store.crops)), views.matrices, INPUT_HW).permute(0, 2, 3, 1).numpy()
@@ -129,7 +128,9 @@ def test_views_are_spread_as_the_paper_says(geometry):
     linear = views.matrices[:, :, :2].copy()
     linear[views.mirrored, 0] *= -1
     less = 1 if geometry == "udp" else 0
-    scale = (INPUT_HW[1] - less) / region(geometry)[0] / np.sqrt(np.linalg.det(linear))
+    spans = np.array([INPUT_HW[1] - less, INPUT_HW[0] - less])
+    linear /= (spans / REGION)[:, None]
+    scale = 1 / np.sqrt(np.linalg.det(linear))
     angle = np.rad2deg(np.arctan2(linear[:, 0, 1], linear[:, 0, 0]))
     assert scale.min() == pytest.approx(0.7)
     assert scale.max() == pytest.approx(1.3)

@@ -31,7 +31,7 @@ def source(drawn):
 
 
 def opened(source, folder, progress=lambda *_: None, **settings):
-    return open_store(source, COCO17, INPUT_HW, "msra", folder, progress, **settings)
+    return open_store(source, COCO17, INPUT_HW, folder, progress, **settings)
 
 
 def contents(folder):
@@ -120,7 +120,7 @@ def progress(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)  # so that another process has time to meddle
 
-store = open_store(read_coco(annotations, images), COCO17, (64, 48), "msra", Path(folder), progress, verify=False)
+store = open_store(read_coco(annotations, images), COCO17, (64, 48), Path(folder), progress, verify=False)
 print(len(store), int(store.crops.astype(int).sum()))
 """
 

@@ -66,12 +66,12 @@ def test_msra_matrices_equal_those_of_simple_baseline():
 @pytest.mark.parametrize("rotation", [-80.0, -13.0, 0.0, 45.0, 180.0])
 def test_rotated_msra_matrices_equal_those_of_simple_baseline(rotation):
     expected = [three_point_matrix(box, (128, 96), rotation) for box in BOXES]
-    regions = crop_regions(BOXES, (128, 96), "msra")
+    regions = crop_regions(BOXES, (128, 96))
     np.testing.assert_allclose(region_matrices(*regions, (128, 96), "msra", rotation), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_each_region_takes_its_own_rotation():
-    regions = crop_regions(BOXES, HW, "msra")
+    regions = crop_regions(BOXES, HW)
     together = region_matrices(*regions, HW, "msra", [0, 10, -20, 30, 40])
     expected = [three_point_matrix(box, HW, turn) for box, turn in zip(BOXES, [0, 10, -20, 30, 40], strict=True)]
     np.testing.assert_allclose(together, expected, rtol=1e-9, atol=1e-9)
@@ -83,10 +83,10 @@ def test_a_positive_rotation_turns_the_content_counter_clockwise_on_the_screen()
 
 
 def test_a_tall_box_is_widened_and_a_wide_one_heightened_then_both_enlarged():
-    centers, sizes = crop_regions([[10, 20, 30, 80], [10, 20, 90, 40]], HW, "msra")
+    centers, sizes = crop_regions([[10, 20, 30, 80], [10, 20, 90, 40]], HW)
     np.testing.assert_allclose(centers, [[25, 60], [55, 40]])
     np.testing.assert_allclose(sizes, [[75, 100], [112.5, 150]])
-    np.testing.assert_allclose(crop_regions([[10, 20, 30, 80]], HW, "msra", padding=1.0)[1], [[60, 80]])
+    np.testing.assert_allclose(crop_regions([[10, 20, 30, 80]], HW, padding=1.0)[1], [[60, 80]])
 
 
 def test_msra_puts_the_box_centre_on_half_the_crop_and_the_region_on_all_of_it():
@@ -96,11 +96,73 @@ def test_msra_puts_the_box_centre_on_half_the_crop_and_the_region_on_all_of_it()
 
 
 def test_udp_puts_the_box_centre_on_the_middle_pixel_and_the_region_on_the_outer_pixels():
-    """A box of the crop's own span, 191 x 255, so that its region is 1.25 times that."""
-    matrix = crop_matrices([[10, 20, 191, 255]], HW, "udp")[0]
-    center, half = np.array([10 + 95.5, 20 + 127.5]), 1.25 * np.array([95.5, 127.5])
+    """A box of the crop's own size, 192 x 256, so that its region is 1.25 times that."""
+    matrix = crop_matrices([[10, 20, 192, 256]], HW, "udp")[0]
+    center, half = np.array([10 + 96, 20 + 128]), 1.25 * np.array([96, 128])
     points = mapped([center, center - half, center + half], matrix)
     np.testing.assert_allclose(points, [[95.5, 127.5], [0, 0], [191, 255]], atol=1e-3)
+
+
+MMPOSE_MATRICES = [
+    ((256, 192), [100, 50, 60, 200], [[191 / 187.5, 0, -36.92666667], [0, 1.02, -25.5]]),
+    ((256, 192), [10, 20, 300, 40], [[191 / 375, 0, 14.00666667], [0, 0.51, 107.1]]),
+    ((256, 192), [-20, -30, 75, 100], [[191 / 93.75, 0, 59.84666667], [0, 2.04, 86.7]]),
+    ((384, 288), [100, 50, 60, 200], [[287 / 187.5, 0, -55.48666667], [0, 1.532, -38.3]]),
+    ((384, 288), [10, 20, 300, 40], [[287 / 375, 0, 21.04666667], [0, 0.766, 160.86]]),
+    ((384, 288), [-20, -30, 75, 100], [[287 / 93.75, 0, 89.92666667], [0, 3.064, 130.22]]),
+]
+
+
+@pytest.mark.parametrize(("input_hw", "box", "expected"), MMPOSE_MATRICES)
+def test_udp_matrices_are_those_of_mmpose_worked_by_hand(input_hw, box, expected):
+    """MMPose 1.x, structures/bbox/transforms.py and datasets/transforms/topdown_transforms.py, and UDP-Pose alike.
+
+    bbox_xywh2cs: centre x + w/2, y + h/2; scale (w, h)·1.25. TopdownAffine: the shorter side grows until w:h is W:H.
+    get_udp_warp_matrix: scale_x = (W - 1)/w, scale_y = (H - 1)/h; shift = scale·(w/2 - centre), and so for y.
+    First row: (75, 250) grows to (187.5, 250); its centre is (130, 150); 191/187.5·(93.75 - 130) = -36.9267.
+    """
+    np.testing.assert_allclose(crop_matrices([box], input_hw, "udp")[0], expected, rtol=0, atol=1e-6)
+
+
+def mmpose_udp_matrix(box, input_hw, rotation_deg):
+    """The same formulas with a rotation, as get_udp_warp_matrix has them; its angles turn the other way."""
+    (height, width), turn = input_hw, -math.radians(rotation_deg)
+    w, h = 1.25 * box[2], 1.25 * box[3]
+    w, h = (w, w * height / width) if w > h * width / height else (h * width / height, h)
+    twice_x, twice_y = 2 * box[0] + box[2], 2 * box[1] + box[3]
+    scale_x, scale_y = (width - 1) / w, (height - 1) / h
+    cos, sin = math.cos(turn), math.sin(turn)
+    return [
+        [cos * scale_x, -sin * scale_x, scale_x * (-0.5 * twice_x * cos + 0.5 * twice_y * sin + 0.5 * w)],
+        [sin * scale_y, cos * scale_y, scale_y * (-0.5 * twice_x * sin - 0.5 * twice_y * cos + 0.5 * h)],
+    ]
+
+
+@pytest.mark.parametrize("input_hw", [(256, 192), (384, 288), (256, 256), (64, 48)])
+@pytest.mark.parametrize("rotation", [-80.0, 0.0, 30.0])
+def test_rotated_udp_matrices_are_those_of_mmpose(rotation, input_hw):
+    expected = [mmpose_udp_matrix(box, input_hw, rotation) for box in BOXES]
+    found = region_matrices(*crop_regions(BOXES, input_hw), input_hw, "udp", rotation)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_an_imported_udp_network_sees_the_bytes_that_it_sees_in_mmpose():
+    """MMPose hands the matrix to OpenCV's warpAffine in float32."""
+    image = random_image(300, 260)
+    for crop, box in zip(cut_crops(image, BOXES, HW, "udp")[0], BOXES, strict=True):
+        theirs = np.array(mmpose_udp_matrix(box, HW, 0), np.float32)
+        expected = cv2.warpAffine(image, theirs, HW[::-1], flags=cv2.INTER_LINEAR).astype(int)
+        assert (crop == expected).mean() > 0.999
+        assert np.abs(crop - expected).max() <= 8  # a place between two 32nds of a pixel may fall to either
+
+
+def test_a_udp_heatmap_pixel_is_the_image_point_that_it_is_in_mmpose():
+    """UDPHeatmap.decode and add_pred_to_datasample: u/(w - 1)·W, then /W·scale + centre - scale/2."""
+    box, (u, v) = [100, 50, 60, 200], (20.25, 40.5)
+    crop = np.array([[[u, v]]]) * heatmap_scale(HW, (64, 48), "udp")
+    found = transform_points(crop, invert(crop_matrices([box], HW, "udp")))[0, 0]
+    expected = [u / 47 * 187.5 + 130 - 93.75, v / 63 * 250 + 150 - 125]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("geometry", "edge"), [("udp", 191), ("msra", 192)])
@@ -145,7 +207,7 @@ def test_a_box_without_area_or_with_a_number_that_is_not_finite_is_refused(box, 
     geometry=st.sampled_from(GEOMETRIES),
 )
 def test_a_point_taken_into_the_crop_and_back_is_where_it_was(box, rotation, points, geometry):
-    matrices = region_matrices(*crop_regions([box], HW, geometry), HW, geometry, rotation)
+    matrices = region_matrices(*crop_regions([box], HW), HW, geometry, rotation)
     back = transform_points(transform_points([points], matrices), invert(matrices))
     tolerance = 1e-5 * (1 + np.abs([*box, *np.ravel(points)]).max())
     np.testing.assert_allclose(back, [points], atol=tolerance)
@@ -153,13 +215,15 @@ def test_a_point_taken_into_the_crop_and_back_is_where_it_was(box, rotation, poi
 
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(box=st.tuples(number, number, length, length), geometry=st.sampled_from(GEOMETRIES))
-def test_the_whole_box_is_inside_its_crop_without_distortion(box, geometry):
+def test_the_whole_box_is_inside_its_crop_upright(box, geometry):
+    """Without distortion under MSRA; under UDP 192:256 becomes 191:255."""
     matrix = crop_matrices([box], HW, geometry)[0]
     x, y, w, h = box
     corners = mapped([[x, y], [x + w, y + h]], matrix)
     assert (corners >= -0.01).all()
     assert (corners <= [HW[1] + 0.01, HW[0] + 0.01]).all()
-    assert matrix[0, 0] == pytest.approx(matrix[1, 1])
+    taller = {"msra": 1, "udp": (255 / 256) / (191 / 192)}[geometry]
+    assert matrix[1, 1] / matrix[0, 0] == pytest.approx(taller)
     assert matrix[0, 1] == matrix[1, 0] == pytest.approx(0)
 
 

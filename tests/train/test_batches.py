@@ -36,7 +36,7 @@ def stores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("batches")
     sets = [draw_set(folder / "first"), draw_set(folder / "second", (2,), seed=9)]
     sources = [read_coco(drawn.annotations, drawn.images) for drawn in sets]
-    return [open_store(source, COCO17, SPEC.input_hw, SPEC.geometry, folder / "store") for source in sources]
+    return [open_store(source, COCO17, SPEC.input_hw, folder / "store") for source in sources]
 
 
 def batches_of(stores, batch=5, seed=0, augment=PLAIN, repeat=(2, 1), label_weights=(1.0, 1.0)):

@@ -37,7 +37,7 @@ def config(few_people, tmp_path_factory):
 def batches(config):
     spec = config.model.spec()
     source = read_coco(config.data.val.annotations, config.data.val.images)
-    store = open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(config.data.store))
+    store = open_store(source, spec.skeleton, spec.input_hw, Path(config.data.store))
     return Batches([store], config.data.train, spec, config.augment, 4, 0, False, CPU)
 
 
@@ -135,7 +135,7 @@ def test_several_heatmaps_of_a_network_are_all_learned(config, few_people):
     spec = replace(config.model, name="cpn50", input_hw=(64, 64)).spec()
     cpn = replace(config, model=replace(config.model, name="cpn50", input_hw=(64, 64)), loss=LossConfig(hard_joints=8))
     source = read_coco(few_people.val.annotations, few_people.val.images)
-    store = open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(config.data.store))
+    store = open_store(source, spec.skeleton, spec.input_hw, Path(config.data.store))
     (step,) = Batches([store], config.data.train, spec, PLAIN, 4, 0, False, CPU).epoch(0, 0, Share())
     learning = Learner(replace(cpn, optim=replace(cpn.optim, ema=0)), PoseTask(cpn, CPU), World(), CPU)
     before = copy.deepcopy(learning.network.state_dict())

@@ -129,7 +129,7 @@ def test_a_stage_starts_from_the_best_of_the_one_before_with_a_fresh_optimizer(w
     config, out, diary = whole
     spec = config.model.spec()
     source = read_coco(config.data.val.annotations, config.data.val.images)
-    store = open_store(source, spec.skeleton, spec.input_hw, spec.geometry, Path(config.data.store))
+    store = open_store(source, spec.skeleton, spec.input_hw, Path(config.data.store))
     device = torch.device("cpu")
     batches = Batches([store], config.data.train, spec, config.augment, 2, config.seed, True, device)
     learner = Learner(config, PoseTask(config, device), World(), device)

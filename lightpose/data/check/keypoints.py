@@ -131,7 +131,7 @@ def _check_places(table: Table) -> Iterator[Finding]:
     many = other.sum() > 0.02 * table.labelled.sum()  # of COCO's labelled persons 3 in 1,261 are so
     yield (replace(OTHER_PERSON, severity="error") if many else OTHER_PERSON).at(table.ids, other)
     boxed: Bools = np.all(table.box[:, 2:] > 0, axis=1)  # NaN is not
-    centers, sizes = crop_regions(np.where(boxed[:, None], table.box, 1), _INPUT_HW, "msra")
+    centers, sizes = crop_regions(np.where(boxed[:, None], table.box, 1), _INPUT_HW)
     away = np.any(np.abs(points - centers[:, None]) > sizes[:, None] / 2, axis=-1) & seen
     yield OFF_CROP.at(table.ids, away.any(1) & boxed & ~other)
     yield COLLAPSED.at(table.ids, _collapsed(points, seen, table.box[:, 2:].max(1, initial=0)))
