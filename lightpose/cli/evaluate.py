@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -70,7 +71,7 @@ class Evaluate:
     plot: Path | None = None
     """Draw the breakdown to this file, such as errors.png. Needs matplotlib."""
     results: Path | None = None
-    """Write COCO keypoint results to this json file."""
+    """Write COCO keypoint results to this json file, and say what pycocotools needs to come to the same AP."""
     report: Path | None = None
     """Write the figures, all that they depend on, and the network's cost to this json file, for lightpose paper."""
     submission: Path | None = None
@@ -136,13 +137,15 @@ class Evaluate:
     def _write(self, found: Evaluated) -> list[str]:
         """Write the files asked for; returns a line on each."""
         from lightpose.evaluate.record import record, weight_facts
-        from lightpose.evaluate.results import write_results, write_submission
+        from lightpose.evaluate.results import how_to_score, write_results, write_submission
         from lightpose.io.files import write_aside
 
         job, evaluation, report, lines = found.job, found.evaluation, found.report, []
         if self.results:
             write_results(self.results, evaluation.results, job.source)
             lines.append(f"{self.results}: {len(evaluation.results)} poses")
+            for note in how_to_score(job.runtime.spec.skeleton, job.source.skeleton):
+                print(f"lightpose: {self.results}: {note}", file=sys.stderr)
         if self.report:
             facts = weight_facts(self.model, job.runtime.spec)
             write_aside(self.report, json.dumps(record(self.model, report, facts), indent=1).encode())

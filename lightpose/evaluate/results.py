@@ -20,7 +20,15 @@ from lightpose.io.files import write_aside
 from lightpose.results import Poses, coco_rows
 from lightpose.skeletons import COCO17, Skeleton
 
-__all__ = ["PoseResults", "check_submission", "join", "of_picture", "write_results", "write_submission"]
+__all__ = [
+    "PoseResults",
+    "check_submission",
+    "how_to_score",
+    "join",
+    "of_picture",
+    "write_results",
+    "write_submission",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +84,33 @@ def join(parts: Sequence[PoseResults], skeleton: Skeleton) -> PoseResults:
 
 
 def write_results(path: str | Path, results: PoseResults, source: CocoFile) -> None:
-    """Write COCO keypoint results in the joints of the data set, so that any COCO tool scores them with its file.
+    """Write COCO keypoint results in the joints of the data set, which COCO tools score with its file.
 
-    Joints of the data set that the network does not know are (0, 0, 0). Raises SkeletonError if no joint is shared.
+    Joints of the data set that the network does not know are (0, 0, 0). What a tool must be told to come to our AP
+    says `how_to_score`. Raises SkeletonError if no joint is shared.
     """
     write_aside(path, json.dumps(results.rows(source.skeleton.joints, source.category_id)).encode())
+
+
+def how_to_score(network: Skeleton, data: Skeleton) -> list[str]:
+    """What brings pycocotools to our AP of results in the data set's joints, a line each.
+
+    It counts all joints, where `score_results` leaves out those that the network does not know, and it has the sigmas
+    of COCO's 17 joints alone. There is nothing to do where the joints are these.
+    """
+    mine, theirs = network.match(data.joints)
+    lines = []
+    unknown = [joint for joint in data.joints if joint not in network.joints]
+    if unknown:
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        lines.append(
+            f"joints unknown to the network ({names}) are 0, 0, 0 in it, and other tools count them as missed; cut "
+            "them out of it and of the labels to come to this AP"
+        )
+    sigmas = [network.sigmas[number] for number in mine[np.argsort(theirs)]]
+    if sigmas != list(COCO17.sigmas):
+        lines.append(f"pycocotools needs COCOeval.params.kpt_oks_sigmas = numpy.array({sigmas}), joint by joint")
+    return lines
 
 
 def check_submission(skeleton: Skeleton) -> None:

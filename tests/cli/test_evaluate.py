@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("faster_coco_eval")
 
 from lightpose.cli import main
+from lightpose.skeletons import COCO17
 from tests.helpers import draw_set
 
 FAST = ("--no-flip",)
@@ -108,6 +109,16 @@ def test_results_are_written_so_that_pycocotools_finds_the_same_ap(tmp_path, lig
     expected = oracle(json.loads(drawn.annotations.read_text()), rows)
     assert (code, len(rows)) == (0, 4)
     assert json.loads(output)["ap"] == pytest.approx(expected[0], abs=1e-6)
+
+
+def test_joints_that_other_tools_count_otherwise_are_told_of_with_the_results(tmp_path, lightpose):
+    drawn = draw_set(tmp_path / "drawn", (1, 2), joints=["neck", *COCO17.joints[5:]])
+    arguments = ("--annotations", drawn.annotations, "--images", drawn.images, *FAST)
+    code, _, errors = lightpose(*arguments, "--results", tmp_path / "r.json")
+    assert code == 0
+    assert "r.json: joints unknown to the network (neck) are 0, 0, 0 in it" in errors
+    assert f"numpy.array({list(COCO17.sigmas[5:])})" in errors
+    assert lightpose(*arguments)[2] == ""
 
 
 def test_pictures_without_labels_give_a_submission_and_no_ap(tmp_path, lightpose, drawn):
