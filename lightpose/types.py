@@ -50,7 +50,7 @@ ImageArray = NDArray[np.uint8]
 
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
-DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
+DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "dark_udp", "expected_oks"]
 
 TaskName = Literal["pose", "detector"]
 """What a network is for. Each task has a row in a table on each floor: SPECS here (how its description is read),

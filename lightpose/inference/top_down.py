@@ -113,7 +113,7 @@ def flip_test(crops: ImageArray, runtime: Runtime) -> tuple[FloatArray, FloatArr
 
 def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
     """Heatmaps (N, K, h, w) → keypoints (N, K, 3) in crop pixels."""
-    keypoints = decode(heatmaps, way.decoder, way.beta, spec.skeleton.sigmas)
+    keypoints = decode(heatmaps, way.decoder, way.beta, spec.skeleton.sigmas, spec.sigma)
     keypoints[..., :2] *= heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
     return keypoints
 

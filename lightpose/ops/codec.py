@@ -23,9 +23,6 @@ __all__ = ["TEMPERATURE", "decode", "encode", "flip_shift", "merge_flip", "soft_
 Array = Any
 """A numpy array or a torch tensor."""
 
-DARK_KERNEL = 11
-"""Side of DARK's Gaussian blur for heatmaps of sigma 2 (Zhang et al., Distribution-Aware Coordinate Representation)."""
-
 TEMPERATURE = 20.0
 """softmax(TEMPERATURE · heatmap) is how likely a joint is to be at each pixel; a cross-entropy loss makes it so."""
 
@@ -39,13 +36,14 @@ def encode(
     """Gaussian target for each joint, cut off at ±3 sigma (Eq. 5 of the paper).
 
     points: (N, K, 2) xy. weights: (N, K), 0 for joints to leave out. exact: keep the sub-pixel centre, as Eq. 5 has it;
-    otherwise it is rounded to a pixel, as the authors' code does.
+    otherwise it becomes the pixel int(x + 0.5), as in the authors' code. That is the nearest one; but int cuts towards
+    0, so that centres left of or above the map land up to 1½ pixels further in.
     Returns heatmaps (N, K, h, w), peak 1, and weights (N, K) with 0 where no pixel of the Gaussian is on the map.
     """
     xp = array_api_compat.array_namespace(points, weights)
     height, width = heatmap_hw
     here = xp.where((weights > 0)[..., None], points, xp.zeros_like(points))  # what is unlabelled may be NaN
-    centers = here if exact else xp.floor(here + 0.5)
+    centers = here if exact else xp.trunc(here + 0.5)
     falls = []
     for axis, length in ((1, height), (0, width)):
         grid = xp.arange(length, dtype=points.dtype, device=array_api_compat.device(points))
@@ -87,14 +85,17 @@ def decode(
     decoder: DecoderName = "softargmax",
     beta: float = 160.0,
     sigmas: Sequence[float] | None = None,
+    sigma: float = 2.0,
 ) -> FloatArray:
     """Find each joint on its heatmap.
 
     heatmaps: (N, K, h, w). decoder: `argmax` (the highest pixel), `quarter` (argmax moved ¼ pixel towards the higher
     neighbour), `softargmax` (the paper), `softargmax_quarter` (the authors' code), `dark` (Taylor step on the log of
-    the blurred map), `expected_oks` (where the joint's OKS is likely to be highest). sigmas: the skeleton's K OKS
-    constants, for `expected_oks` alone. Returns (N, K, 3): x, y, score. A map with nothing above 0 gives (0, 0) under
-    the argmax family. Raises ShapeError unless there are four axes and at least one pixel.
+    the blurred map), `dark_udp` (the same as MMPose has it for UDP), `expected_oks` (where the joint's OKS is likely to
+    be highest). sigmas: the skeleton's K OKS constants, for `expected_oks` alone. sigma: of the Gaussians that the
+    network was trained on, in heatmap pixels, by which the two of DARK blur. Returns (N, K, 3): x, y, score. A map with
+    nothing above 0 gives (0, 0) under the argmax family. Raises ShapeError unless there are four axes and at least one
+    pixel, ConfigError for an unknown decoder.
     """
     if heatmaps.ndim != 4 or 0 in heatmaps.shape[1:]:
         raise ShapeError(f"heatmaps must have shape (N, K, h, w) with K, h, w above 0; got {heatmaps.shape}")
@@ -107,7 +108,9 @@ def decode(
     found = soft_argmax(heatmaps, beta) if decoder.startswith("softargmax") else _argmax(heatmaps)
     keypoints: FloatArray = found.astype(np.float32)
     if decoder == "dark":
-        keypoints[..., :2] += _taylor_offset(_blur(heatmaps), keypoints)
+        keypoints[..., :2] += _taylor_offset(_blur(heatmaps, sigma), keypoints)
+    elif decoder == "dark_udp":
+        keypoints[..., :2] += _udp_offset(heatmaps, keypoints, sigma)
     elif decoder.endswith("quarter"):
         keypoints[..., :2] += _quarter_offset(heatmaps, keypoints)
     return keypoints
@@ -180,24 +183,59 @@ def _taylor_offset(maps: FloatArray, keypoints: FloatArray) -> FloatArray:
     dxx = (p[:, 2, 4] - 2 * p[:, 2, 2] + p[:, 2, 0]) / 4
     dyy = (p[:, 4, 2] - 2 * p[:, 2, 2] + p[:, 0, 2]) / 4
     dxy = (p[:, 3, 3] - p[:, 1, 3] - p[:, 3, 1] + p[:, 1, 1]) / 4
-    determinant = dxx * dyy - dxy**2
-    safe = np.where(determinant == 0, 1, determinant)
-    step = np.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], -1)
     offset = np.zeros((*keypoints.shape[:2], 2), np.float32)
-    wild = (determinant == 0) | (np.abs(step) > 2).any(-1)
-    offset[inside] = np.where(wild[:, None], 0, step)
+    offset[inside] = _newton(dx, dy, dxx, dyy, dxy)
     return offset
 
 
-def _blur(heatmaps: FloatArray) -> FloatArray:
-    """Every map blurred by DARK's kernel with zeros around it, in one OpenCV call on a tall stack of padded maps."""
-    pad = DARK_KERNEL // 2
+def _udp_offset(heatmaps: FloatArray, keypoints: FloatArray, sigma: float) -> FloatArray:
+    """Newton step on the logarithm of the blurred map, (N, K, 2), as MMPose's refine_keypoints_dark_udp takes it.
+
+    Unlike `_taylor_offset`: the blurred map regains its height and is kept in [0.001, 50], neighbours are one pixel
+    off, and beyond the border the map goes on as at the border, so that joints there move half a pixel outwards. A step
+    of over 2 pixels is left out here alone.
+    """
+    height, width = heatmaps.shape[2:]
+    blurred = _blur(heatmaps, sigma)
+    tops, blurred_tops = (maps.max((2, 3))[..., None, None] for maps in (heatmaps, blurred))
+    near = np.arange(-1, 2)
+    rows = np.clip(keypoints[..., 1, None, None].astype(np.intp) + near[:, None], 0, height - 1)
+    columns = np.clip(keypoints[..., 0, None, None].astype(np.intp) + near, 0, width - 1)
+    person, joint = np.ogrid[: len(heatmaps), : heatmaps.shape[1]]
+    patch = blurred[person[..., None, None], joint[..., None, None], rows, columns].astype(np.float64)
+    patch = patch * np.where(blurred_tops > 0, tops / np.where(blurred_tops > 0, blurred_tops, 1), 0)
+    p = np.log(np.clip(patch, 1e-3, 50))
+    middle, (up, down), (left, right) = p[..., 1, 1], (p[..., 0, 1], p[..., 2, 1]), (p[..., 1, 0], p[..., 1, 2])
+    dx, dy = (right - left) / 2, (down - up) / 2
+    softly = float(np.finfo(np.float32).eps)  # keeps a flat map's Hessian from being singular
+    dxx, dyy = right - 2 * middle + left + softly, down - 2 * middle + up + softly
+    dxy = (p[..., 2, 2] - right - down + 2 * middle - left - up + p[..., 0, 0]) / 2
+    return _newton(dx, dy, dxx, dyy, dxy)
+
+
+def _newton(dx: Array, dy: Array, dxx: Array, dyy: Array, dxy: Array) -> FloatArray:
+    """-H⁻¹·g for each point, (..., 2); none where H is singular, or where it is over 2 pixels along an axis."""
+    determinant = dxx * dyy - dxy**2
+    safe = np.where(determinant == 0, 1, determinant)
+    step = np.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], -1)
+    wild = (determinant == 0) | (np.abs(step) > 2).any(-1)
+    return np.where(wild[..., None], 0, step).astype(np.float32)
+
+
+def _blur(heatmaps: FloatArray, sigma: float) -> FloatArray:
+    """Every map blurred with zeros around it, in one OpenCV call on a tall stack of padded maps.
+
+    The kernel is DARK's (Zhang et al., Distribution-Aware Coordinate Representation), whose side goes by the sigma of
+    the heatmaps: 11 for 2, 17 for 3. OpenCV takes a kernel of 11 for one of sigma 2, of 17 for one of 2.9.
+    """
+    pad = min(max(round(3 * sigma) - 1, 0), max(heatmaps.shape[2:]))
     padded = np.pad(heatmaps.astype(np.float32), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     tall = padded.reshape(-1, padded.shape[3])
     if not len(tall):
         return heatmaps
-    blurred = np.asarray(cv2.GaussianBlur(tall, (DARK_KERNEL, DARK_KERNEL), 0), np.float32)
-    return blurred.reshape(padded.shape)[:, :, pad:-pad, pad:-pad]
+    blurred = np.asarray(cv2.GaussianBlur(tall, (2 * pad + 1, 2 * pad + 1), 0), np.float32)
+    height, width = heatmaps.shape[2:]
+    return blurred.reshape(padded.shape)[:, :, pad : pad + height, pad : pad + width]
 
 
 def _most_similar(heatmaps: FloatArray, sigmas: tuple[float, ...]) -> FloatArray:

@@ -103,7 +103,14 @@ class Bench:
 def decodings(betas: Sequence[float] = PAPER_BETAS) -> list[Decoding]:
     """Every decoder there is, those of the soft-argmax with each β; the first, argmax, is what the others gain over."""
     soft = [Decoding(name, beta) for name in ("softargmax", "softargmax_quarter") for beta in betas]
-    return [Decoding("argmax"), Decoding("quarter"), *soft, Decoding("dark"), Decoding("expected_oks")]
+    return [
+        Decoding("argmax"),
+        Decoding("quarter"),
+        *soft,
+        Decoding("dark"),
+        Decoding("dark_udp"),
+        Decoding("expected_oks"),
+    ]
 
 
 def ablate_decoders(bench: Bench, models: Sequence[str], ways: Sequence[Decoding]) -> Iterator[list[Measured]]:

@@ -94,7 +94,7 @@ def table5(records: Sequence[Record]) -> Table:
             rows.append(Row(network, "ours", cells, describe(members[0], "val2017")))
         if not mine:
             rows.append(Row(network, "ours", {}, NOT_MEASURED))
-    passed_over = {"argmax", "softargmax_quarter", "dark", "expected_oks"}
+    passed_over = {"argmax", "softargmax_quarter", "dark", "dark_udp", "expected_oks"}
     unused = _unused([r for r in records if r.table["decoder"] not in passed_over], used)
     title = "Table 5: AP by decoder, COCO val2017 at 256x192"
     return Table(title, dict.fromkeys(names, (2, 2)), tuple(rows), (*facts.REMARKS["table5"], *unused))

@@ -133,7 +133,7 @@ def _confident(
     straight, merged = flip_test(crops, runtime)
     back = 2 * merged - straight  # the mirrored view alone, mirrored back
     both, one, other = (
-        decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas) for maps in (merged, straight, back)
+        decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas, spec.sigma) for maps in (merged, straight, back)
     )
     scale = np.array(heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry), np.float32)
     apart = np.linalg.norm((one - other)[..., :2] * scale, axis=-1)

@@ -1,4 +1,4 @@
-"""Encoding, the six decoders and the flip merge, each against a plain loop over pixels in double precision."""
+"""Encoding, the seven decoders and the flip merge, each against a plain loop over pixels in double precision."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from lightpose.errors import LightposeError, ShapeError
 from lightpose.ops.codec import decode, encode, flip_shift, merge_flip, soft_argmax
 from lightpose.skeletons import COCO17
 
-DECODERS = ["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "expected_oks"]
+DECODERS = ["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "dark_udp", "expected_oks"]
 HW = (16, 12)
 SIGMAS = (0.025, 0.062, 0.107, 0.079, 0.025, 0.062, 0.107)
 
@@ -19,7 +19,7 @@ def loop_encode(points, weights, height, width, sigma, exact):
     """A Gaussian on each map, pixel by pixel, within ±3 sigma of its centre; unlabelled and outside joints weigh 0."""
     maps, kept = np.zeros((*weights.shape, height, width)), np.zeros(weights.shape)
     for n, k in np.ndindex(weights.shape):
-        cx, cy = (c if exact else math.floor(c + 0.5) for c in map(float, points[n, k]))
+        cx, cy = (c if exact else int(c + 0.5) for c in map(float, points[n, k]))
         for y, x in itertools.product(range(height), range(width)):
             if weights[n, k] > 0 and abs(x - cx) <= 3 * sigma and abs(y - cy) <= 3 * sigma:
                 maps[n, k, y, x] = math.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
@@ -27,9 +27,9 @@ def loop_encode(points, weights, height, width, sigma, exact):
     return maps, kept
 
 
-def read(maps, decoder, beta=160.0, sigmas=SIGMAS):
+def read(maps, decoder, beta=160.0, sigmas=SIGMAS, sigma=2.0):
     """`decode` of joints with the first of the sigmas, as many as there are."""
-    return decode(maps, decoder, beta, sigmas[: maps.shape[1]])
+    return decode(maps, decoder, beta, sigmas[: maps.shape[1]], sigma)
 
 
 def highest_pixel(m):
@@ -56,21 +56,48 @@ def quarter_step(m, x, y):
     return x + 0.25 * np.sign(m[py, px + 1] - m[py, px - 1]), y + 0.25 * np.sign(m[py + 1, px] - m[py - 1, px])
 
 
-def blurred(m):
-    """An 11x11 Gaussian of sigma 2 with zeros around the map, written out."""
-    weights = [math.exp(-(d**2) / 8) for d in range(-5, 6)]
+KERNELS = {2.0: (5, 2.0), 3.0: (8, 2.9)}
+"""DARK's reach by the heatmaps' sigma, and the sigma that OpenCV takes for it: 0.3·(reach - 1) + 0.8."""
+
+
+def blurred(m, sigma=2.0):
+    """An 11x11 Gaussian of sigma 2, or 17x17 of 2.9, with zeros around the map, written out."""
+    reach, spread = KERNELS[sigma]
+    weights = [math.exp(-(d**2) / (2 * spread**2)) for d in range(-reach, reach + 1)]
     weights = [weight / sum(weights) for weight in weights]
-    wide = np.pad(m, 5)
+    wide = np.pad(m, reach)
     rows = sum(w * wide[:, d : d + m.shape[1]] for d, w in enumerate(weights))
     return sum(w * rows[d : d + m.shape[0]] for d, w in enumerate(weights))
 
 
-def dark_step(m, x, y):
+def udp_step(m, x, y, sigma):
+    """MMPose 1.x, codecs/utils/refinement.py, refine_keypoints_dark_udp, for one joint.
+
+    The map blurred, brought back to its height, kept in [0.001, 50], its logarithm, framed by copies of its edge. Then
+    minus the inverse of [[dxx, dxy], [dxy, dyy]] + eps·I times [dx, dy]. Steps of over 2 pixels are not taken.
+    """
+    soft = blurred(m, sigma)
+    if m.max() <= 0 or soft.max() <= 0:
+        return x, y
+    log = np.log(np.clip(soft * (m.max() / soft.max()), 1e-3, 50))
+    framed = np.pad(log, 1, mode="edge").ravel()
+    wide = m.shape[1] + 2
+    i = int(x) + 1 + (int(y) + 1) * wide
+    i_, ix1, iy1 = framed[i], framed[i + 1], framed[i + wide]
+    ix1_, iy1_, ix1y1, ix1_y1_ = framed[i - 1], framed[i - wide], framed[i + wide + 1], framed[i - wide - 1]
+    gradient = [0.5 * (ix1 - ix1_), 0.5 * (iy1 - iy1_)]
+    dxx, dyy = ix1 - 2 * i_ + ix1_, iy1 - 2 * i_ + iy1_
+    dxy = 0.5 * (ix1y1 - ix1 - iy1 + i_ + i_ - ix1_ - iy1_ + ix1_y1_)
+    dx, dy = np.linalg.inv(np.array([[dxx, dxy], [dxy, dyy]]) + 2.0**-23 * np.eye(2)) @ gradient
+    return (x, y) if max(abs(dx), abs(dy)) > 2 else (x - dx, y - dy)
+
+
+def dark_step(m, x, y, sigma):
     """Minus the inverse Hessian times the gradient of the log of the blurred map, if 1 < x < w-2 and 1 < y < h-2.
 
     Steps of over 2 pixels along an axis are not taken.
     """
-    return taylor_step(blurred(m), x, y)
+    return taylor_step(blurred(m, sigma), x, y)
 
 
 def expected_similarity(m, sigma):
@@ -101,7 +128,7 @@ def taylor_step(m, x, y):
     return (x, y) if max(abs(dx), abs(dy)) > 2 else (x - dx, y - dy)
 
 
-def loop_decode(heatmaps, decoder, beta=160.0):
+def loop_decode(heatmaps, decoder, beta=160.0, sigma=2.0):
     """One map at a time."""
     found = np.zeros((*heatmaps.shape[:2], 3))
     for n, k in np.ndindex(heatmaps.shape[:2]):
@@ -110,7 +137,9 @@ def loop_decode(heatmaps, decoder, beta=160.0):
         if decoder.endswith("quarter"):
             x, y = quarter_step(m, x, y)
         elif decoder == "dark":
-            x, y = dark_step(m, x, y)
+            x, y = dark_step(m, x, y, sigma)
+        elif decoder == "dark_udp":
+            x, y = udp_step(m, x, y, sigma)
         elif decoder == "expected_oks":
             expected = expected_similarity(m, SIGMAS[k])
             x, y = taylor_step(expected, *highest_pixel(expected)[:2])
@@ -173,7 +202,7 @@ def test_encode_equals_a_plain_loop_inside_at_the_border_and_outside(exact, sigm
 
 
 def test_encode_of_a_hand_worked_joint():
-    """Centre (3.4, 2.5) rounds to (3, 3); sigma 1 reaches three pixels."""
+    """Centre (3.4, 2.5) becomes (3, 3); sigma 1 reaches three pixels."""
     maps, kept = encode(np.array([[[3.4, 2.5]]]), np.ones((1, 1)), (8, 8), sigma=1.0)
     row = [math.exp(-4.5), math.exp(-2), math.exp(-0.5), 1, math.exp(-0.5), math.exp(-2), math.exp(-4.5), 0]
     np.testing.assert_allclose(maps[0, 0, 3], row, rtol=1e-12)
@@ -182,7 +211,20 @@ def test_encode_of_a_hand_worked_joint():
 
 
 @pytest.mark.parametrize(
-    ("point", "weight"), [((-6, 5), 1), ((-7, 5), 0), ((17, 5), 1), ((18, 5), 0), ((5, 21), 1), ((5, 22), 0)]
+    ("x", "center"),
+    [(-0.4, 0), (-0.5, 0), (-0.7, 0), (-1.4, 0), (-1.5, -1), (-2.4, -1), (-2.5, -2), (0.4, 0), (0.5, 1)],
+)
+def test_centres_left_of_and_above_the_map_are_cut_towards_zero_as_in_the_authors_code(x, center):
+    """int(-0.7 + 0.5) is 0, not -1; sigma 1, so that exp(-d²/2) is the value at a distance d within 3."""
+    expected = [math.exp(-((column - center) ** 2) / 2) if column - center <= 3 else 0 for column in range(8)]
+    row = encode(np.array([[[x, 3.0]]]), np.ones((1, 1)), (8, 8), sigma=1.0)[0][0, 0, 3]
+    column = encode(np.array([[[3.0, x]]]), np.ones((1, 1)), (8, 8), sigma=1.0)[0][0, 0, :, 3]
+    np.testing.assert_allclose(row, expected, rtol=1e-12)
+    np.testing.assert_allclose(column, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("point", "weight"), [((-7, 5), 1), ((-8, 5), 0), ((17, 5), 1), ((18, 5), 0), ((5, 21), 1), ((5, 22), 0)]
 )
 def test_a_joint_weighs_nothing_as_soon_as_no_pixel_of_its_gaussian_is_on_the_map(point, weight):
     maps, kept = encode(np.array([[point]], np.float64), np.ones((1, 1)), HW)
@@ -227,7 +269,22 @@ def test_encode_of_nobody_is_empty():
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decode_equals_a_plain_loop(decoder, kind):
     expected = loop_decode(MAPS[kind], decoder)
-    np.testing.assert_allclose(read(MAPS[kind], decoder), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(read(MAPS[kind], decoder), expected, rtol=0, atol=3e-5)  # float32 against float64
+
+
+@pytest.mark.parametrize("kind", ["smooth", "noise", "border"])
+@pytest.mark.parametrize("decoder", ["dark", "dark_udp"])
+def test_the_decoders_of_dark_blur_by_the_heatmaps_sigma(decoder, kind):
+    found = read(MAPS[kind], decoder, sigma=3.0)
+    np.testing.assert_allclose(found, loop_decode(MAPS[kind], decoder, sigma=3.0), rtol=0, atol=3e-5)
+    assert np.abs(found - read(MAPS[kind], decoder)).max() > 0.01
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.3, 1e9])
+@pytest.mark.parametrize("decoder", ["dark", "dark_udp"])
+def test_a_sigma_far_from_usual_gives_points_near_the_highest_pixel(decoder, sigma):
+    found = read(MAPS["smooth"], decoder, sigma=sigma)
+    assert np.abs(found - read(MAPS["smooth"], "argmax")).max() <= 2
 
 
 @pytest.mark.parametrize("beta", [1.0, 20.0, 100.0])
@@ -239,7 +296,7 @@ def test_soft_argmax_equals_a_plain_loop_for_other_betas(kind, beta):
 
 def test_the_decoders_differ_on_these_maps():
     found = [read(MAPS["smooth"], decoder) for decoder in DECODERS]
-    for one, other in itertools.combinations(found, 2):
+    for one, other in itertools.combinations(found[:5] + found[6:], 2):  # of DARK's two below
         assert np.abs(one - other).max() > 0.05
 
 
@@ -267,7 +324,7 @@ def test_decode_of_nobody_is_empty(decoder):
 
 
 @pytest.mark.parametrize(("ground", "peak"), [(0, 0), (-0.5, -0.25), (-0.5, 0)])
-@pytest.mark.parametrize("decoder", ["argmax", "quarter", "dark"])
+@pytest.mark.parametrize("decoder", ["argmax", "quarter", "dark", "dark_udp"])
 def test_a_map_with_nothing_above_zero_gives_the_corner_under_the_argmax_family(decoder, ground, peak):
     maps = np.full((2, 3, *HW), ground, np.float32)
     maps[:, :, 8, 6] = peak
@@ -279,12 +336,30 @@ def test_soft_argmax_of_a_flat_map_is_its_middle():
     np.testing.assert_allclose(decode(np.zeros((1, 1, 7, 5), np.float32)), [[[2, 3, 0]]], atol=1e-6)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("decoder", [decoder for decoder in DECODERS if decoder != "dark_udp"])
 @pytest.mark.parametrize("hw", [(1, 1), (1, 6), (6, 1), (3, 3)])
 def test_maps_too_small_for_a_step_give_the_pixel_itself(decoder, hw):
     maps = np.zeros((1, 1, *hw), np.float32)
     maps[0, 0, -1, -1] = 1
     np.testing.assert_allclose(read(maps, decoder), [[[hw[1] - 1, hw[0] - 1, 1]]], atol=1e-4)
+
+
+def test_dark_udp_finds_the_top_of_a_gaussian_between_pixels():
+    """A Gaussian of sigma 2 at (5.3, 7.6), blurred, is one of sigma √8, whose logarithm is a parabola.
+
+    Its neighbours' second difference is -1/8 and its slope at the highest pixel (5, 8) is (0.3, -0.4)/8: the step is
+    (0.3, -0.4).
+    """
+    y, x = np.mgrid[:16, :12]
+    maps = np.exp(-((x - 5.3) ** 2 + (y - 7.6) ** 2) / 8)[None, None].astype(np.float32)
+    np.testing.assert_allclose(decode(maps, "dark_udp")[0, 0, :2], [5.3, 7.6], atol=1e-3)
+
+
+def test_dark_udp_moves_joints_at_the_border_half_a_pixel_outwards_where_dark_does_not():
+    """Beyond the border stands the border's own value a: slope (b - a)/2, bend b - a, step -1/2."""
+    maps, _ = encode(np.array([[[0.0, 7.0], [11.0, 15.0]]], np.float32), np.ones((1, 2), np.float32), HW, exact=True)
+    assert decode(maps, "dark")[0, :, :2].tolist() == [[0, 7], [11, 15]]
+    np.testing.assert_allclose(decode(maps, "dark_udp")[0, :, :2], [[-0.5, 7], [11.5, 15.5]], atol=1e-3)
 
 
 def test_quarter_moves_along_each_axis_by_the_higher_neighbour():
@@ -360,6 +435,7 @@ def test_soft_argmax_scores_the_last_pixels_of_a_float16_array():
         ("softargmax", 0.4, 0.24),  # at beta 160 a Gaussian of sigma 2 is as narrow as a sixth of a pixel
         ("softargmax_quarter", 0.26, 0.12),
         ("dark", 0.002, 0.0005),
+        ("dark_udp", 0.003, 0.001),
         ("expected_oks", 0.07, 0.035),
     ],
 )

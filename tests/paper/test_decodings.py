@@ -108,7 +108,7 @@ def test_the_ways_are_all_decoders_with_each_beta_after_argmax():
     assert ways[0] == Decoding("argmax")
     assert {way.decoder for way in ways} == set(get_args(DecoderName))
     assert [way.beta for way in ways if way.decoder == "softargmax"] == [40.0, 160.0]
-    assert len(decodings()) == 4 + 2 * len(PAPER_BETAS)
+    assert len(decodings()) == 5 + 2 * len(PAPER_BETAS)
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, float("inf"), float("nan")])

@@ -72,9 +72,9 @@ def test_what_is_asked_goes_before_what_is_read_and_that_before_what_is_usual():
     assert (asked, read) == (Settings(decoder="argmax"), Settings(decoder="dark", color_order="bgr"))
 
 
-def test_larger_inputs_have_a_wider_gaussian_and_udp_is_decoded_by_dark():
+def test_larger_inputs_have_a_wider_gaussian_and_udp_is_decoded_by_dark_udp():
     spec, _ = settle(network(POSE_HRNET), Settings(input_hw=(384, 288), geometry="udp"), Settings(), "x")
-    assert (spec.sigma, spec.decoder) == (3.0, "dark")
+    assert (spec.sigma, spec.decoder) == (3.0, "dark_udp")
 
 
 def test_fourteen_joints_of_mmpose_are_not_taken_for_lsps():
@@ -104,12 +104,12 @@ def test_the_configuration_of_mmpose_1_is_read():
     udp = read_meta(
         {"cfg": CFG_1.replace("MSRAHeatmap', unbiased=True", "UDPHeatmap'").replace("to_rgb=True", "to_rgb=False")}
     )
-    assert udp == dataclasses.replace(found, geometry="udp", color_order="bgr")
+    assert udp == dataclasses.replace(found, geometry="udp", color_order="bgr", decoder="dark_udp")
 
 
 def test_the_configuration_of_mmpose_0_is_read():
     found = read_meta({"config": CFG_0})
-    assert (found.input_hw, found.geometry, found.decoder) == ((256, 192), "udp", "dark")
+    assert (found.input_hw, found.geometry, found.decoder) == ((256, 192), "udp", "dark_udp")
     assert (found.color_order, found.mean, found.sigma, found.padding) == ("rgb", (0.485, 0.456, 0.406), 2.0, 1.1)
     assert found.skeleton == Skeleton("pair", ("left_tip", "right_tip"))
 

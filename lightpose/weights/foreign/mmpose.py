@@ -44,7 +44,7 @@ def read_meta(meta: Mapping[Any, Any]) -> Settings:
         color_order=_color_order(found),
         geometry="udp" if udp else "msra",
         padding=_padding(calls),
-        decoder="dark" if udp or refined else "quarter",
+        decoder="dark_udp" if udp else "dark" if refined else "quarter",
         mean=_three(found, "mean"),
         std=_three(found, "std"),
         sigma=next((float(value) for value in found.get("sigma", []) if _is_number(value) and value > 0), None),

@@ -83,7 +83,7 @@ def _usual(found: Recognised, asked: Settings, read: Settings) -> Mapping[str, t
         "sigma": (3.0 if height >= 384 else 2.0, f"the usual width for inputs {height} high"),
     }
     if (asked.geometry or read.geometry) == "udp":
-        usual["decoder"] = ("dark", "usual with UDP")
+        usual["decoder"] = ("dark_udp", "usual with UDP")
     # 14 joints in MMPose are CrowdPose's or AI Challenger's, in orders of their own
     if found.joints in _SKELETONS and not (found.origin == MMPOSE and found.joints == 14):
         usual["skeleton"] = (_SKELETONS[found.joints], f"the usual one of {found.joints} joints")
