@@ -17,22 +17,27 @@ from numpy.typing import NDArray
 from lightpose.errors import WeightsError
 from lightpose.types import SPEC_KEY, ColorOrder, FloatArray
 
-__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout"]
+__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout", "of_one_image"]
 
 Outputs = Mapping[str, NDArray[Any]]
-"""What a run gives, by name, for one image; without the batch's dimension where there is one."""
+"""What a run gives, by name."""
 Found = tuple[FloatArray, FloatArray]
 """Boxes (M, 4) left, top, right, bottom in input pixels, and scores (M,) in [0, 1], of persons."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What an ONNX file shows of itself. stem: its name. outputs: those for a grey image."""
+    """What an ONNX file shows of itself. stem: its name. given: its outputs for a grey image, as they are."""
 
     stem: str
     input_hw: tuple[int, int]
     metadata: Mapping[str, str]
-    outputs: Outputs
+    given: Outputs
+
+    @property
+    def outputs(self) -> Outputs:
+        """Those of the one image."""
+        return of_one_image(self.given)
 
     def first(self) -> tuple[int, ...]:
         """Shape of the first output."""
@@ -60,8 +65,8 @@ class Pixels:
 class Layout:
     """A kind of file.
 
-    decode: outputs, number of the class of persons and input size → what was found. person: that class where the file
-    does not name its classes. suppressed: whether non-maximum suppression is done in the graph.
+    decode: one image's outputs, number of the class of persons and input size → what was found. person: that class
+    where the file does not name its classes. suppressed: whether non-maximum suppression is done in the graph.
     """
 
     name: str
@@ -84,11 +89,26 @@ class Layout:
         return person
 
 
+def is_batched(outputs: Outputs) -> bool:
+    """Whether the first dimension is the batch's: it is not if an output is a list, or if none is more than a table."""
+    ranks = [value.ndim for value in outputs.values()]
+    return min(ranks, default=0) > 1 and max(ranks) > 2
+
+
+def of_one_image(outputs: Outputs) -> Outputs:
+    """The outputs without the batch's dimension. Raises WeightsError if there is nothing in it."""
+    if not is_batched(outputs):
+        return outputs
+    if not all(len(value) for value in outputs.values()):
+        raise WeightsError("it gives nothing for an image, not even an empty list of boxes")
+    return {name: value[0] for name, value in outputs.items()}
+
+
 def find_layout(probe: Probe) -> Layout:
     """The row of `LAYOUTS` that a file is of. Raises WeightsError, naming what the file gives, if it is of none."""
     found = next((layout for layout in LAYOUTS if layout.recognise(probe)), None)
     if found is None:
-        given = ", ".join(f"{name} {value.shape}" for name, value in probe.outputs.items())
+        given = ", ".join(f"{name} {value.shape}" for name, value in probe.given.items())
         known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
         raise WeightsError(f"it is no person detector of a known kind: it gives {given}; known are {known}")
     return found
@@ -145,6 +165,21 @@ def _end_to_end(outputs: Outputs, person: int, _: tuple[int, int]) -> Found:
     return mine[:, :4], mine[:, 4]
 
 
+def _yolov7_end_to_end(outputs: Outputs, person: int, _: tuple[int, int]) -> Found:
+    """(M, 7): number of the image, corners, class, score."""
+    rows = next(iter(outputs.values()))
+    mine = rows[rows[:, 5].round() == person]
+    return mine[:, 1:5], mine[:, 6]
+
+
+def _efficient_nms(outputs: Outputs, person: int, _: tuple[int, int]) -> Found:
+    """Boxes (M, 4) by corners, scores (M,) and classes (M,), of which the first num_dets count."""
+    count = max(int(outputs["num_dets"].ravel()[0]), 0)
+    boxes, scores, classes = (outputs[f"det_{name}"][:count] for name in ("boxes", "scores", "classes"))
+    mine = classes == person
+    return boxes[mine], scores[mine]
+
+
 def _mmdeploy(outputs: Outputs, person: int, _: tuple[int, int]) -> Found:
     """Outputs dets (M, 5): corners, score; labels (M,)."""
     mine = outputs["dets"][outputs["labels"] == person]
@@ -180,8 +215,27 @@ def _is_torchvision(probe: Probe) -> bool:
 
 
 def _is_end_to_end(probe: Probe) -> bool:
+    """With a batch alone: of rows of six without one, projects differ in what is where."""
     shape, said = probe.first(), probe.metadata.get("end2end", "").lower() == "true"
-    return len(shape) == 2 and shape[0] not in probe.cells() and (shape[1] == 6 or (said and shape[1] > 6))
+    return (
+        is_batched(probe.given)
+        and len(shape) == 2
+        and shape[0] not in probe.cells()
+        and (shape[1] == 6 or (said and shape[1] > 6))
+    )
+
+
+def _is_yolov7_end_to_end(probe: Probe) -> bool:
+    """By seven columns without a batch; PINTO's, which are in another order, are named after it."""
+    (name, *more), shape = probe.given, probe.first()
+    return not (is_batched(probe.given) or more) and shape[1:] == (7,) and "class" not in name.lower()
+
+
+def _is_efficient_nms(probe: Probe) -> bool:
+    shapes = [probe.outputs.get(name, np.zeros(())).shape for name in ("det_boxes", "det_scores", "det_classes")]
+    count = probe.outputs.get("num_dets")
+    whole = count is not None and count.size == 1 and count.dtype.kind in "iu"
+    return whole and len(shapes[0]) == 2 and shapes[0][1] == 4 and shapes[1] == shapes[2] == shapes[0][:1]
 
 
 def _is_transposed(probe: Probe) -> bool:
@@ -218,11 +272,13 @@ LAYOUTS = (
     Layout("MMDeploy YOLOX", _is_mmdeploy_yolox, _mmdeploy, _PIXELS_BGR, suppressed=True),
     Layout("MMDeploy RTMDet", _is_mmdeploy, _mmdeploy, _PIXELS_MMDET, suppressed=True),
     Layout("torchvision", _is_torchvision, _torchvision, person=1, suppressed=True),
+    Layout("YOLO with EfficientNMS", _is_efficient_nms, _efficient_nms, suppressed=True),
     Layout("YOLOv8 and later", _is_transposed, _transposed),
     Layout("YOLOv5, YOLOv7", _is_yolov5, _with_objectness),
     Layout("YOLOv6", _is_yolov6, _with_objectness),
     Layout("YOLOX", _is_raw_yolox, _yolox_raw, _PIXELS_BGR),
     Layout("YOLOX", _is_grid, _with_objectness, _PIXELS_BGR),
     Layout("YOLO end to end", _is_end_to_end, _end_to_end, suppressed=True),
+    Layout("YOLOv7 end to end", _is_yolov7_end_to_end, _yolov7_end_to_end, suppressed=True),
 )
 """The first that recognises a file is it."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.detect import check_threshold
-from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout
+from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout, of_one_image
 from lightpose.errors import WeightsError
 from lightpose.ops.boxes import nms, to_xywh
 from lightpose.ops.letterbox import PAD, letterbox
@@ -60,8 +60,8 @@ class OnnxDetector:
     def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it sees pixels alone
         """People of an RGB image, the surest first. Raises WeightsError if the network gives no finite numbers."""
         boxed = letterbox(image, self._input.hw, self._pad)
-        with _naming(self.path):
-            outputs = self._run(self._input.tensor(boxed.pixels, self._layout.pixels))
+        with _naming(self.path), np.errstate(all="ignore"):  # infinities are looked for in what comes of them
+            outputs = of_one_image(self._run(self._input.tensor(boxed.pixels, self._layout.pixels)))
             xyxy, scores = self._choose(self._layout.decode(outputs, self._person, self._input.hw))
         xywh = to_xywh(boxed.to_picture(xyxy))
         seen = (xywh[:, 2:] >= 1).all(axis=1)  # what is left of a box in the grey is no person
@@ -74,9 +74,10 @@ class OnnxDetector:
     def _choose(self, found: Found) -> tuple[FloatArray, FloatArray]:
         """Of all boxes those that score enough, one a person, best first."""
         xyxy, scores = (np.asarray(value, np.float32) for value in found)
-        if not (np.isfinite(xyxy).all() and np.isfinite(scores).all()):
+        sure = scores >= self.threshold
+        if not (np.isfinite(xyxy[sure]).all() and np.isfinite(scores).all()):
             raise WeightsError("its boxes are not finite numbers, so its weights are damaged")
-        sure = (scores >= self.threshold) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        sure &= (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         xyxy, scores = xyxy[sure], np.clip(scores[sure], 0, 1)
         order = np.argsort(-scores, kind="stable") if self._layout.suppressed else nms(xyxy, scores, NMS_IOU)
         return xyxy[order], scores[order]
@@ -92,9 +93,11 @@ class OnnxDetector:
         except Exception as error:  # ONNX Runtime raises a kind of its own for each way a run can fail
             height, width = self._input.hw
             raise WeightsError(f"it cannot be run on an image of {width}x{height} ({type(error).__name__})") from error
-        batched = all(value.ndim > 1 for value in values)
         names = [output.name for output in self._session.get_outputs()]
-        return {name: value[0] if batched else value for name, value in zip(names, values, strict=True)}
+        strange = [name for name, value in zip(names, values, strict=True) if not _is_numbers(value)]
+        if strange:
+            raise WeightsError(f"it is no person detector: its output {strange[0]} is no array of numbers")
+        return dict(zip(names, values, strict=True))
 
 
 class _Input:
@@ -128,6 +131,10 @@ class _Input:
         if not self.channels_last:
             tensor = tensor.transpose(2, 0, 1)
         return np.ascontiguousarray(tensor[None] if self.batched else tensor)
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
 
 
 def _open_size(metadata: Mapping[str, str]) -> tuple[int, int]:

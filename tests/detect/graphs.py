@@ -68,6 +68,43 @@ def write_graph(
     return path
 
 
+def picky(path: Path, outputs: Mapping[str, tuple[np.ndarray, int]], metadata: Mapping[str, str]) -> Path:
+    """An ONNX file that gives these arrays for a picture with something in it, and empty ones for a plain one.
+
+    outputs: by name, an array and the axis along which it is emptied; -1 for none.
+    """
+    nodes = [
+        helper.make_node("ReduceMax", ["images"], ["most"], axes=[0, 2, 3], keepdims=0),
+        helper.make_node("ReduceMin", ["images"], ["least"], axes=[0, 2, 3], keepdims=0),
+        helper.make_node("Sub", ["most", "least"], ["spreads"]),
+        helper.make_node("ReduceMax", ["spreads"], ["spread"], keepdims=0),
+        helper.make_node("Greater", ["spread", "nearly"], ["seen"]),
+    ]
+    constants, declared = [numpy_helper.from_array(np.float32(0.01), "nearly")], []
+    for name, (value, axis) in outputs.items():
+        constants.append(numpy_helper.from_array(value, f"{name}_value"))
+        size = np.array([value.shape[axis]] if axis >= 0 else [1])
+        constants.append(numpy_helper.from_array(size, f"{name}_size"))
+        nodes.append(helper.make_node("Expand", ["seen", f"{name}_size"], [f"{name}_seen"]))
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        if axis >= 0:
+            nodes.append(helper.make_node("Compress", [f"{name}_value", f"{name}_seen"], [name], axis=axis))
+        else:
+            nodes.append(helper.make_node("Cast", [f"{name}_seen"], [f"{name}_cast"], to=kind))
+            nodes.append(helper.make_node("Mul", [f"{name}_value", f"{name}_cast"], [name]))
+        declared.append(helper.make_tensor_value_info(name, kind, [None] * value.ndim))
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, *INPUT_HW))
+    model = helper.make_model(
+        helper.make_graph(nodes, "picky", [images], declared, constants),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=8,
+    )
+    for key, text in metadata.items():
+        model.metadata_props.add(key=key, value=text)
+    onnx.save(model, path)
+    return path
+
+
 def pose_network(path: Path) -> Path:
     """A file of the kind that `lightpose export` writes, which works in no time: where a crop is red the nose is, and
     the left hand where it is green, the right where it is blue."""
@@ -178,6 +215,23 @@ def end_to_end(path: Path, **more: object) -> Path:
     return write_graph(path, {"output0": rows}, metadata=ULTRALYTICS, **more)
 
 
+def yolov7_end_to_end(path: Path, **more: object) -> Path:
+    """Without a batch; number of the image, corners, class, score."""
+    boxes, last = np.concatenate([CAR, PEOPLE]), [[2, 0.95], [0, 0.9], [0, 0.6]]
+    rows = np.concatenate([np.zeros((3, 1)), boxes, last], 1).astype(np.float32)
+    return write_graph(path, {"output": rows}, **more)
+
+
+def efficient_nms(path: Path, **more: object) -> Path:
+    """Three of a hundred places are taken; the rest holds what was there before."""
+    boxes = np.tile(CAR, (100, 1))
+    boxes[:3] = np.concatenate([PEOPLE, CAR])
+    scores, classes = np.full(100, 0.99, np.float32), np.zeros(100, np.int32)
+    scores[:3], classes[:3] = (0.9, 0.6, 0.95), (0, 0, 2)
+    outputs = {"num_dets": np.array([3], np.int32), "det_boxes": boxes, "det_scores": scores, "det_classes": classes}
+    return write_graph(path, {name: value[None] for name, value in outputs.items()}, **more)
+
+
 def mmdeploy(path: Path, **more: object) -> Path:
     boxes = np.concatenate([CAR, PEOPLE])
     dets = np.concatenate([boxes, [[0.95], [0.9], [0.6]]], 1).astype(np.float32)
@@ -200,6 +254,8 @@ KINDS: dict[str, Callable[..., Path]] = {
     "YOLOv8 and later": yolov8,
     "YOLOv8 with masks": yolov8_masks,
     "YOLO end to end": end_to_end,
+    "YOLOv7 end to end": yolov7_end_to_end,
+    "YOLO with EfficientNMS": efficient_nms,
     "MMDeploy RTMDet": mmdeploy,
     "torchvision": torchvision,
 }

@@ -12,6 +12,7 @@ from onnx import TensorProto
 from lightpose.detect.onnx import OnnxDetector
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime.onnx import OnnxRuntime
+from lightpose.types import SPEC_KEY, DetectorSpec
 from tests.detect import graphs
 from tests.detect.graphs import CELLS, INPUT_HW, KINDS, SCORES
 
@@ -35,6 +36,60 @@ def test_outputs_of_undeclared_shape_are_known_by_what_comes_out(tmp_path: Path,
     np.testing.assert_allclose(found.xywh, EXPECTED, rtol=1e-5)
 
 
+PERSON = np.float32([8, 4, 24, 28])
+SCORE, FIRST = np.float32([0.9]), np.array([0])
+LISTS = {
+    "YOLO end to end": {"output0": (np.float32([[[*PERSON, 0.9, 0]]]), 1)},
+    "YOLOv7 end to end": {"output": (np.float32([[0, *PERSON, 0, 0.9]]), 0)},
+    "YOLO with EfficientNMS": {
+        "num_dets": (np.int32([[1]]), -1),
+        "det_boxes": (PERSON[None, None], 1),
+        "det_scores": (SCORE[None], 1),
+        "det_classes": (np.int32([[0]]), 1),
+    },
+    "MMDeploy RTMDet": {"dets": (np.float32([[[*PERSON, 0.9]]]), 1), "labels": (FIRST[None], 1)},
+    "torchvision": {"a": (PERSON[None], 0), "b": (FIRST + 1, 0), "c": (SCORE, 0)},
+    "lightpose": {"boxes": (PERSON[None, None], 1), "scores": (SCORE[None], 1)},
+}
+"""By layout, the outputs for one person, and the axis that has no length where there is nobody."""
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_file_that_finds_nobody_in_grey_is_known_and_finds_nobody_and_one(tmp_path: Path, kind: str):
+    """A grey picture is what a file is recognised by."""
+    own = {SPEC_KEY: DetectorSpec("test", input_hw=INPUT_HW).to_json()} if kind == "lightpose" else {}
+    detector = OnnxDetector(graphs.picky(tmp_path / "detector.onnx", LISTS[kind], own))
+    assert detector.name == f"detector.onnx ({kind})"
+    assert len(detector(np.full((96, 64, 3), 114, np.uint8))) == 0
+    found = detector(PICTURE)
+    np.testing.assert_allclose(found.xywh, EXPECTED[:1], rtol=1e-5)
+    np.testing.assert_allclose(found.scores, [0.9], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["YOLOX", "YOLOX raw", "YOLOv5, YOLOv7", "YOLOv6", "YOLOv8 and later"])
+def test_a_grid_without_anybody_gives_nobody(tmp_path: Path, kind: str):
+    assert len(OnnxDetector(KINDS[kind](tmp_path / "a.onnx"), 0.95)(PICTURE)) == 0
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"batchno_classid_x1y1x2y2_score": np.float32([[0, 0, *PERSON, 0.9]])},
+        {"output": np.float32([[0, 0.9, *PERSON]])},
+        {"output": np.float32([[[0, *PERSON, 0, 0.9]]])},
+    ],
+    ids=["PINTO's order", "six columns without a batch", "seven with one"],
+)
+def test_rows_that_may_be_in_any_order_are_refused_and_not_guessed(tmp_path: Path, outputs):
+    with pytest.raises(WeightsError, match="no person detector of a known kind"):
+        OnnxDetector(graphs.write_graph(tmp_path / "a.onnx", outputs))
+
+
+def test_an_empty_batch_is_refused(tmp_path: Path):
+    with pytest.raises(WeightsError, match="it gives nothing for an image, not even an empty list"):
+        OnnxDetector(graphs.write_graph(tmp_path / "a.onnx", {"output0": np.zeros((0, 300, 6), np.float32)}))
+
+
 RGB = np.array([200, 100, 50])
 UNIT = RGB / 255
 MMDET = (RGB[::-1] - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
@@ -48,6 +103,8 @@ MMDET = (RGB[::-1] - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
         (graphs.yolov6, "outputs", [[0, 20, 5], [0, 21, 5], [0, 22, 5]], UNIT),
         (graphs.yolov8, "output0", [[0, 4, 20], [0, 4, 21], [0, 4, 22]], UNIT),
         (graphs.end_to_end, "output0", [[0, 0, 4], [0, 1, 4], [0, 2, 4]], UNIT),
+        (graphs.yolov7_end_to_end, "output", [[0, 6], [1, 6], [2, 6]], UNIT),
+        (graphs.efficient_nms, "det_scores", [[0, 0], [0, 1], [0, 2]], UNIT),
         (graphs.mmdeploy, "dets", [[0, 0, 4], [0, 1, 4], [0, 2, 4]], MMDET),
         (graphs.torchvision, "3027", [[0], [1], [2]], UNIT),
     ],
@@ -99,6 +156,26 @@ def test_what_reaches_past_the_picture_is_clipped_and_what_lies_in_the_grey_is_n
     people = np.array([[-9, -3, 20, 80], [10, 40, 30, 90], [50, 10, 99, 30]], np.float32)
     found = OnnxDetector(graphs.ours(tmp_path / "a.onnx", people, np.array([0.9, 0.8, 0.7])))(PICTURE)
     np.testing.assert_allclose(found.xywh, [[0, 0, 62.5, 100], [156.25, 31.25, 43.75, 62.5]])
+
+
+@pytest.mark.parametrize("kind", ["YOLOX raw", "YOLOv5, YOLOv7", "YOLO end to end", "YOLOv7 end to end", "torchvision"])
+def test_huge_boxes_are_the_picture_and_far_or_unlikely_infinite_ones_are_nobody(tmp_path: Path, kind: str):
+    detector = OnnxDetector(KINDS[kind](tmp_path / "a.onnx"))
+    boxes = np.array([[-1e30, -1e30, 1e30, 1e30], [1e30, 0, 2e30, 9], [0, 0, np.inf, np.nan], [9, 9, 5, 20]])
+    _, scores = detector._choose((boxes, np.array([0.9, 0.8, 0.1, 0.7])))
+    assert scores.tolist() == pytest.approx([0.9, 0.8])
+    path = graphs.ours(tmp_path / "b.onnx", boxes[:3], np.array([0.9, 0.8, 0.1]))
+    found = OnnxDetector(path)(PICTURE)
+    np.testing.assert_allclose(found.xywh, [[0, 0, 200, 100]])
+
+
+def test_raw_sizes_beyond_all_measure_are_refused_without_a_warning(tmp_path: Path):
+    rows = graphs._grid()[0]
+    rows[:, :2] = 0.5
+    rows[20, 2:4] = 1e4
+    path = graphs.write_graph(tmp_path / "a.onnx", {"output": rows[None].astype(np.float32)})
+    with pytest.raises(WeightsError, match="not finite numbers"):
+        OnnxDetector(path)(PICTURE)
 
 
 def test_boxes_turned_inside_out_are_nobody(tmp_path: Path):
@@ -153,7 +230,7 @@ def no_person(path: Path) -> Path:
     [
         (
             unknown,
-            r"no person detector of a known kind: it gives logits \(100, 92\), pred \(100, 4\); known are lightpose",
+            r"no person detector of a known kind: it gives logits \(1, 100, 92\), pred \(1, 100, 4\); known are",
         ),
         (two_at_a_time, r"one image at a time: its input is images tensor\(float\) \[2, 3, 96, 64\]"),
         (graphs.pose_network, "this is a pose network, not a person detector; give it to --model"),
