@@ -26,6 +26,9 @@ __all__ = ["Boxes", "Keypoint", "Pose", "Poses", "coco_rows", "draw_poses", "num
 COLUMNS = ("image", "person", "joint", "x", "y", "score", "person_score")
 """Columns of a table of poses, which has one row for each joint of each person."""
 
+LARGEST = 100
+"""How many times an image's longer side a box may have: in the crop of a longer one the image is a pixel or two."""
+
 FrameLibrary = Literal["pandas", "polars", "pyarrow"]
 """Libraries that `to_frame` can use. If none is named, it takes the first that is installed."""
 
@@ -72,11 +75,12 @@ class Boxes:
         return f"Boxes({len(self)})"
 
     def check_inside(self, height: int, width: int) -> None:
-        """Raise BoxesError if a box has no area or lies wholly outside an image of that size."""
+        """Raise BoxesError if a box has no area, or is wholly outside an image of that size, or far larger than it."""
         x, y, w, h = self.xywh.T
         for wrong, reason in (
             ((w <= 0) | (h <= 0), "has no area"),
             ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} image"),
+            (np.maximum(w, h) > LARGEST * max(height, width), f"is over {LARGEST} times as long as the image"),
         ):
             if wrong.any():
                 number = int(wrong.argmax())

@@ -271,6 +271,9 @@ def test_the_picture_and_its_boxes_are_left_alone():
         ([10, 180, 30, 30], r"box 1 .* lies outside the 260x180 image"),
         ([-40, 10, 40, 30], r"box 1 .* lies outside the 260x180 image"),
         ([10, -31, 30, 30], r"box 1 .* lies outside the 260x180 image"),
+        ([-9, -9, 26_001, 30], "box 1 .* is over 100 times as long as the image"),
+        ([0, 0, 30, 1e30], "box 1 .* is over 100 times as long as the image"),
+        ([0, 0, 3e38, 3e38], "box 1 .* is over 100 times as long as the image"),
     ],
 )
 def test_a_box_that_shows_nothing_is_refused(box, text):
