@@ -37,8 +37,8 @@ FrameLibrary = Literal["pandas", "polars", "pyarrow"]
 class Boxes:
     """People found in one image.
 
-    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32 in [0, 1]; ones if not given. Raises
-    BoxesError if a shape is wrong or a number is not finite.
+    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32, those of most detectors in [0, 1];
+    ones if not given. Raises BoxesError if a shape is wrong or a number is not finite.
     """
 
     xywh: FloatArray

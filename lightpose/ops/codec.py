@@ -37,8 +37,8 @@ def encode(
 
     points: (N, K, 2) xy. weights: (N, K), 0 for joints to leave out. exact: keep the sub-pixel centre, as Eq. 5 has it;
     otherwise it becomes the pixel int(x + 0.5), as in the authors' code. That is the nearest one; but int cuts towards
-    0, so that centres left of or above the map land up to 1½ pixels further in.
-    Returns heatmaps (N, K, h, w), peak 1, and weights (N, K) with 0 where no pixel of the Gaussian is on the map.
+    0, so that centres left of or above the map land up to 1½ pixels further in. Returns heatmaps (N, K, h, w), of
+    height 1 at the centre, and weights (N, K) with 0 where no pixel of the Gaussian is on the map.
     """
     xp = array_api_compat.array_namespace(points, weights)
     height, width = heatmap_hw

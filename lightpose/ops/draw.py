@@ -22,7 +22,7 @@ def draw_skeletons(image: ImageArray, people: FloatArray, skeleton: Skeleton, th
     """A copy of the image with everybody's limbs and joints; a person's left is orange, right blue, middle green.
 
     image: (H, W, 3) RGB. people: (N, K, 3) x, y in pixels, score. threshold: joints with a lower score are left out,
-    and the limbs at them.
+    and the limbs at them; so are joints that are not finite.
     """
     canvas = np.ascontiguousarray(image).copy()
     colors = _joint_colors(skeleton)

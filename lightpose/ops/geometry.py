@@ -36,7 +36,8 @@ WARP_SIDE = 2**15 - 2
 def clip_boxes(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:
     """Clip boxes to [0, w-1] × [0, h-1], as the COCO protocol of SimpleBaseline does before cropping.
 
-    boxes_xywh: (N, 4). Returns (N, 4) float32; a box right of or below the image ends with no width or height.
+    boxes_xywh: (N, 4). Returns (N, 4) float32. A box right of or below the image ends with no width or height; one that
+    begins left of or above it is moved to its edge with its width and height, as there.
     """
     boxes = np.array(boxes_xywh, dtype=np.float32).reshape(-1, 4)
     limit = np.array([image_hw[1] - 1, image_hw[0] - 1], dtype=np.float32)
@@ -145,7 +146,7 @@ def cut_crops(
     """Cut the boxed people out of one image.
 
     image: (H, W, 3). boxes_xywh: (N, 4). Returns crops (N, input_h, input_w, 3) and the maps (N, 2, 3) from image to
-    crop pixels. Raises BoxesError if a box is not finite or has no area.
+    crop pixels. Raises BoxesError if a box is not finite or has no area; where it lies, Boxes.check_inside checks.
     """
     matrices = crop_matrices(boxes_xywh, input_hw, geometry, padding)
     return warp(image, matrices, input_hw), matrices
