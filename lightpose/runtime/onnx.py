@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def open_session(path: str | Path, threads: int = 0, profile: Path | None = None
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a kind of its own for each way a file can be damaged
+        if strange := re.search(r"([\w.]+:\w+)\(-?\d+\) is not a registered function/op", str(error)):
+            told = f"{path} needs {strange[1]}, which ONNX Runtime has not; export it for ONNX Runtime"
+            raise WeightsError(told) from error
         raise WeightsError(f"{path} is not a whole ONNX file ({type(error).__name__})") from error
 
 

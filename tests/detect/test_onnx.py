@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from onnx import TensorProto
+import onnx
+from onnx import TensorProto, helper
 
 from lightpose.detect.onnx import OnnxDetector
 from lightpose.errors import ConfigError, WeightsError
@@ -254,6 +255,17 @@ def test_damaged_weights_and_files_are_refused(tmp_path: Path):
     (tmp_path / "b.onnx").write_bytes((tmp_path / "a.onnx").read_bytes()[:200])
     with pytest.raises(WeightsError, match="not a whole ONNX file"):
         OnnxDetector(tmp_path / "b.onnx")
+
+
+def test_a_file_for_tensorrt_is_refused_for_what_it_is(tmp_path: Path):
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, 96, 64))
+    counts = helper.make_tensor_value_info("num_dets", TensorProto.INT32, (1, 1))
+    node = helper.make_node("EfficientNMS_TRT", ["images"], ["num_dets"], domain="TRT")
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("TRT", 1)]
+    graph = helper.make_graph([node], "trt", [images], [counts])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "a.onnx")
+    with pytest.raises(WeightsError, match="needs TRT:EfficientNMS_TRT, which ONNX Runtime has not; export it for"):
+        OnnxDetector(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
