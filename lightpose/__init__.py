@@ -1,17 +1,46 @@
 """Human keypoints in images, fast on ordinary CPUs."""
 
+from __future__ import annotations
+
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lightpose.errors import LightposeError
-from lightpose.inference.estimator import PoseEstimator
-from lightpose.io.images import read_image
-from lightpose.results import Boxes, Poses, draw_poses
-from lightpose.skeletons import Skeleton
-from lightpose.types import Frame
+
+if TYPE_CHECKING:
+    from lightpose.inference.estimator import PoseEstimator
+    from lightpose.io.images import read_image
+    from lightpose.results import Boxes, Poses, draw_poses
+    from lightpose.skeletons import Skeleton
+    from lightpose.types import Frame
 
 __all__ = ["Boxes", "Frame", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
 __version__ = "0.1.0"
 
+_HOMES = {
+    "Boxes": "results",
+    "Frame": "types",
+    "PoseEstimator": "inference.estimator",
+    "Poses": "results",
+    "Skeleton": "skeletons",
+    "draw_poses": "results",
+    "read_image": "io.images",
+}
+"""Where the names are, which are loaded when they are first asked for: OpenCV and ONNX Runtime take a second."""
+
 # ONNX Runtime and NNCF report their use to their makers unless these, which they read when they are loaded, forbid it
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("NNCF_CI", "1")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lightpose' has no attribute {name!r}")
+    value = getattr(import_module(f"lightpose.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

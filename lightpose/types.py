@@ -16,6 +16,7 @@ from lightpose.errors import ConfigError, SkeletonError, WeightsError
 from lightpose.skeletons import Skeleton
 
 __all__ = [
+    "LARGEST_SIDE",
     "PADDING",
     "SPECS",
     "SPEC_KEY",
@@ -34,6 +35,12 @@ __all__ = [
     "read_spec",
     "task_of",
 ]
+
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a description that is none ends in."""
+
+LARGEST_SIDE = 4096
+"""Of a network's input, in pixels; a file that says more is damaged, or meant to fill the memory."""
 
 SPEC_KEY = "lightpose"
 """Name under which a weights file's metadata holds its `ModelSpec` or `DetectorSpec`, in safetensors and ONNX files."""
@@ -159,7 +166,7 @@ class ModelSpec:
             for name in ("input_hw", "mean", "std"):
                 table[name] = tuple(table[name])
             return cls(**table)
-        except (ValueError, KeyError, TypeError, AttributeError, ConfigError, SkeletonError) as error:
+        except (*_MALFORMED, ConfigError, SkeletonError) as error:
             raise WeightsError(f"the model's description is damaged or from another version ({error})") from error
 
 
@@ -220,7 +227,7 @@ class DetectorSpec:
             for name in ("input_hw", "mean", "std", "labels"):
                 table[name] = tuple(table[name])
             return cls(**table)
-        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        except (*_MALFORMED, ConfigError) as error:
             raise WeightsError(f"the detector's description is damaged or from another version ({error})") from error
 
 
@@ -238,15 +245,18 @@ def task_of(text: str) -> TaskName:
     """The task of a description; pose where it names none. Whether the rest of it is sound, its reader says."""
     try:
         kind = json.loads(text)["kind"]
-    except (ValueError, KeyError, TypeError):
+    except _MALFORMED:
         kind = "pose"
     return next((task for task in SPECS if task == kind), "pose")
 
 
 def _check_input(spec: Spec, example: str, multiple: int = 16) -> None:
     """Raise ConfigError unless a spec's input size, colour order, mean and spread are ones."""
-    if len(spec.input_hw) != 2 or any(side < multiple or side % multiple for side in spec.input_hw):
-        raise ConfigError(f"input_hw {spec.input_hw} must be two multiples of {multiple}, such as {example}")
+    good = [multiple <= side <= LARGEST_SIDE and side % multiple == 0 for side in spec.input_hw]
+    if len(good) != 2 or not all(good):
+        raise ConfigError(
+            f"input_hw {spec.input_hw} must be two multiples of {multiple} up to {LARGEST_SIDE}, such as {example}"
+        )
     _check_choice(spec, "color_order", ColorOrder)
     for name, least in (("mean", -math.inf), ("std", 0)):
         values = getattr(spec, name)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-import warnings
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import cv2
 import tyro
@@ -20,13 +17,13 @@ from lightpose.cli.data import Data
 from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.evaluate_detector import EvaluateDetector
 from lightpose.cli.export import Export
+from lightpose.cli.last_resort import finish
 from lightpose.cli.paper import Paper
 from lightpose.cli.predict import Predict
 from lightpose.cli.profile import Profile
 from lightpose.cli.quantize import Quantize
 from lightpose.cli.train import Train
 from lightpose.cli.weights import Weights
-from lightpose.errors import LightposeError, RenamedWarning
 
 __all__ = ["main"]
 
@@ -50,52 +47,29 @@ RENAMED = {"--least-score": "--min-person-score"}
 """Options of the release before, and what they are called now."""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 done in part, 2 nothing done and a sentence on standard error says why."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in no encoding at all
     set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4's, 5's
     set_log_level(0)  # what is wrong with an image we say ourselves
-    arguments = _renamed(sys.argv[1:] if arguments is None else arguments)
+    finish(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of the command that the arguments name."""
+    arguments = _renamed(arguments)
     if arguments == ["--version"]:
         print(f"lightpose {version('lightpose')}")
-        sys.exit(0)
-    warnings.showwarning = _noting(warnings.showwarning)
-    try:
-        command = tyro.cli(
-            Command,
-            prog="lightpose",
-            description="Find human keypoints in images, train networks that do, and measure them.",
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-        code = command.run()
-        sys.stdout.flush()
-        sys.exit(code)
-    except LightposeError as error:
-        print(f"lightpose: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # as a program that the system ends for it
-    except OSError as error:
-        print(f"lightpose: cannot use {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("lightpose: interrupted", file=sys.stderr)
-        sys.exit(130)
-
-
-def _noting(show: Callable[..., Any]) -> Callable[..., Any]:
-    """How warnings are shown: an old name as one line, all others as they were."""
-
-    def note(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, RenamedWarning):
-            print(f"lightpose: {message}", file=sys.stderr)
-        else:
-            show(message, category, *place, **more)
-
-    return note
+        return 0
+    command = tyro.cli(
+        Command,
+        prog="lightpose",
+        description="Find human keypoints in images, train networks that do, and measure them.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return command.run()
 
 
 def _renamed(arguments: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lightpose.cli.console import bars, counting
+from lightpose.cli.console import SafeConsole, bars, counting
 from lightpose.errors import ConfigError, MissingPackageError
 from lightpose.io.files import check_place
 
@@ -181,10 +181,9 @@ def _tables(rows: list[Row]) -> list[Cells]:
 def _print(tables: list[Cells]) -> None:
     """Tables for a terminal, or as wide as they are where there is none."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    console = SafeConsole(width=None if sys.stdout.isatty() else 10_000)
     for titles, *lines in tables:
         table = Table(box=box.SIMPLE)
         for place, title in enumerate(titles):

@@ -1,19 +1,30 @@
-"""Progress bars for all commands."""
+"""The console and the progress bars of all commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 
-__all__ = ["bars", "counting", "counting_all"]
+from lightpose.cli.last_resort import escape_controls
+
+__all__ = ["SafeConsole", "bars", "counting", "counting_all"]
+
+
+class SafeConsole(Console):
+    """rich's Console, whose own colours are all that acts on the terminal: control characters in text are shown."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else escape_controls(text), style, control)
 
 
 def bars(shown: bool = True) -> Progress:
     """Progress bars on standard error; nothing is shown where that is no terminal."""
-    console = Console(stderr=True, quiet=not shown)
+    console = SafeConsole(stderr=True, quiet=not shown)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

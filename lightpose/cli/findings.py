@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lightpose.cli.console import SafeConsole
 from lightpose.data.check import Finding, Summary
 
 __all__ = ["finding_table", "joint_table", "print_check"]
@@ -18,8 +18,8 @@ _COLORS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 def print_check(findings: list[Finding], summary: Summary) -> None:
     """The summary, the joints and the findings as tables on standard output."""
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=120)
+    console = SafeConsole(highlight=False)
+    console = console if console.is_terminal else SafeConsole(highlight=False, width=120)
     console.print(
         f"{summary.pictures} images, {summary.pictures_with_labels} of them with labels\n"
         f"{summary.persons} persons, {summary.labelled} labelled, of these {summary.medium} medium and {summary.large} "

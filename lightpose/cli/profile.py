@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from lightpose.cli.console import SafeConsole
+
 __all__ = ["Profile", "parse_size"]
 
 if TYPE_CHECKING:
@@ -78,9 +80,7 @@ def _size(sides: tuple[int, ...]) -> str:
 
 
 def _print_tables(costs: list[Cost], layers: bool) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = SafeConsole(width=None if sys.stdout.isatty() else 120)
     for cost in costs if layers else []:
         console.print(_layer_table(cost))
     console.print(_table(costs))

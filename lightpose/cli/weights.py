@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
+from lightpose.cli.console import SafeConsole
 from lightpose.errors import LightposeError, MissingPackageError, WeightsError
 from lightpose.types import ColorOrder, DecoderName, GeometryName
 
@@ -281,7 +282,6 @@ def _print_recognised(path: Path, found: Recognised, spec: ModelSpec, origins: M
 
 def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -290,4 +290,4 @@ def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
         column.overflow = "fold"
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    SafeConsole(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from lightpose.errors import WeightsError
 from lightpose.types import SPEC_KEY, ColorOrder, FloatArray
 
-__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout", "of_one_image"]
+__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout", "of_one_image", "read_literal"]
 
+_LONGEST_LITERAL = 100_000
+"""Characters of metadata that are read: a thousand classes of long names."""
 Outputs = Mapping[str, NDArray[Any]]
 """What a run gives, by name."""
 Found = tuple[FloatArray, FloatArray]
@@ -116,12 +118,18 @@ def find_layout(probe: Probe) -> Layout:
 
 def _class_names(metadata: Mapping[str, str]) -> dict[int, str]:
     """The classes that Ultralytics' exports name, in Python's notation of a dictionary or list; {} where none do."""
-    try:
-        names = ast.literal_eval(metadata.get("names", ""))
-    except (ValueError, SyntaxError):
-        return {}
+    names = read_literal(metadata, "names")
     pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else [])
-    return {int(number): str(name) for number, name in pairs}
+    return {number: str(name) for number, name in pairs if isinstance(number, int)}
+
+
+def read_literal(metadata: Mapping[str, str], key: str) -> Any:
+    """A value in Python's notation; None where there is none, or what stands there is none or longer than a list is."""
+    text = metadata.get(key, "")
+    try:
+        return ast.literal_eval(text) if len(text) <= _LONGEST_LITERAL else None
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return None
 
 
 def _corners(centers: NDArray[Any], sizes: NDArray[Any]) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.detect import check_threshold
-from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout, of_one_image
+from lightpose.detect.layouts import Found, Outputs, Pixels, Probe, find_layout, of_one_image, read_literal
 from lightpose.errors import WeightsError
 from lightpose.ops.boxes import nms, to_xywh
 from lightpose.ops.letterbox import PAD, letterbox
 from lightpose.results import Boxes, number_in_name
-from lightpose.runtime.onnx import open_session
-from lightpose.types import SPEC_KEY, DetectorSpec, FloatArray, ImageArray
+from lightpose.runtime.onnx import Session
+from lightpose.types import LARGEST_SIDE, SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
 __all__ = ["OnnxDetector"]
 
@@ -44,11 +43,11 @@ class OnnxDetector:
     def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
         check_threshold(threshold)
         self.path = Path(path)
-        self._session = open_session(self.path, threads)
-        metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._session = Session(self.path, threads)
+        metadata = self._session.metadata
         with _naming(self.path):
             spec = DetectorSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None
-            self._input = _Input(self._session.get_inputs(), metadata)
+            self._input = _Input(self._session.inputs, metadata)
             self._layout = find_layout(Probe(self.path.stem, self._input.hw, metadata, self._probe()))
             self._person = self._layout.person_class(metadata)
         self._pad = PAD if spec is None else spec.pad
@@ -89,11 +88,12 @@ class OnnxDetector:
 
     def _run(self, tensor: NDArray[Any]) -> Outputs:
         try:
-            values = self._session.run(None, {self._input.name: tensor})
-        except Exception as error:  # ONNX Runtime raises a kind of its own for each way a run can fail
+            values = self._session.run({self._input.name: tensor})
+        except WeightsError as error:
             height, width = self._input.hw
-            raise WeightsError(f"it cannot be run on an image of {width}x{height} ({type(error).__name__})") from error
-        names = [output.name for output in self._session.get_outputs()]
+            reason = type(error.__cause__).__name__
+            raise WeightsError(f"it cannot be run on an image of {width}x{height} ({reason})") from error
+        names = [output.name for output in self._session.outputs]
         strange = [name for name, value in zip(names, values, strict=True) if not _is_numbers(value)]
         if strange:
             raise WeightsError(f"it is no person detector: its output {strange[0]} is no array of numbers")
@@ -120,6 +120,8 @@ class _Input:
             height if isinstance(height, int) else open_hw[0],
             width if isinstance(width, int) else open_hw[1],
         )
+        if not all(1 <= side <= LARGEST_SIDE for side in self.hw):
+            raise WeightsError(f"its input has {self.hw[0]}x{self.hw[1]} pixels; sides are at most {LARGEST_SIDE}")
 
     def tensor(self, pixels: ImageArray, way: Pixels) -> NDArray[Any]:
         """An RGB image (H, W, 3) as the network wants it."""
@@ -140,10 +142,12 @@ def _is_numbers(value: object) -> bool:
 def _open_size(metadata: Mapping[str, str]) -> tuple[int, int]:
     """Height and width for a graph that leaves them open: those it was exported with, where it says so."""
     try:
-        height, width = ast.literal_eval(metadata.get("imgsz", ""))
-        return int(height), int(width)
-    except (ValueError, SyntaxError, TypeError):
+        height, width = (int(side) for side in read_literal(metadata, "imgsz"))
+    except (ValueError, TypeError):
         return OPEN_SIDE, OPEN_SIDE
+    if not all(32 <= side <= LARGEST_SIDE for side in (height, width)):
+        raise WeightsError(f"its metadata says imgsz {height}x{width}; sides are from 32 to {LARGEST_SIDE}")
+    return height, width
 
 
 @contextmanager

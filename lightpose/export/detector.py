@@ -15,7 +15,7 @@ from lightpose.errors import WeightsError
 from lightpose.export.pose import onnx_model
 from lightpose.io.files import written_aside
 from lightpose.models.fused import fuse
-from lightpose.runtime.onnx import open_session
+from lightpose.runtime.onnx import Session
 from lightpose.runtime.torch import DetectorNetwork
 from lightpose.types import DetectorSpec, FloatArray
 
@@ -62,7 +62,7 @@ def export_detector(network: nn.Module, spec: DetectorSpec, path: str | Path) ->
     _halve(model)
     with written_aside(Path(path)) as (aside,):
         aside.write_bytes(model.SerializeToString())
-        parity = _compare(open_session(aside).run(["boxes", "scores"], {"images": pictures}), expected)
+        parity = _compare(Session(aside).run({"images": pictures}, ["boxes", "scores"]), expected)
         if not (parity.scores <= SCORE_BOUND and parity.boxes_px <= BOX_BOUND_PX):  # NaN included
             raise WeightsError(
                 f"the exported graph differs from PyTorch by {parity.scores:.1e} in scores and "

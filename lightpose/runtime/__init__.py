@@ -6,14 +6,17 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from lightpose.errors import ShapeError
+from lightpose.errors import ShapeError, WeightsError
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 
-__all__ = ["EngineName", "ModeName", "Runtime", "check_crops"]
+__all__ = ["EngineName", "ModeName", "OutputName", "Runtime", "check_crops", "check_output"]
 
 EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 ModeName = Literal["latency", "throughput"]
 """latency: all cores on one batch. throughput: a batch is split, and the parts run side by side."""
+
+
+OutputName = Literal["heatmaps", "keypoints"]
 
 
 class Runtime(Protocol):
@@ -29,6 +32,14 @@ class Runtime(Protocol):
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         """(N, H, W, 3) uint8 RGB, H and W of the spec → heatmaps (N, K, h, w)."""
+
+
+def check_output(output: FloatArray, name: OutputName, crops: ImageArray, spec: ModelSpec) -> FloatArray:
+    """The output itself. Raises WeightsError unless it is of the shape that the spec promises."""
+    wanted = (len(crops), *spec.output_shapes[name][1:])
+    if output.shape != wanted:
+        raise WeightsError(f"the network gives {name} of shape {output.shape}, not {wanted} as its description says")
+    return output
 
 
 def check_crops(crops: ImageArray, spec: ModelSpec) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from lightpose.errors import WeightsError
-from lightpose.runtime import check_crops
+from lightpose.runtime import OutputName, check_crops, check_output
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["OnnxRuntime", "open_session"]
+__all__ = ["OnnxRuntime", "Session", "open_session"]
 
 
 def open_session(path: str | Path, threads: int = 0, profile: Path | None = None) -> Any:
@@ -26,7 +28,7 @@ def open_session(path: str | Path, threads: int = 0, profile: Path | None = None
     options.intra_op_num_threads = choose_threads(threads)  # its own default does not know a container's limits
     # else idle threads of one session keep the cores busy that the next one, or a reader of images, wants
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised as well
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     try:
@@ -38,6 +40,39 @@ def open_session(path: str | Path, threads: int = 0, profile: Path | None = None
         raise WeightsError(f"{path} is not a whole ONNX file ({type(error).__name__})") from error
 
 
+class Session:
+    """An ONNX file, ready to run on the CPU: `open_session` that names the file in its errors, and travels.
+
+    A copy, a pickle and a forked process open the file again: an engine's threads are no part of them. metadata: what
+    stands beside the graph. inputs, outputs: with name, type and shape, as ONNX Runtime has them. Raises WeightsError
+    as `open_session` does, and if the metadata is no text.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self.path, self._threads = Path(path).absolute(), threads
+        self._session, self._process = open_session(path, threads), os.getpid()
+        self.inputs, self.outputs = self._session.get_inputs(), self._session.get_outputs()
+        try:
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise WeightsError(f"{path} has metadata that is no text in UTF-8; export it again") from error
+
+    def __reduce__(self) -> tuple[type[Session], tuple[Path, int]]:
+        return Session, (self.path, self._threads)
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None) -> list[Any]:
+        """The outputs, all or those named. Raises WeightsError if the graph fails while it runs."""
+        if self._process != os.getpid():
+            self._session, self._process = open_session(self.path, self._threads), os.getpid()
+        try:
+            found: list[Any] = self._session.run(outputs, inputs)
+        except Exception as error:  # ONNX Runtime raises a kind of its own for each way a run can fail
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
+            reason = str(error).partition("\n")[0][-200:]
+            raise WeightsError(f"{self.path} fails when it is run on {shapes}: {reason}") from error
+        return found
+
+
 class OnnxRuntime:
     """Runs a graph that lightpose exported, with ONNX Runtime on the CPU.
 
@@ -47,16 +82,16 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        self._session = open_session(path, threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        outputs = {output.name for output in self._session.get_outputs()}
+        self._session = Session(path, threads)
+        metadata = self._session.metadata
+        outputs = {output.name for output in self._session.outputs}
         spec = ModelSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None  # which refuses a detector's
         if spec is None or not {"heatmaps", "keypoints"} <= outputs:
             raise WeightsError(
                 f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
             )
         self.spec = spec
-        self._input = self._session.get_inputs()[0].name
+        self._input = self._session.inputs[0].name
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         return self._run("heatmaps", crops)
@@ -65,7 +100,6 @@ class OnnxRuntime:
         """Keypoints (N, K, 3) as the graph itself decodes them: x, y in crop pixels, score."""
         return self._run("keypoints", crops)
 
-    def _run(self, output: str, crops: ImageArray) -> FloatArray:
+    def _run(self, output: OutputName, crops: ImageArray) -> FloatArray:
         check_crops(crops, self.spec)
-        result: FloatArray = self._session.run([output], {self._input: crops})[0]
-        return result
+        return check_output(self._session.run({self._input: crops}, [output])[0], output, crops, self.spec)

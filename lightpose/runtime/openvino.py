@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.io.files import written_aside
-from lightpose.runtime import ModeName, check_crops
+from lightpose.runtime import ModeName, OutputName, check_crops, check_output
 from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
@@ -37,10 +38,18 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def __init__(self, path: str | Path, threads: int = 0, mode: ModeName = "latency") -> None:
-        graph, self.spec = read_graph(path)
-        self._compiled = compile_graph(graph, threads, mode)
-        self._queue = openvino.AsyncInferQueue(self._compiled) if mode == "throughput" else None
+        self._made = (Path(path).absolute(), threads, mode)
         self._lock = Lock()
+        self._compile()
+
+    def _compile(self) -> None:
+        path, threads, mode = self._made
+        graph, self.spec = read_graph(path)
+        self._compiled, self._process = compile_graph(graph, threads, mode), os.getpid()
+        self._queue = openvino.AsyncInferQueue(self._compiled) if mode == "throughput" else None
+
+    def __reduce__(self) -> tuple[type[OpenVinoRuntime], tuple[Path, int, ModeName]]:
+        return OpenVinoRuntime, self._made  # a copy opens the file again, as a forked process does
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         return self._run("heatmaps", crops)
@@ -49,19 +58,29 @@ class OpenVinoRuntime:
         """Keypoints (N, K, 3) as the graph itself decodes them: x, y in crop pixels, score."""
         return self._run("keypoints", crops)
 
-    def _run(self, output: str, crops: ImageArray) -> FloatArray:
+    def _run(self, output: OutputName, crops: ImageArray) -> FloatArray:
         check_crops(crops, self.spec)
         if not len(crops):
             joints = len(self.spec.skeleton)
             return np.zeros((0, joints, *(self.spec.heatmap_hw if output == "heatmaps" else (3,))), np.float32)
+        if self._process != os.getpid():
+            self._lock = Lock()
+            self._compile()
         crops = np.ascontiguousarray(crops)
         with self._lock:
-            if self._queue is not None:
-                return self._side_by_side(output, crops)
-            result: FloatArray = self._compiled(crops)[output]
-            return result
+            run = self._at_once if self._queue is None else self._side_by_side
+            try:
+                found = run(output, crops)
+            except RuntimeError as error:
+                reason = str(error).strip().rpartition("\n")[2]
+                raise WeightsError(f"{self._made[0]} fails when it is run on {crops.shape}: {reason}") from error
+        return check_output(found, output, crops, self.spec)
 
-    def _side_by_side(self, output: str, crops: ImageArray) -> FloatArray:
+    def _at_once(self, output: OutputName, crops: ImageArray) -> FloatArray:
+        found: FloatArray = self._compiled(crops)[output]
+        return found
+
+    def _side_by_side(self, output: OutputName, crops: ImageArray) -> FloatArray:
         queue: Any = self._queue
         parts = np.array_split(crops, min(len(queue), len(crops)))
         found: list[FloatArray] = [np.zeros(0, np.float32)] * len(parts)

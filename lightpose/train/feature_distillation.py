@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightpose.errors import ConfigError
-from lightpose.runtime.onnx import open_session
+from lightpose.runtime.onnx import Session
 
 __all__ = ["FeatureStudent", "FeatureTeacher", "StudentOutputs", "feature_loss"]
 
@@ -46,8 +46,8 @@ class FeatureTeacher:
     """A trained network's maps of images, from a file that torch.export.save wrote or an ONNX file.
 
     Its program takes images (N, 3, H, W), normalised as lightpose does, and gives maps, each of another stride; an
-    ONNX file runs on the CPU, faster there than the other. half: the type that the other computes in. Raises
-    ConfigError if it does not.
+    ONNX file runs on the CPU, faster there than the other. The other can run any code that its maker put into it: see
+    FeatureDistillationConfig. half: the type that the other computes in. Raises ConfigError if it does not.
     """
 
     def __init__(self, path: str, input_hw: tuple[int, int], device: torch.device, half: torch.dtype) -> None:
@@ -81,11 +81,11 @@ def _torch_program(path: str, device: torch.device, half: torch.dtype) -> Progra
 
 
 def _onnx_program(path: str) -> Program:
-    session = open_session(path)
-    name = session.get_inputs()[0].name
+    session = Session(path)
+    name = session.inputs[0].name
 
     def run(images: Tensor) -> Sequence[Tensor]:
-        maps = session.run(None, {name: images.contiguous().cpu().numpy()})
+        maps = session.run({name: images.contiguous().cpu().numpy()})
         return [torch.from_numpy(seen) for seen in maps]
 
     return run

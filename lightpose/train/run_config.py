@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from lightpose.errors import ConfigError
@@ -70,13 +71,19 @@ class FeatureDistillationConfig:
 
     teacher: a file of a program from normalised images to maps, such as examples/default/nanodet.py makes: .onnx for
     a CPU, or what torch.export.save wrote; empty for none. weight: factor of the loss against them, which is from 0 to
-    2.
+    2. trust: whether a teacher of the second kind may be opened, which can run any code that its maker put into it.
     """
 
     teacher: str = ""
     weight: float = 4.0
+    trust: bool = False
 
     def __post_init__(self) -> None:
+        if self.teacher and Path(self.teacher).suffix != ".onnx" and not self.trust:
+            raise ConfigError(
+                f"feature_distillation.teacher {self.teacher} is no .onnx file: opening it can run code that is in it; "
+                "name an .onnx file, or set trust = true beside it if you know who made it"
+            )
         if not 0 <= self.weight < math.inf:
             raise ConfigError(f"feature_distillation.weight must be finite and not below 0, not {self.weight}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import sys
 import tomllib
 import typing
 import warnings
@@ -16,16 +18,26 @@ __all__ = ["RENAMED", "fill", "read_toml"]
 RENAMED = {"hint": "feature_distillation"}
 """Keys of the release before, and what they are called now."""
 
+LARGEST = 2**20
+"""Bytes of a configuration."""
+
+_DEEP_KEY = re.compile(rb"[\w\"'-]+(?:[ \t]*\.[ \t]*[\w\"'-]+){32}")
+"""A dotted key of more parts than any table has; the standard library needs the square of their number in memory."""
+
 Kind = TypeVar("Kind")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file's content, with a RenamedWarning for keys of an old name. Raises ConfigError if there is none."""
     try:
-        return _renamed(tomllib.loads(Path(path).read_text(encoding="utf-8")), path)
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST or _DEEP_KEY.search(content):
+            raise ConfigError(f"{path} is no configuration: they have at most {LARGEST} bytes, and keys of a few parts")
+        return _renamed(tomllib.loads(content.decode()), path)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a TOML file ({error})") from error
 
 
@@ -62,7 +74,7 @@ def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
             )
     elif origin is Literal and value in inner:
         return value
-    elif kind is float and type(value) in (int, float):
+    elif kind is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
         return float(value)
     elif type(value) is kind:
         return value

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.runtime.ir import BIN_KEY, check_bin, read_facts
-from lightpose.runtime.onnx import open_session
+from lightpose.runtime.onnx import Session
 from lightpose.types import SPEC_KEY, Spec, read_spec
 from lightpose.weights import bundled_weights, file_sha256, find_weights, known_sha256
 
@@ -100,7 +99,7 @@ def _files(path: Path) -> list[Path]:
 def _metadata(path: Path) -> dict[str, str]:
     """What stands beside the tensors of an .onnx, .xml or .safetensors file; nothing for other files."""
     if path.suffix.lower() == ".onnx":
-        return dict(open_session(path, threads=1).get_modelmeta().custom_metadata_map)
+        return Session(path, threads=1).metadata
     if path.suffix.lower() == ".xml":
         facts = read_facts(path)
         check_bin(path, facts.get(BIN_KEY))
@@ -137,16 +136,13 @@ def _check_graph(file: Description) -> list[str]:
 
 def _run_onnx(file: Description) -> dict[str, np.ndarray[Any, Any]]:
     """A graph's outputs for noise, by name. Numbers that are none can end in an error too: they become indices."""
-    session = open_session(file.path, threads=1)
-    noise = {node.name: _noise(node, file) for node in session.get_inputs()}
-    options = onnxruntime.RunOptions()
-    options.log_severity_level = 4
+    session = Session(file.path, threads=1)
+    noise = {node.name: _noise(node, file) for node in session.inputs}
     try:
-        outputs = session.run(None, noise, options)
-    except Exception as error:  # ONNX Runtime raises kinds of its own
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{file.path} does not run on noise, so its weights are damaged ({reason})") from error
-    return dict(zip([node.name for node in session.get_outputs()], outputs, strict=True))
+        outputs = session.run(noise)
+    except WeightsError as error:
+        raise WeightsError(f"{file.path} does not run on noise, so its weights are damaged ({error})") from error
+    return dict(zip([node.name for node in session.outputs], outputs, strict=True))
 
 
 def _noise(node: Any, file: Description) -> np.ndarray[Any, Any]:
