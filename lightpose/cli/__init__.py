@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"lightpose {version('lightpose')}")
         sys.exit(0)
     warnings.showwarning = _noting(warnings.showwarning)
+    _show_notes()
     try:
         command = tyro.cli(
             Command,
@@ -96,6 +98,14 @@ def _noting(show: Callable[..., Any]) -> Callable[..., Any]:
             show(message, category, *place, **more)
 
     return note
+
+
+def _show_notes() -> None:
+    """Print what the package logs, such as how a file of labels is read, as lines on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("lightpose: %(message)s"))
+    logger = logging.getLogger("lightpose")
+    logger.handlers, logger.propagate = [handler], False
 
 
 def _renamed(arguments: list[str]) -> list[str]:

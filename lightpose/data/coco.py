@@ -81,6 +81,7 @@ class CocoFile:
             keypoints=triples[:, :2],
             visibility=triples[:, 2].astype(np.int8),
             area=float(row.get("area", box[2] * box[3])),
+            upright=bool(picture.get("upright")),
         )
 
 

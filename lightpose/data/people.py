@@ -25,7 +25,8 @@ class Scene:
     """One image and the people in it. image_hw: as the file has it.
 
     boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the image, within it. ignored_xyxy: (M, 4),
-    regions where there may be more people: crowds.
+    regions where there may be more people: crowds. upright: whether the labels are of the image turned as its EXIF
+    orientation says.
     """
 
     image_path: Path
@@ -33,6 +34,7 @@ class Scene:
     image_hw: tuple[int, int]
     boxes_xyxy: FloatArray
     ignored_xyxy: FloatArray
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class PeopleFile:
                 (hw := (int(picture["height"]), int(picture["width"]))),
                 _corners(people[picture["id"]], hw),
                 _corners(crowds[picture["id"]], hw),
+                bool(picture.get("upright")),
             )
             for picture in self.document["images"]
         ]

@@ -21,7 +21,8 @@ from lightpose.types import ImageArray
 
 __all__ = ["Fitted", "fit_images", "orientation", "read_labelled"]
 
-Row = dict[str, Any]
+Stored = tuple[tuple[int, int], int] | str | None
+"""Height and width of a file, and its EXIF orientation; or what is wrong with it; None if it was not looked at."""
 
 _HEAD = 2**16
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
@@ -53,23 +54,23 @@ def fit_images(rows: Sequence[Any], folder: Path | None) -> Fitted:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda row: _stored(row, folder), named)) if there else [None] * len(rows)
     images, lost = [], dict[str, list[Name]](missing=[], broken=[])
+    upright = _tell_upright(named, found)
     for at, (row, stored) in enumerate(zip(named, found, strict=True)):
         name: Name = row["id"] if isinstance(row, dict) and isinstance(row.get("id"), int | str) else f"number {at}"
         if isinstance(stored, str):
             lost[stored].append(name)
-        images.append(_fit(row, stored, name, remarks))
+        images.append(_fit(row, stored, upright[at], name, remarks))
     return Fitted(images, _worded(remarks), tuple(lost["missing"]), tuple(lost["broken"]))
 
 
-def read_labelled(path: Path, image_hw: tuple[int, int]) -> ImageArray:
-    """The pixels that labels of an image of that size are of. Raises DataError if the file has another size."""
-    image = read_image(path, exif=False)
+def read_labelled(path: Path, image_hw: tuple[int, int], upright: bool = False) -> ImageArray:
+    """The pixels that labels of an image of that size are of. upright: whether they are of it turned as EXIF says.
+
+    Raises DataError if the file has another size.
+    """
+    image = read_image(path, exif=upright)
     if image.shape[:2] == image_hw:
         return image
-    if image.shape[:2] == image_hw[::-1]:
-        upright = read_image(path)
-        if upright.shape[:2] == image_hw:
-            return upright
     raise DataError(
         f"{path} has {_size(image.shape[:2])} pixels, but its labels are of an image of {_size(image_hw)}: boxes and "
         "keypoints would lie beside the people"
@@ -120,8 +121,8 @@ def _named(row: Any, folder: Path) -> Any:
     return {**row, "file_name": last} if (folder / last).is_file() else row
 
 
-def _stored(row: Any, folder: Path | None) -> tuple[tuple[int, int], int] | str | None:
-    """Height and width of a row's file, and its EXIF orientation; or what is wrong with it."""
+def _stored(row: Any, folder: Path | None) -> Stored:
+    """What a row's file is."""
     name = row.get("file_name") if isinstance(row, dict) else None
     if folder is None or not isinstance(name, str):
         return None
@@ -132,33 +133,54 @@ def _stored(row: Any, folder: Path | None) -> tuple[tuple[int, int], int] | str 
         return "broken" if path.is_file() else "missing"
 
 
-def _fit(row: Any, stored: tuple[tuple[int, int], int] | str | None, name: Name, remarks: Remarks) -> Any:
+def _tell_upright(rows: Sequence[Any], found: Sequence[Stored]) -> list[bool]:
+    """For each image whether it was labelled turned as EXIF says.
+
+    An image that lies on its side tells by its size. The others of a file (upside down, or square) were labelled as
+    those that tell, if all of these agree, and else as stored.
+    """
+    told: list[bool | None] = [_told(row, stored) for row, stored in zip(rows, found, strict=True)]
+    turned = [isinstance(stored, tuple) and stored[1] != _UPRIGHT for stored in found]
+    others = True in told and False not in told
+    return [marked and (others if one is None else one) for marked, one in zip(turned, told, strict=True)]
+
+
+def _told(row: Any, stored: Stored) -> bool | None:
+    """Whether an image was labelled turned as EXIF says, None if its size does not tell."""
+    if not isinstance(row, dict) or not isinstance(stored, tuple) or stored[1] not in _SIDEWAYS:
+        return None
+    hw = (row.get("height"), row.get("width"))
+    if hw[0] == hw[1] or hw not in (stored[0], stored[0][::-1]):
+        return None
+    return hw != stored[0]
+
+
+def _fit(row: Any, stored: Stored, upright: bool, name: Name, remarks: Remarks) -> Any:
     """The row, with the size of its file if it has none; remarks on what does not fit."""
     if not isinstance(row, dict) or "height" not in row:
         return row
     shown, hw = f"image {name} ({row.get('file_name')})", (row["height"], row["width"])
-    if None in hw:
-        if not isinstance(stored, tuple):
+    row = {**row, "upright": True} if upright else {key: value for key, value in row.items() if key != "upright"}
+    if not isinstance(stored, tuple):
+        if None in hw:
             text = f"{shown} has no height and width, and its file is not at hand; write them"
             remarks.refuse("no_size_at_all", name, text)
-            return row
-        hw = stored[0]
-        row = {**row, "height": hw[0], "width": hw[1]}
-    if not isinstance(stored, tuple) or not all(isinstance(side, int) for side in hw):
         return row
-    file_hw, turned = stored
-    sizes = f"{shown} is {_size(file_hw)}, but the labels say {_size(hw)}"
-    if file_hw == hw:
-        if turned != _UPRIGHT:
-            remarks.whole("orientation", [name], f"{row.get('file_name')}: {turned}")
-    elif file_hw != hw[::-1]:
-        text = f"{sizes}; use the images that were labelled, or scale boxes, keypoints and sizes with them"
-        remarks.refuse("other_size", name, text)
-    elif turned in _SIDEWAYS:
-        remarks.whole("upright", [name], f"{row.get('file_name')}: {turned}")
-    else:
-        text = f"{sizes}: width and height are exchanged; exchange them in the labels, or use the images as labelled"
-        remarks.refuse("turned_picture", name, text)
+    file_hw = stored[0][::-1] if upright and stored[1] in _SIDEWAYS else stored[0]
+    if None in hw:
+        row, hw = {**row, "height": file_hw[0], "width": file_hw[1]}, file_hw
+    if stored[1] != _UPRIGHT:
+        remarks.whole("upright" if upright else "orientation", [name], f"{row.get('file_name')}: {stored[1]}")
+    if file_hw != hw and all(isinstance(side, int) for side in hw):
+        sizes = f"{shown} is {_size(file_hw)}, but the labels say {_size(hw)}"
+        if file_hw == hw[::-1]:
+            text = (
+                f"{sizes}: height and width are exchanged; exchange them in the labels, or use the images as labelled"
+            )
+            remarks.refuse("turned_picture", name, text)
+        else:
+            text = f"{sizes}; use the images that were labelled, or scale boxes, keypoints and sizes with them"
+            remarks.refuse("other_size", name, text)
     return row
 
 
@@ -166,9 +188,9 @@ def _worded(remarks: Remarks) -> tuple[Remark, ...]:
     """The remarks with their sentences whole."""
     tails = {
         "orientation": "images carry an EXIF orientation ({0}); labels are taken to be of the pixels as stored, as in "
-        "COCO. If they were made on images turned upright, turn the files and drop the mark: mogrify -auto-orient",
-        "upright": "images carry an EXIF orientation ({0}) and were labelled turned upright, as their sizes tell; they "
-        "are read so",
+        "COCO. If they lie beside the people, turn the files and drop the mark: mogrify -auto-orient",
+        "upright": "images carry an EXIF orientation ({0}) and were labelled turned upright, as sizes tell; they are "
+        "read so",
     }
     return tuple(
         Remark(each.code, each.refused, f"{len(each.names)} {tails[each.code].format(each.text)}", each.names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightpose.io.coco.remarks import Remarks
-from lightpose.io.coco.values import limbs
+from lightpose.io.coco.values import brief, limbs
 
 __all__ = ["Kind", "People", "find_people"]
 
@@ -59,7 +59,9 @@ def _people(first: int, same: list[int], row: Row, joints: tuple[str, ...], rema
     name = row["name"] if isinstance(row.get("name"), str) and row["name"] else "person"
     if code and joints:
         remarks.note(code, name, f"category {name!r}")
-    shown = {**row, "name": name, "keypoints": list(joints), "skeleton": pairs} if joints else row
+    shown = {**row, "name": name, "keypoints": list(joints)} if joints else row
+    if joints and "skeleton" in row:
+        shown["skeleton"] = pairs
     return People(first, frozenset(same), shown, joints)
 
 
@@ -90,12 +92,12 @@ def _joint_names(row: Row, remarks: Remarks) -> tuple[str, ...] | None:
             "no_joint_names", title, f"category {title!r} has `keypoints` that are no list of names; write a list"
         )
         return None
-    texts = [str(name) if type(name) in (int, float, str) else None for name in names]
+    texts = [str(name) if type(name) in (int, str) else None for name in names]
     repeated = {name for name, count in Counter(texts).items() if count > 1}
-    wrong = [str(name) for name, text in zip(names, texts, strict=True) if not text or text in repeated]
+    wrong = [brief(name) for name, text in zip(names, texts, strict=True) if not text or text in repeated]
     for name in wrong:
         remarks.refuse(
-            "bad_joint_names", name, f"category {title!r} has the joint name {name!r}, which is no text or comes twice"
+            "bad_joint_names", name, f"category {title!r} has the joint name {name}, which is no text or comes twice"
         )
     if wrong:
         return None

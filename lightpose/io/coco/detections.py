@@ -8,7 +8,7 @@ from typing import Any
 
 from lightpose.errors import BoxesError
 from lightpose.io.coco.rows import read_box
-from lightpose.io.coco.values import Key, file_name, key, number
+from lightpose.io.coco.values import Key, brief, file_name, key, number
 
 __all__ = ["Detection", "people_of", "read_detection_rows"]
 
@@ -41,18 +41,18 @@ def _detection(where: str, row: Any) -> Detection:
         raise BoxesError(f"{where} must be an object with a bbox and an image_id or file_name")
     image, name = row.get("image_id"), row.get("file_name")
     if "image_id" in row and key(image) is None:
-        raise BoxesError(f"{where}: image_id must be a number or a name, not {image!r}")
+        raise BoxesError(f"{where}: image_id must be a number or a name, not {brief(image)}")
     if "file_name" in row and not isinstance(name, str):
-        raise BoxesError(f"{where}: file_name must be text, not {name!r}")
+        raise BoxesError(f"{where}: file_name must be text, not {brief(name)}")
     shown = f"{where} (image {image if name is None else name})"
     box, score = read_box(row["bbox"]), number(row.get("score", 1))
     if box is None or score is None:
         raise BoxesError(f"{shown}: bbox must be [left, top, width, height] and score a number, all of them finite")
     category, mark = row.get("category_id"), number(row.get("iscrowd") or 0)
     if category is not None and key(category) is None:
-        raise BoxesError(f"{shown}: category_id must be a number or a name, not {category!r}")
+        raise BoxesError(f"{shown}: category_id must be a number or a name, not {brief(category)}")
     if mark is None:
-        raise BoxesError(f"{shown}: iscrowd must be 0 or 1, not {row['iscrowd']!r}")
+        raise BoxesError(f"{shown}: iscrowd must be 0 or 1, not {brief(row['iscrowd'])}")
     name = None if name is None else file_name(name)
     return Detection(image, name, box, score if "score" in row else None, key(category), mark != 0)
 

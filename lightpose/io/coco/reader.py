@@ -15,7 +15,7 @@ from typing import Any
 from lightpose.io.coco.categories import Kind, People, Row, find_people
 from lightpose.io.coco.remarks import Remark, Remarks
 from lightpose.io.coco.rows import image_row, person_row, row_name
-from lightpose.io.coco.values import Key, key, numbered
+from lightpose.io.coco.values import Key, brief, key, numbered
 
 __all__ = ["Reading", "read_annotations"]
 
@@ -131,7 +131,7 @@ class _Annotations:
                 self._remarks.refuse("no_key", name, f"annotation number {at} has no {field_!r}")
             return None
         verb = "belongs to image" if what == "image" else "has category"
-        text = f"annotation {row_name(row, at)} {verb} {row[field_]}, which is not in the file"
+        text = f"annotation {row_name(row, at)} {verb} {brief(row[field_])}, which is not in the file"
         self._remarks.refuse(f"dangling_{what}", row_name(row, at), text)
         return None
 
@@ -160,7 +160,7 @@ def _ids(rows: list[Any], kind: str, remarks: Remarks) -> Ids:
         if "id" not in row:
             remarks.refuse("no_key", f"{kind} number {at}: id", f"{kind} number {at} has no 'id'")
         elif found is None:
-            text = f"{kind} number {at} has the id {row['id']!r}, which is no number and no text"
+            text = f"{kind} number {at} has the id {brief(row['id'])}, which is no number and no text"
             remarks.refuse(f"bad_{kind}_id", row_name(row, at), text)
         elif found not in seen:
             seen[found] = row["id"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightpose.io.coco.categories import Kind, People, Row
 from lightpose.io.coco.remarks import Name, Remarks
-from lightpose.io.coco.values import file_name, keypoints, number
+from lightpose.io.coco.values import brief, file_name, keypoints, number
 
 __all__ = ["image_row", "person_row", "read_box", "row_name"]
 
@@ -33,7 +33,7 @@ def image_row(row: Row, kind: Kind, at: int, remarks: Remarks) -> Row:
     if given is None and "file_name" not in row:
         remarks.refuse("no_key", f"image {name}: file_name", f"image number {at} has no 'file_name'")
     elif not isinstance(given, str) or not given:
-        text = f"image {name} has the file_name {given!r}, which is no text; write the path of its file"
+        text = f"image {name} has the file_name {brief(given)}, which is no text; write the path of its file"
         remarks.refuse("bad_file_name", name, text)
     else:
         fixed["file_name"] = file_name(given)
@@ -52,7 +52,7 @@ def _size(row: Row, name: Name, remarks: Remarks) -> Row:
         return {"height": None, "width": None}
     sides = {side: number(row[side]) for side in ("height", "width")}
     if not all(side is not None and side > 0 and side == int(side) for side in sides.values()):
-        text = f"{shown} must have a height and width above 0, not {row['height']!r} and {row['width']!r}"
+        text = f"{shown} must have a height and width above 0, not {brief(row['height'])} and {brief(row['width'])}"
         remarks.refuse("bad_size", name, text)
         return {}
     if isinstance(row["height"], str) or isinstance(row["width"], str):
@@ -84,7 +84,9 @@ def _crowd(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
         return {}
     found = 0 if mark is None else number(mark)
     if found is None:
-        remarks.refuse("no_crowd_mark", name, f"{label} has the iscrowd {mark!r}; write 0 for a person, 1 for a crowd")
+        remarks.refuse(
+            "no_crowd_mark", name, f"{label} has the iscrowd {brief(mark)}; write 0 for a person, 1 for a crowd"
+        )
         return {}
     if found not in (0, 1):
         remarks.note("bad_crowd", name, label)
@@ -96,7 +98,7 @@ def _area(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
     area = row.get("area", 0)
     found = number(area)
     if found is None and area is not None:
-        remarks.refuse("bad_area", name, f"{label} has the area {area!r}, which is not a finite number")
+        remarks.refuse("bad_area", name, f"{label} has the area {brief(area)}, which is not a finite number")
     elif isinstance(area, str):
         remarks.note("text_number", name, label)
     return {} if found is area or (found is None and area is not None) else {"area": found}

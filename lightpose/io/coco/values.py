@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-__all__ = ["Key", "file_name", "key", "keypoints", "limbs", "number", "numbered"]
+__all__ = ["Key", "brief", "file_name", "key", "keypoints", "limbs", "number", "numbered"]
 
 Key = int | str
 """An id: a whole number of any size, or text that is none."""
@@ -18,6 +18,12 @@ Key = int | str
 _LARGEST = float(np.finfo(np.float32).max)
 _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,300})(\.0*)?\s*")
 _SMALL = range(-(2**63), 2**63)
+
+
+def brief(value: Any) -> str:
+    """A value in a message: text as it is, all else as json has it, cut if it is long."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def number(value: Any) -> float | None:
