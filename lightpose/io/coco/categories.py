@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightpose.io.coco.remarks import Remarks
-from lightpose.io.coco.values import brief, limbs
+from lightpose.io.coco.values import Key, brief, limbs
 
-__all__ = ["Kind", "People", "find_people"]
+__all__ = ["Kind", "People", "find_people", "unnamed_people"]
 
 Kind = Literal["pose", "people", "boxes"]
 """What a file is read for: persons with keypoints; people's boxes in images of known size; boxes by file name."""
@@ -52,6 +52,17 @@ def find_people(categories: Mapping[int, Row], used: Counter[int], kind: Kind, r
     if found is not None:
         _note_others(categories, used, found, remarks)
     return found
+
+
+def unnamed_people(found: Collection[Key]) -> int | None:
+    """The category of people in a file that names none, from those that its rows have; None if it cannot be told.
+
+    People are 1, as in COCO, which has no 0; so they are 0 where all are. Where 0 is one of several, people may be
+    either.
+    """
+    if set(found) == {0}:
+        return 0
+    return 1 if not found or (1 in found and 0 not in found) else None
 
 
 def _people(first: int, same: list[int], row: Row, joints: tuple[str, ...], remarks: Remarks) -> People:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lightpose.errors import BoxesError
+from lightpose.io.coco.categories import unnamed_people
 from lightpose.io.coco.rows import read_box
 from lightpose.io.coco.values import Key, brief, file_name, key, number
 
-__all__ = ["Detection", "people_of", "read_detection_rows"]
-
-PERSON = 1
-"""The category of people as COCO numbers them."""
+__all__ = ["Detection", "not_told", "people_of", "read_detection_rows"]
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,22 @@ def _detection(where: str, row: Any) -> Detection:
 
 
 def people_of(path: object, rows: Sequence[Detection]) -> tuple[list[Detection], str]:
-    """Those of people in a list without names of categories, and a note if that is a guess, else "".
+    """Those of people in a list, which names no categories (see `unnamed_people`); a note if that is a guess, else "".
 
-    COCO's people are 1, and it has no 0. So where all are 0 they are people; where 0 is one of several it may be that
-    people are 0 or 1. Raises BoxesError for the latter, and if none is 1.
+    Raises BoxesError if it cannot be told who is people.
     """
     found = {row.category for row in rows if row.category is not None}
-    if found == {0}:
-        return list(rows), f"all {len(rows)} boxes are of category 0, and are taken for people"
-    if found and (0 in found or PERSON not in found):
-        shown = ", ".join(map(str, sorted(found, key=str)[:5]))
-        raise BoxesError(
-            f"{path} has boxes of category {shown} and does not say which is people, who are 1 in COCO; "
-            "leave the other boxes out, or write category_id 1 for people"
-        )
-    return [row for row in rows if row.category in (None, PERSON)], ""
+    number = unnamed_people(found)
+    if number is None:
+        raise BoxesError(f"{path}: {not_told(found)}")
+    note = f"all {len(rows)} boxes are of category 0, and are taken for people" if number == 0 else ""
+    return [row for row in rows if row.category in (None, number)], note
+
+
+def not_told(found: Collection[Key]) -> str:
+    """What there is to say where people cannot be told."""
+    shown = ", ".join(map(str, sorted(found, key=str)[:5]))
+    return (
+        f"its boxes are of category {shown}, and it does not say which is people, who are 1 in COCO; leave the other "
+        "boxes out, and write category_id 1 for people"
+    )

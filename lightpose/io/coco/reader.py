@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightpose.io.coco.categories import Kind, People, Row, find_people
+from lightpose.io.coco.categories import Kind, People, Row, find_people, unnamed_people
+from lightpose.io.coco.detections import not_told
 from lightpose.io.coco.remarks import Remark, Remarks
 from lightpose.io.coco.rows import image_row, person_row, row_name
 from lightpose.io.coco.values import Key, brief, key, numbered
@@ -21,11 +22,11 @@ __all__ = ["Reading", "read_annotations"]
 
 LISTS = {"images": "image", "categories": "category", "annotations": "annotation"}
 
+PERSON = 1
+"""The category of people as COCO numbers them."""
+
 Ids = Mapping[Key, int]
 """By the file's own ids, as `key` has them, the ids inside."""
-
-COCO = People(1, frozenset({1}), {"id": 1, "name": "person"}, ())
-"""People as COCO numbers them: those of a file of boxes that has no categories."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_annotations(document: Any, kind: Kind) -> Reading:
         inside: row for row in _objects(lists["categories"]) if (inside := _look(row, category_ids)) is not None
     }
     used = Counter(inside for row in _objects(lists["annotations"]) if (inside := reader.category(row)) is not None)
-    people = find_people(categories, used, kind, remarks) if categories or kind != "boxes" else COCO
+    people = find_people(categories, used, kind, remarks) if categories or kind != "boxes" else _unnamed(used, remarks)
     annotations = [
         reader.read(row, people, at) if isinstance(row, dict) else row for at, row in enumerate(lists["annotations"])
     ]
@@ -96,7 +97,7 @@ class _Annotations:
         """The id inside of an annotation's category; in a file of boxes without categories its own, or COCO's."""
         if self._category_ids or self._kind != "boxes":
             return _look(row, self._category_ids, "category_id")
-        found = key(row.get("category_id", COCO.number))
+        found = key(row.get("category_id", PERSON))
         return found if isinstance(found, int) else None
 
     def read(self, row: Row, people: People | None, at: int) -> Row:
@@ -134,6 +135,17 @@ class _Annotations:
         text = f"annotation {row_name(row, at)} {verb} {brief(row[field_])}, which is not in the file"
         self._remarks.refuse(f"dangling_{what}", row_name(row, at), text)
         return None
+
+
+def _unnamed(used: Counter[int], remarks: Remarks) -> People | None:
+    """People in a file of boxes without categories."""
+    number = unnamed_people(used)
+    if number is None:
+        remarks.refuse("no_person", "categories", not_told(used))
+        return None
+    if number != PERSON:
+        remarks.whole("people_0", ["categories"], "all boxes are of category 0, and are taken for people")
+    return People(number, frozenset({number}), {"id": number}, ())
 
 
 def _rows(document: Row, name: str, kind: Kind, remarks: Remarks) -> list[Any]:

@@ -97,11 +97,12 @@ def _area(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
     """The area as a number; None, to be left out, where it is null."""
     area = row.get("area", 0)
     found = number(area)
-    if found is None and area is not None:
+    if area is not None and found is None:
         remarks.refuse("bad_area", name, f"{label} has the area {brief(area)}, which is not a finite number")
-    elif isinstance(area, str):
+        return {}
+    if isinstance(area, str):
         remarks.note("text_number", name, label)
-    return {} if found is area or (found is None and area is not None) else {"area": found}
+    return {} if type(area) in (int, float) else {"area": found}
 
 
 def _box(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
