@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lightpose.io.coco.remarks import Remarks
 from lightpose.io.coco.values import Key, brief, limbs
 
-__all__ = ["Kind", "People", "find_people", "unnamed_people"]
+__all__ = ["Kind", "People", "Row", "find_people", "unnamed_people"]
 
 Kind = Literal["pose", "people", "boxes"]
 """What a file is read for: persons with keypoints; people's boxes in images of known size; boxes by file name."""
@@ -114,7 +114,7 @@ def _joint_names(row: Row, remarks: Remarks) -> tuple[str, ...] | None:
         return None
     for name in names:
         if not isinstance(name, str):
-            remarks.note("numbered_joints", str(name), f"joint {name}")
+            remarks.note("numbered_joints", brief(name), f"joint {brief(name)}")
     return tuple(text for text in texts if text)
 
 

@@ -16,7 +16,7 @@ from lightpose.io.coco.categories import Kind, People, Row, find_people, unnamed
 from lightpose.io.coco.detections import not_told
 from lightpose.io.coco.remarks import Remark, Remarks
 from lightpose.io.coco.rows import image_row, person_row, row_name
-from lightpose.io.coco.values import Key, brief, key, numbered
+from lightpose.io.coco.values import Key, brief, is_small, key, numbered
 
 __all__ = ["Reading", "read_annotations"]
 
@@ -178,17 +178,18 @@ def _ids(rows: list[Any], kind: str, remarks: Remarks) -> Ids:
             seen[found] = row["id"]
         elif found not in repeated:
             repeated.add(found)
-            remarks.refuse(f"repeated_{kind}_id", found, f"two {_PLURALS.get(kind, kind + 's')} have the id {found}")
+            remarks.refuse(f"repeated_{kind}_id", found, f"two {_PLURALS[kind]} have the id {found}")
     inside = numbered(list(seen))
     changed = [own for own, number in zip(seen.values(), inside, strict=True) if type(own) is not int]
     if inside != list(seen):
-        remarks.whole("numbered_ids", [f"{kind}s"], f"{kind} {next(iter(seen))}")
+        odd = next((own for own in seen if not is_small(own)), "")
+        remarks.whole("numbered_ids", [_PLURALS[kind]], f"{kind} {brief(odd)}")
     elif changed:
-        remarks.whole("read_ids", [f"{kind}s"], f"{kind} {changed[0]!r}")
+        remarks.whole("read_ids", [_PLURALS[kind]], f"{kind} {changed[0]!r}")
     return dict(zip(seen, inside, strict=True))
 
 
-_PLURALS = {"category": "categories"}
+_PLURALS = {one: many for many, one in LISTS.items()}
 
 
 def _look(row: Row, ids: Ids, name: str = "id") -> int | None:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-__all__ = ["Key", "brief", "file_name", "key", "keypoints", "limbs", "number", "numbered"]
+__all__ = ["Key", "brief", "file_name", "is_small", "key", "keypoints", "limbs", "number", "numbered"]
 
 Key = int | str
 """An id: a whole number of any size, or text that is none."""
@@ -50,9 +50,14 @@ def key(value: Any) -> Key | None:
     return value if isinstance(value, int) else None
 
 
+def is_small(own: Key) -> bool:
+    """Whether an id is a whole number of 64 bits."""
+    return isinstance(own, int) and own in _SMALL
+
+
 def numbered(keys: Sequence[Key]) -> list[int]:
     """A number of 64 bits for each id: the ids if all are such, else 1, 2, …"""
-    if all(isinstance(each, int) and each in _SMALL for each in keys):
+    if all(map(is_small, keys)):
         return [each for each in keys if isinstance(each, int)]
     return list(range(1, len(keys) + 1))
 
@@ -71,8 +76,10 @@ def keypoints(values: Any, joints: int) -> tuple[list[float] | None, list[str]]:
     """
     if values is None or values == []:
         return [0.0] * 3 * joints, ["no_keypoints"]
+    if not isinstance(values, list):
+        return None, []
     try:
-        array = np.array(values if isinstance(values, list) else (), np.float64)
+        array = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):
         return None, []
     codes = ["text_number"] if any(type(value) is str for value in values) else []
