@@ -66,6 +66,8 @@ def person_row(row: Row, image: Row | None, people: People, kind: Kind, at: int,
     fixed, labelled = _crowd(row, name, label, remarks), True
     if kind != "boxes":
         fixed |= _area(row, name, label, remarks)
+    elif row.get("score", 1) is None:
+        fixed["score"] = None  # to be left out
     if kind == "pose" and people.joints:
         points, labelled = _keypoints(row, len(people.joints), name, label, remarks)
         fixed |= points
