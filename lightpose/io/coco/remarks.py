@@ -56,7 +56,7 @@ class Remarks:
         """The file cannot be used, for this row."""
         self._add(code, True, name, text)
 
-    def note(self, code: str, name: Name, where: str) -> None:
+    def note(self, code: str, name: Name, where: object) -> None:
         """Something was read as NOTES says. where: the row, in words."""
         self._add(code, False, name, where)
 
@@ -65,8 +65,10 @@ class Remarks:
         for name in names:
             self._add(code, False, name, text)
 
-    def _add(self, code: str, refused: bool, name: Name, text: str) -> None:
-        self._found.setdefault(code, (refused, text, []))[2].append(name)
+    def _add(self, code: str, refused: bool, name: Name, text: object) -> None:
+        if code not in self._found:
+            self._found[code] = (refused, str(text), [])
+        self._found[code][2].append(name)
 
     def done(self) -> tuple[Remark, ...]:
         """All of them; those that refuse the file first."""

@@ -10,7 +10,7 @@ from lightpose.io.coco.values import brief, file_name, keypoints, number
 
 __all__ = ["image_row", "person_row", "read_box", "row_name"]
 
-MORE_KEYPOINTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+MORE_KEYPOINTS = frozenset({"foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts"})
 """Keys of COCO-WholeBody beside the seventeen `keypoints`."""
 
 
@@ -20,10 +20,18 @@ def row_name(row: Row, at: int) -> Name:
     return found if isinstance(found, int | str) else f"number {at}"
 
 
-def _where(row: Row, image: Row | None) -> str:
-    """An annotation in words, with its image."""
-    shown = f" of image {row.get('image_id')} ({image.get('file_name')})" if image else ""
-    return f"annotation {row.get('id', 'without id')}{shown}"
+class _Where:
+    """An annotation in words, with its image; put together only when they are said."""
+
+    __slots__ = ("_image", "_row")
+
+    def __init__(self, row: Row, image: Row | None) -> None:
+        self._row, self._image = row, image
+
+    def __str__(self) -> str:
+        image = self._image
+        shown = f" of image {self._row.get('image_id')} ({image.get('file_name')})" if image else ""
+        return f"annotation {self._row.get('id', 'without id')}{shown}"
 
 
 def image_row(row: Row, kind: Kind, at: int, remarks: Remarks) -> Row:
@@ -62,7 +70,7 @@ def _size(row: Row, name: Name, remarks: Remarks) -> Row:
 
 def person_row(row: Row, image: Row | None, people: People, kind: Kind, at: int, remarks: Remarks) -> Row:
     """An annotation of a person with its box, and for poses area, crowd mark and keypoints, put right."""
-    name, label = row_name(row, at), _where(row, image)
+    name, label = row_name(row, at), _Where(row, image)
     fixed, labelled = _crowd(row, name, label, remarks), True
     if kind != "boxes":
         fixed |= _area(row, name, label, remarks)
@@ -80,7 +88,7 @@ def person_row(row: Row, image: Row | None, people: People, kind: Kind, at: int,
     return {key: value for key, value in whole.items() if key not in fixed or value is not None} if fixed else row
 
 
-def _crowd(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
+def _crowd(row: Row, name: Name, label: _Where, remarks: Remarks) -> Row:
     mark = row.get("iscrowd", 0)
     if type(mark) is int and mark in (0, 1):
         return {}
@@ -95,7 +103,7 @@ def _crowd(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
     return {"iscrowd": int(found != 0)} if mark is not None else {"iscrowd": None}
 
 
-def _area(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
+def _area(row: Row, name: Name, label: _Where, remarks: Remarks) -> Row:
     """The area as a number; None, to be left out, where it is null."""
     area = row.get("area", 0)
     found = number(area)
@@ -107,7 +115,7 @@ def _area(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
     return {} if type(area) in (int, float) else {"area": found}
 
 
-def _box(row: Row, name: Name, label: str, remarks: Remarks) -> Row:
+def _box(row: Row, name: Name, label: _Where, remarks: Remarks) -> Row:
     box = read_box(row.get("bbox"))
     if box is None:
         text = f"{label} must have a bbox of four finite numbers (left, top, width, height)"
@@ -125,7 +133,7 @@ def read_box(value: Any) -> list[float] | None:
     return found if len(found) == len(numbers) == 4 else None
 
 
-def _keypoints(row: Row, joints: int, name: Name, label: str, remarks: Remarks) -> tuple[Row, bool]:
+def _keypoints(row: Row, joints: int, name: Name, label: _Where, remarks: Remarks) -> tuple[Row, bool]:
     """The keypoints, and whether one is labelled."""
     found, codes = keypoints(row.get("keypoints"), joints)
     if found is None:
@@ -134,6 +142,6 @@ def _keypoints(row: Row, joints: int, name: Name, label: str, remarks: Remarks) 
         return {}, True
     for code in codes:
         remarks.note(code, name, label)
-    if any(key in row for key in MORE_KEYPOINTS):
+    if not MORE_KEYPOINTS.isdisjoint(row):
         remarks.note("more_keypoints", name, label)
     return {} if found is row.get("keypoints") else {"keypoints": found}, any(seen > 0 for seen in found[2::3])
