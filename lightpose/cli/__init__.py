@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"lightpose {version('lightpose')}")
         sys.exit(0)
     warnings.showwarning = _noting(warnings.showwarning)
-    _show_notes()
+    logging.getLogger("lightpose").handlers = [_Notes()]
     try:
         command = tyro.cli(
             Command,
@@ -100,12 +100,18 @@ def _noting(show: Callable[..., Any]) -> Callable[..., Any]:
     return note
 
 
-def _show_notes() -> None:
-    """Print what the package logs, such as how a file of labels is read, as lines on standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("lightpose: %(message)s"))
-    logger = logging.getLogger("lightpose")
-    logger.handlers, logger.propagate = [handler], False
+class _Notes(logging.Handler):
+    """Prints what the package logs, such as how a file of labels is read: each line once, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._said:
+            self._said.add(line)
+            print(f"lightpose: {line}", file=sys.stderr)
 
 
 def _renamed(arguments: list[str]) -> list[str]:
