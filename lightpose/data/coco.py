@@ -40,6 +40,12 @@ class CocoFile:
     own_ids: Mapping[int, Any] = field(default_factory=dict, repr=False)
     own_category: Any = 1
 
+    def __post_init__(self) -> None:
+        """What is not given is as in `document`, for files made by hand."""
+        if not self.written:
+            object.__setattr__(self, "written", self.document)
+            object.__setattr__(self, "image_ids", {image["id"]: image["id"] for image in self.document["images"]})
+
     def persons(self) -> list[Person]:
         """Everybody with a labelled joint and a box of some area; no crowds; boxes clipped as in COCO's protocol."""
         return [person for person in self.boxed() if person.visibility.any()]

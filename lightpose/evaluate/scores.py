@@ -128,7 +128,7 @@ def _checked(source: CocoFile, rows: Sequence[dict[str, Any]], skeleton: Skeleto
     try:
         triples = np.array([row["keypoints"] for row in rows], float).reshape(len(rows), count, 3)
         scores = np.array([row["score"] for row in rows], float).reshape(len(rows))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"a result holds something that is not a number ({error})") from error
     finite = np.isfinite(triples).all((1, 2)) & np.isfinite(scores)
     if not finite.all():
