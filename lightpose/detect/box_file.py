@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lightpose.errors import BoxesError
-from lightpose.io.coco import Detection, people_of, read_annotations, read_detection_rows, tell
+from lightpose.io.coco import Detection, number, people_of, read_annotations, read_detection_rows, tell
 from lightpose.io.files import read_json
 from lightpose.results import Boxes, number_in_name
 from lightpose.types import ImageArray
@@ -31,17 +31,34 @@ class BoxFile:
     threshold = None
     min_person_score = 0.0
 
-    def __init__(self, rows: dict[str | int, list[Detection]], ids: dict[str, int], path: Path | None = None) -> None:
+    def __init__(
+        self,
+        rows: dict[str | int, list[Detection]],
+        ids: dict[str, int],
+        path: Path | None = None,
+        sizes: dict[str, tuple[float | None, float | None]] | None = None,
+    ) -> None:
         self._rows, self._ids, self.path = rows, ids, path
+        self._sizes, self._odd = sizes or {}, False
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name in dict.fromkeys([*ids, *(key for key in rows if isinstance(key, str))]):
             self._alike[PurePath(name).name].append(name)
 
-    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it goes by the path
+    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """As a `Detector`: the boxes of the image at that path. Raises BoxesError if none is given."""
         if path is None:
             raise BoxesError("a file of boxes goes by the names of images; give an image's file, or its boxes")
+        self._compare(image, path)
         return self.boxes(path.absolute())
+
+    def _compare(self, image: ImageArray, path: Path) -> None:
+        """Say it once if an image has another size than the file says."""
+        found, given = image.shape[:2], self._sizes.get(self._name(path.absolute()), (None, None))
+        if self._odd or None in given or found == given:
+            return
+        self._odd = True
+        sizes = f"{found[1]}x{found[0]}, but the file says {given[1]}x{given[0]}"
+        tell(self.path or path, [f"{path} is {sizes}; if the boxes lie beside the people, they are of another image"])
 
     def image_id(self, picture: str | PurePath) -> int | None:
         """The number that the file gives an image, or the number that the image's name is, or None."""
@@ -106,7 +123,9 @@ def _annotated(path: Path, document: dict[str, Any]) -> BoxFile:
         if not found.crowd:
             rows[names[row["image_id"]] if found.file_name is None else found.file_name].append(found)
     ids = {names[inside]: own for inside, own in reading.own_ids.items() if isinstance(own, int)}
-    return BoxFile(dict(rows), ids, path)
+    images = reading.document["images"]
+    sizes = {image["file_name"]: (number(image.get("height")), number(image.get("width"))) for image in images}
+    return BoxFile(dict(rows), ids, path, sizes)
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:

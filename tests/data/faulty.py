@@ -144,7 +144,7 @@ FAULTS = {
     "repeated_category_id": (lambda d: d["categories"].append({"id": 1, "name": "dog"}), (1,)),
     "read_ids": (image(0, id="11"), ("images",)),
     "numbered_ids": (image(7, id=2**64), ("images",)),
-    "text_number": (row(4, area="700"), (105,)),
+    "text_number": (row(4, area="700"), ("annotation 105",)),
     "url_name": (image(0, file_name="https://example.com/0.png?w=3"), (11,)),
     "no_size": (image(0, height=None), (11,)),
     "no_size_at_all": (image(0, height=None), (11,)),

@@ -64,7 +64,7 @@ def _size(row: Row, name: Name, remarks: Remarks) -> Row:
         remarks.refuse("bad_size", name, text)
         return {}
     if isinstance(row["height"], str) or isinstance(row["width"], str):
-        remarks.note("text_number", name, shown)
+        remarks.note("text_number", f"image {name}", shown)
     return {side: int(value) for side, value in sides.items() if value is not None}
 
 
@@ -111,7 +111,7 @@ def _area(row: Row, name: Name, label: _Where, remarks: Remarks) -> Row:
         remarks.refuse("bad_area", name, f"{label} has the area {brief(area)}, which is not a finite number")
         return {}
     if isinstance(area, str):
-        remarks.note("text_number", name, label)
+        remarks.note("text_number", f"annotation {name}", label)
     return {} if type(area) in (int, float) else {"area": found}
 
 
@@ -122,7 +122,7 @@ def _box(row: Row, name: Name, label: _Where, remarks: Remarks) -> Row:
         remarks.refuse("bad_box", name, text)
         return {}
     if any(isinstance(value, str) for value in row.get("bbox", ())):
-        remarks.note("text_number", name, label)
+        remarks.note("text_number", f"annotation {name}", label)
     return {} if box == row["bbox"] else {"bbox": box}
 
 
@@ -141,7 +141,7 @@ def _keypoints(row: Row, joints: int, name: Name, label: _Where, remarks: Remark
         remarks.refuse("bad_keypoints", name, text)
         return {}, True
     for code in codes:
-        remarks.note(code, name, label)
+        remarks.note(code, f"annotation {name}" if code == "text_number" else name, label)
     if not MORE_KEYPOINTS.isdisjoint(row):
         remarks.note("more_keypoints", name, label)
     return {} if found is row.get("keypoints") else {"keypoints": found}, any(seen > 0 for seen in found[2::3])
