@@ -86,7 +86,8 @@ class Person:
     """One labelled person of a data set.
 
     image_path: the image. box_xywh: (4,) float32. keypoints: (K, 2) float32 in the data set's joint order.
-    visibility: (K,) int8: 0 unlabelled, 1 labelled but hidden, 2 visible.
+    visibility: (K,) int8: 0 unlabelled, 1 labelled but hidden, 2 visible. upright: whether the labels are of the image
+    turned as its EXIF orientation says, and not as it is stored.
     """
 
     image_path: Path
@@ -97,6 +98,7 @@ class Person:
     keypoints: FloatArray
     visibility: NDArray[np.int8]
     area: float
+    upright: bool = False
 
 
 @dataclass(frozen=True)

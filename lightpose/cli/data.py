@@ -179,7 +179,7 @@ class Label:
         with counting("persons", people) as advance:
             document = label_persons(source, open_runtime(self.model, self.threads), options, advance)
         write_aside(self.out, json.dumps(document).encode())
-        persons, keypoints = added_labels(source.document, document)
+        persons, keypoints = added_labels(source, document)
         print(f"{self.out}: looked at {people} persons, {persons} gained labels, {keypoints} keypoints in all")
         return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -46,18 +47,35 @@ class _Escaping:
 
 @contextmanager
 def quiet_streams() -> Iterator[None]:
-    """Standard output and error that show control characters, without the warnings of libraries.
+    """Standard output and error that show control characters, with what lightpose notes, without libraries' warnings.
 
     A missing stream becomes one that swallows what it gets.
     """
-    before, show = (sys.stdout, sys.stderr), warnings.showwarning
+    before, show, notes = (sys.stdout, sys.stderr), warnings.showwarning, _Notes()
     out, err = (open(os.devnull, "w") if each is None else each for each in before)  # noqa: PTH123, SIM115
     sys.stdout, sys.stderr = (cast(TextIO, _Escaping(each)) for each in (out, err))
     warnings.showwarning = _noting(show)
+    logger = logging.getLogger("lightpose")
+    logger.addHandler(notes)
     try:
         yield
     finally:
+        logger.removeHandler(notes)
         (sys.stdout, sys.stderr), warnings.showwarning = before, show
+
+
+class _Notes(logging.Handler):
+    """Prints what the package logs, such as how a file of labels is read: each line once, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._said:
+            self._said.add(line)
+            print(f"lightpose: {line}", file=sys.stderr)
 
 
 def _noting(show: Callable[..., Any]) -> Callable[..., Any]:

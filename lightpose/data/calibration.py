@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lightpose.data.coco import read_coco
+from lightpose.data.stored import read_labelled
 from lightpose.detect.box_file import read_boxes
 from lightpose.detect.whole_image import whole_image
 from lightpose.errors import BoxesError, ConfigError, ImageError
@@ -15,7 +16,7 @@ from lightpose.io.images import read_image
 from lightpose.io.sources import find_images
 from lightpose.ops.geometry import cut_crops
 from lightpose.results import Boxes
-from lightpose.types import ImageArray, ModelSpec
+from lightpose.types import ImageArray, ModelSpec, Person
 
 __all__ = ["calibration_crops"]
 
@@ -41,11 +42,14 @@ def calibration_crops(
     else:
         people = _pictured(str(source), boxes, generator)
     crops: list[ImageArray] = []
-    for path, boxed, exif in people:
+    for path, boxed, person in people:
         if len(crops) >= count:
             break
         try:
-            picture = read_image(path, exif)
+            if person is None:
+                picture = read_image(path)
+            else:
+                picture = read_labelled(path, person.image_hw, person.upright)
             found = whole_image(picture) if boxed is None else boxed
             found.check_inside(*picture.shape[:2])
         except (ImageError, BoxesError):
@@ -56,8 +60,8 @@ def calibration_crops(
     return np.stack(crops[:count])
 
 
-People = Iterator[tuple[Path, Boxes | None, bool]]
-"""An image, the boxes in it (None: it is one person, whole), and whether it is to be turned upright."""
+People = Iterator[tuple[Path, Boxes | None, Person | None]]
+"""An image, the boxes in it (None: it is one person, whole), and the person whose label that is, if it is one."""
 
 
 def _labelled(source: str | Path, images: str | Path | None, generator: np.random.Generator) -> People:
@@ -65,7 +69,7 @@ def _labelled(source: str | Path, images: str | Path | None, generator: np.rando
         raise ConfigError(f"{source} is an annotation file; name the folder of its images too")
     persons = read_coco(source, images).persons()
     for place in generator.permutation(len(persons)):
-        yield persons[place].image_path, Boxes(persons[place].box_xywh[None]), False
+        yield persons[place].image_path, Boxes(persons[place].box_xywh[None]), persons[place]
 
 
 def _pictured(source: str, boxes: str | Path | None, generator: np.random.Generator) -> People:
@@ -73,4 +77,4 @@ def _pictured(source: str, boxes: str | Path | None, generator: np.random.Genera
     known = None if boxes is None else read_boxes(boxes)
     for place in generator.permutation(len(pictures)):
         path = pictures[place].path
-        yield path, None if known is None else known.boxes(path.absolute()), True
+        yield path, None if known is None else known.boxes(path.absolute()), None

@@ -1,34 +1,50 @@
-"""COCO keypoint files: reading them, checking their shape, and the persons in them."""
+"""COCO keypoint files: reading them, and the persons in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lightpose.data.stored import fit_images
 from lightpose.errors import DataError
+from lightpose.io.coco import Kind, Reading, key, read_annotations, tell
 from lightpose.io.files import read_json
 from lightpose.ops.geometry import clip_boxes
 from lightpose.skeletons import Skeleton, from_category
 from lightpose.types import Person
 
-__all__ = ["CocoFile", "check_annotations", "read_coco", "read_document"]
+__all__ = ["CocoFile", "read_coco", "read_document", "understood"]
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A COCO keypoint file whose ids and shapes have been checked.
+    """A COCO keypoint file as `lightpose.io.coco` reads it.
 
-    document: the json as it is. skeleton: the joints of its person category. images: the folder of its images.
+    document: the json put right; all persons are of one category, and ids are whole numbers. skeleton: the joints of
+    that category. images: the folder of its images. notes: what was read how, and what is left out, a line each.
+    written: the json as it is. image_ids: by the file's own ids, those in `document`; own_ids: the other way round, as
+    they are written. own_category: that of persons, as it is written.
     """
 
     path: Path
     images: Path
     document: dict[str, Any]
     skeleton: Skeleton
+    notes: tuple[str, ...] = ()
+    written: dict[str, Any] = field(default_factory=dict, repr=False)
+    image_ids: Mapping[int | str, int] = field(default_factory=dict, repr=False)
+    own_ids: Mapping[int, Any] = field(default_factory=dict, repr=False)
+    own_category: Any = 1
+
+    def __post_init__(self) -> None:
+        """What is not given is as in `document`, for files made by hand."""
+        if not self.written:
+            object.__setattr__(self, "written", self.document)
+            object.__setattr__(self, "image_ids", {image["id"]: image["id"] for image in self.document["images"]})
 
     def persons(self) -> list[Person]:
         """Everybody with a labelled joint and a box of some area; no crowds; boxes clipped as in COCO's protocol."""
@@ -44,9 +60,19 @@ class CocoFile:
         found = [self._person(row, pictures[row["image_id"]]) for row in rows]
         return [person for person in found if (person.box_xywh[2:] > 0).all()]
 
+    def image_id(self, own: Any) -> int | None:
+        """The id in `document` of the image that the file itself, or results for it, give that id; None if none."""
+        found = key(own)
+        return None if found is None else self.image_ids.get(found)
+
+    def own_id(self, image_id: int) -> Any:
+        """What the file itself calls the image of that id in `document`."""
+        return self.own_ids.get(image_id, image_id)
+
     @property
     def category_id(self) -> int:
-        return int(_keypoint_category(self.path, self.document)["id"])
+        """Of persons, in `document`."""
+        return next(int(row["id"]) for row in self.document["categories"] if row.get("keypoints"))
 
     def _person(self, row: dict[str, Any], picture: dict[str, Any]) -> Person:
         triples = np.asarray(row["keypoints"], dtype=np.float32).reshape(-1, 3)
@@ -61,98 +87,51 @@ class CocoFile:
             keypoints=triples[:, :2],
             visibility=triples[:, 2].astype(np.int8),
             area=float(row.get("area", box[2] * box[3])),
+            upright=bool(picture.get("upright")),
         )
 
 
 def read_coco(path: str | Path, images: str | Path) -> CocoFile:
-    """Read a COCO keypoint file and check it.
+    """Read a COCO keypoint file.
 
-    images: the folder that its `file_name`s are in. Raises DataError if a key is missing, an id dangles or repeats,
-    or a row has the wrong number of keypoints.
+    images: the folder that its `file_name`s are in. What was read how is in `notes`, and in the log as warnings of
+    `lightpose`. Raises DataError with the file, image and annotation if a row means nothing, an id dangles or repeats,
+    or an image has another size than the file says.
     """
-    path = Path(path)
-    document = read_document(path)
-    category = _keypoint_category(path, document)
-    if type(category["id"]) is not int:
-        raise DataError(f"{path}: the category id {category['id']!r} is not a whole number")
-    skeleton = from_category(category)
-    check_annotations(path, document, category["id"], len(skeleton))
-    return CocoFile(path, Path(images), document, skeleton)
+    return understood(Path(path), Path(images), read_json(path))
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """A COCO annotation file's content, its lists, keys, ids and image sizes checked."""
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is not a COCO annotation file: its top level is not an object")
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document.get(key), list):
-            raise DataError(f"{path} is not a COCO annotation file: it has no list called {key!r}")
-    _require(path, "image", document["images"], ("id", "file_name", "height", "width"))
-    _require(path, "annotation", document["annotations"], ("id", "image_id", "category_id", "bbox"))
-    _require(path, "category", document["categories"], ("id",))
-    for kind in ("image", "annotation"):
-        _check_ids(path, kind, document[f"{kind}s"])
-    for image in document["images"]:
-        if not isinstance(image["file_name"], str):
-            raise DataError(f"{path}: image {image['id']} has the file_name {image['file_name']!r}, which is no text")
-        if not (_numbers([image["height"], image["width"]], 2) and min(image["height"], image["width"]) > 0):
-            raise DataError(f"{path}: image {image['id']} must have a height and width above 0")
-    return document
+def understood(path: Path, images: Path, written: Any) -> CocoFile:
+    """The same for a file's content."""
+    reading = read_document(written, images, "pose")
+    if (refusal := reading.refusal(path)) or reading.people is None:
+        raise DataError(refusal or f"{path} has no persons")
+    lost = _left_out(reading)
+    notes = tell(path, [*reading.notes, *([lost] if lost else [])])
+    skeleton = from_category(reading.people.row)
+    ids = (reading.image_ids, reading.own_ids, reading.own_category)
+    return CocoFile(path, images, reading.document, skeleton, notes, written, *ids)
 
 
-def _keypoint_category(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """The first category that names keypoints."""
-    for category in document["categories"]:
-        if category.get("keypoints"):
-            found: dict[str, Any] = category
-            return found
-    raise DataError(f"{path} has no category with a list of `keypoints` names, so its joints have no names")
+def read_document(written: Any, images: Path | None, kind: Kind) -> Reading:
+    """A file's content put right, its images held against their files in that folder, if there is one."""
+    reading = read_annotations(written, kind)
+    fitted = fit_images(reading.document.get("images", ()), images)
+    remarks = tuple(sorted(reading.remarks + fitted.remarks, key=lambda remark: not remark.refused))
+    return replace(reading, document={**reading.document, "images": fitted.images}, remarks=remarks)
 
 
-def _require(path: Path, kind: str, rows: Sequence[Any], keys: tuple[str, ...]) -> None:
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: {kind} number {number} is not an object")
-        for key in keys:
-            if key not in row:
-                raise DataError(f"{path}: {kind} number {number} has no {key!r}")
-
-
-def _check_ids(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
-    seen = set()
-    for number, row in enumerate(rows):
-        if type(row["id"]) is not int:
-            raise DataError(f"{path}: {kind} number {number} has the id {row['id']!r}, which is not a whole number")
-        if row["id"] in seen:
-            raise DataError(f"{path}: two {kind}s have the id {row['id']}")
-        seen.add(row["id"])
-
-
-def check_annotations(
-    path: Path, document: dict[str, Any], keypoint_category: int | None = None, joints: int = 0
-) -> None:
-    """keypoint_category: whose rows must have keypoints, those of that many joints; None for nobody's."""
-    pictures = {image["id"] for image in document["images"]}
-    categories = [category["id"] for category in document["categories"]]
-    for row in document["annotations"]:
-        where = f"{path}: annotation {row['id']}"
-        if type(row["image_id"]) is not int or row["image_id"] not in pictures:
-            raise DataError(f"{where} belongs to image {row['image_id']}, which is not in the file")
-        if row["category_id"] not in categories:
-            raise DataError(f"{where} has category {row['category_id']}, which is not in the file")
-        if not _numbers(row["bbox"], 4):
-            raise DataError(f"{where} must have a bbox of four finite numbers (left, top, width, height)")
-        if not _numbers([row.get("area", 0)], 1):
-            raise DataError(f"{where} has an area that is not a finite number")
-        if row["category_id"] == keypoint_category and not _numbers(row.get("keypoints"), 3 * joints):
-            raise DataError(f"{where} must have {joints} keypoints of three finite numbers (x, y, visibility)")
-
-
-def _numbers(values: Any, count: int) -> bool:
-    """Whether values is a list of that many finite numbers."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return array.shape == (count,) and bool(np.isfinite(array).all())
+def _left_out(reading: Reading) -> str:
+    """A note on labelled persons whose box has no area in the image, as `clip_boxes` has it; "" if there are none."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in reading.document["images"]}
+    category = reading.people.number if reading.people else None
+    lost = []
+    for row in reading.document["annotations"]:
+        if row["category_id"] == category and not row.get("iscrowd", 0):
+            (x, y, w, h), (width, height) = row["bbox"], sizes[row["image_id"]]
+            if (w <= 1 or h <= 1 or x >= width - 1 or y >= height - 1) and any(v > 0 for v in row["keypoints"][2::3]):
+                lost.append(row["id"])
+    if not lost:
+        return ""
+    shown = f"annotation {lost[0]}{', …' if len(lost) > 1 else ''}"
+    return f"{len(lost)} labelled persons have a box without area in the image ({shown}): not cropped, missed in AP"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
 from lightpose.data.store import file_name, open_pixels
+from lightpose.data.stored import read_labelled
 from lightpose.errors import DataError
-from lightpose.io.images import read_image
-from lightpose.ops.geometry import crop_regions, region_matrices, transform_points, warp
+from lightpose.ops.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
 from lightpose.skeletons import Skeleton
 from lightpose.types import PADDING, FloatArray, ImageArray, Person
 
@@ -70,7 +70,8 @@ def open_store(
     matrices = _store_matrices(persons, input_hw, padding)
 
     def cut(rows: list[int]) -> ImageArray:
-        return warp(read_image(persons[rows[0]].image_path, exif=False), matrices[rows], (side, side))
+        first = persons[rows[0]]
+        return warp(read_labelled(first.image_path, first.image_hw, first.upright), matrices[rows], (side, side))
 
     pictures = [person.image_id for person in persons]
     crops = open_pixels(store, pictures, side, cut, progress, verify)
@@ -85,7 +86,10 @@ def open_store(
 
 def _store_name(source: CocoFile, persons: Sequence[Person], input_hw: tuple[int, int], padding: float) -> str:
     """A folder name that changes with everything that the crops depend on."""
-    shown = [(file_name(person.image_path, source.images), person.box_xywh.tolist()) for person in persons]
+    shown = [
+        (file_name(person.image_path, source.images), person.box_xywh.tolist(), *(["upright"] * person.upright))
+        for person in persons
+    ]
     text = json.dumps([_VERSION, STORE_MARGIN, str(source.images.resolve()), input_hw, _ASPECT, padding, shown])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"{source.path.stem}-{input_hw[0]}x{input_hw[1]}-{digest}"

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightpose.data.coco import check_annotations, read_document
+from lightpose.data.coco import read_document
 from lightpose.errors import DataError
+from lightpose.io.coco import tell
+from lightpose.io.files import read_json
 from lightpose.ops.boxes import to_xyxy
 from lightpose.types import FloatArray
 
@@ -23,7 +25,8 @@ class Scene:
     """One image and the people in it. image_hw: as the file has it.
 
     boxes_xyxy: (N, 4) float32, left, top, right, bottom in pixels of the image, within it. ignored_xyxy: (M, 4),
-    regions where there may be more people: crowds.
+    regions where there may be more people: crowds. upright: whether the labels are of the image turned as its EXIF
+    orientation says.
     """
 
     image_path: Path
@@ -31,16 +34,21 @@ class Scene:
     image_hw: tuple[int, int]
     boxes_xyxy: FloatArray
     ignored_xyxy: FloatArray
+    upright: bool = False
 
 
 @dataclass(frozen=True)
 class PeopleFile:
-    """A COCO annotation file whose ids and shapes have been checked. category_id: that of people."""
+    """A COCO annotation file as `lightpose.io.coco` reads it. category_id: that of people in `document`.
+
+    notes: what was read how, and what is left out, a line each.
+    """
 
     path: Path
     images: Path
     document: dict[str, Any]
     category_id: int
+    notes: tuple[str, ...] = ()
 
     def scenes(self) -> list[Scene]:
         """All images, those without people as well; boxes without an area are left out."""
@@ -55,6 +63,7 @@ class PeopleFile:
                 (hw := (int(picture["height"]), int(picture["width"]))),
                 _corners(people[picture["id"]], hw),
                 _corners(crowds[picture["id"]], hw),
+                bool(picture.get("upright")),
             )
             for picture in self.document["images"]
         ]
@@ -65,20 +74,16 @@ class PeopleFile:
 
 
 def read_people(path: str | Path, images: str | Path) -> PeopleFile:
-    """Read a COCO file of boxes (instances or keypoints) and check it.
+    """Read a COCO file of boxes, instances or keypoints.
 
     images: the folder that its `file_name`s are in. People are the category with keypoints, or the one called
-    `person`, or the only one. Raises DataError if a key is missing, an id dangles or repeats, or a box is malformed.
+    `person`, or the only one. Raises DataError as `read_coco` does.
     """
-    path = Path(path)
-    document = read_document(path)
-    categories = document["categories"]
-    found = [each for each in categories if each.get("keypoints")]
-    found = found or [each for each in categories if each.get("name") == "person"] or categories[: len(categories) == 1]
-    if not found or type(found[0]["id"]) is not int:
-        raise DataError(f"{path} has several categories and none is called 'person'; name that of the people so")
-    check_annotations(path, document)
-    return PeopleFile(path, Path(images), document, found[0]["id"])
+    path, images = Path(path), Path(images)
+    reading = read_document(read_json(path), images, "people")
+    if (refusal := reading.refusal(path)) or reading.people is None:
+        raise DataError(refusal or f"{path} has no people")
+    return PeopleFile(path, images, reading.document, reading.people.number, tell(path, reading.notes))
 
 
 def _corners(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:

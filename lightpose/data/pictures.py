@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lightpose.data.people import PeopleFile, Scene
 from lightpose.data.store import file_name, open_pixels
-from lightpose.errors import DataError, ShapeError
-from lightpose.io.images import read_image
+from lightpose.data.stored import read_labelled
+from lightpose.errors import DataError
 from lightpose.ops.letterbox import letterbox
 from lightpose.types import FloatArray, ImageArray
 
@@ -71,8 +71,8 @@ def open_pictures(
     """The store of a data set, built under `folder` as far as it is not there yet.
 
     pad: grey around an image. progress: called with images done and images in all. verify: compare all squares
-    with their checksums. Raises DataError if the set has no image, ImageError if one cannot be read, ShapeError if it
-    has another size than the file says.
+    with their checksums. Raises DataError if the set has no image, or one has another size than the file says;
+    ImageError if one cannot be read.
     """
     scenes = source.scenes()
     if not scenes:
@@ -81,13 +81,7 @@ def open_pictures(
 
     def fit(rows: list[int]) -> ImageArray:
         scene = scenes[rows[0]]
-        picture = read_image(scene.image_path, exif=False)
-        if picture.shape[:2] != scene.image_hw:
-            raise ShapeError(
-                f"{scene.image_path} has {picture.shape[1]}x{picture.shape[0]} pixels, but {source.path} says "
-                f"{scene.image_hw[1]}x{scene.image_hw[0]}; boxes would be at the wrong place"
-            )
-        return letterbox(picture, (side, side), pad).pixels[None]
+        return letterbox(read_labelled(scene.image_path, scene.image_hw, scene.upright), (side, side), pad).pixels[None]
 
     store = folder / _store_name(source, scenes, side, pad)
     pixels = open_pixels(store, list(range(len(scenes))), side, fit, progress, verify)
@@ -104,6 +98,6 @@ def open_pictures(
 
 def _store_name(source: PeopleFile, scenes: Sequence[Scene], side: int, pad: int) -> str:
     """A folder name that changes with everything that the pixels depend on."""
-    shown = [file_name(scene.image_path, source.images) for scene in scenes]
+    shown = [file_name(scene.image_path, source.images) + ":upright" * scene.upright for scene in scenes]
     text = json.dumps([_VERSION, str(source.images.resolve()), side, pad, shown])
     return f"{source.path.stem}-{side}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from lightpose.data.coco import CocoFile
+from lightpose.data.stored import read_labelled
 from lightpose.errors import ConfigError, DataError
-from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
 from lightpose.ops.geometry import cut_crops, transform_points
 from lightpose.ops.grid import caption, image_grid
@@ -50,7 +50,8 @@ def preview_sheet(source: CocoFile, people: Sequence[Person], columns: int = 8) 
 
 
 def _tile(person: Person, skeleton: Skeleton) -> ImageArray:
-    (crop,), matrices = cut_crops(read_image(person.image_path, exif=False), person.box_xywh, TILE_HW, "msra")
+    image = read_labelled(person.image_path, person.image_hw, person.upright)
+    (crop,), matrices = cut_crops(image, person.box_xywh, TILE_HW, "msra")
     x, y, width, height = person.box_xywh.tolist()
     corners = transform_points([[[x, y], [x + width, y + height]]], matrices)[0].round().astype(int).tolist()
     cv2.rectangle(crop, corners[0], corners[1], (230, 230, 230), 1)

@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 
 from lightpose.errors import BoxesError
+from lightpose.io.coco import Detection, number, people_of, read_annotations, read_detection_rows, tell
 from lightpose.io.files import read_json
 from lightpose.results import Boxes, number_in_name
 from lightpose.types import ImageArray
 
 __all__ = ["BoxFile", "read_boxes"]
-
-PERSON = 1
-"""The category of people in COCO; rows of others are passed over."""
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class BoxFile:
@@ -35,18 +32,33 @@ class BoxFile:
     min_person_score = 0.0
 
     def __init__(
-        self, rows: dict[str | int, list[dict[str, Any]]], ids: dict[str, int], path: Path | None = None
+        self,
+        rows: dict[str | int, list[Detection]],
+        ids: dict[str, int],
+        path: Path | None = None,
+        sizes: dict[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self._rows, self._ids, self.path = rows, ids, path
+        self._sizes, self._odd = sizes or {}, False
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name in dict.fromkeys([*ids, *(key for key in rows if isinstance(key, str))]):
             self._alike[PurePath(name).name].append(name)
 
-    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it goes by the path
+    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """As a `Detector`: the boxes of the image at that path. Raises BoxesError if none is given."""
         if path is None:
             raise BoxesError("a file of boxes goes by the names of images; give an image's file, or its boxes")
+        self._compare(image, path)
         return self.boxes(path.absolute())
+
+    def _compare(self, image: ImageArray, path: Path) -> None:
+        """Say it once if an image has another size than the file says."""
+        found, given = image.shape[:2], self._sizes.get(self._name(path.absolute()), (None, None))
+        if self._odd or None in given or found == given:
+            return
+        self._odd = True
+        sizes = f"{found[1]}x{found[0]}, but the file says {given[1]}x{given[0]}"
+        tell(self.path or path, [f"{path} is {sizes}; if the boxes lie beside the people, they are of another image"])
 
     def image_id(self, picture: str | PurePath) -> int | None:
         """The number that the file gives an image, or the number that the image's name is, or None."""
@@ -55,11 +67,12 @@ class BoxFile:
 
     def boxes(self, picture: str | PurePath) -> Boxes:
         """Boxes of an image in the file's order; none if the file does not name it, or several that it may be."""
-        keys: list[str | int | None] = [self._name(picture), PurePath(picture).stem, self.image_id(picture)]
+        number = self.image_id(picture)
+        keys: list[str | int | None] = [self._name(picture), PurePath(picture).stem, number, str(number)]
         rows = next((self._rows[key] for key in keys if key in self._rows), [])
         return Boxes(
-            np.array([row["bbox"] for row in rows], np.float32),
-            np.array([row.get("score", 1) for row in rows], np.float32),
+            np.array([row.box_xywh for row in rows], np.float32),
+            np.array([1 if row.score is None else row.score for row in rows], np.float32),
         )
 
     def _name(self, picture: str | PurePath) -> str:
@@ -75,49 +88,44 @@ class BoxFile:
 
 def read_boxes(path: str | Path) -> BoxFile:
     """Read a json file of boxes: a list of rows with `bbox` [left, top, width, height], `image_id` or `file_name`, and
-    if they like `score` and `category_id`; or a COCO annotation file.
+    if they like `score` and `category_id`; or a COCO annotation file, whose people are those of `read_people`.
 
-    Raises BoxesError if the file is missing, is no json, or a row is malformed or not finite.
+    In a list people are category 1, or 0 if all are. Raises BoxesError if the file is missing, is no json, or a row is
+    malformed or not finite, or if it cannot be told who is people.
     """
+    path = Path(path)
     document = read_json(path, BoxesError)
-    names: dict[str | int, str] | None = None
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
-        names, document = _picture_names(path, document), document["annotations"]
+        return _annotated(path, document)
     if not isinstance(document, list):
         raise BoxesError(f"{path} must hold a list of detections, or a COCO object with `annotations`")
-    rows: dict[str | int, list[dict[str, Any]]] = defaultdict(list)
-    for number, row in enumerate(document):
-        _check_row(path, number, row)
-        if row.get("category_id", PERSON) == PERSON and not row.get("iscrowd"):
-            rows[_key(row, names)].append(row)
-    if names is None:
-        return BoxFile(dict(rows), {}, Path(path))
-    if dangling := set(rows) - set(names.values()):
-        raise BoxesError(f"{path}: annotations belong to image {min(dangling, key=str)}, which is not in the file")
-    return BoxFile(dict(rows), _numbers(names), Path(path))
+    people, note = people_of(path, read_detection_rows(path, document))
+    tell(path, [note] if note else [])
+    rows: dict[str | int, list[Detection]] = defaultdict(list)
+    for row in people:
+        if not row.crowd:
+            number = int(row.image_id) if isinstance(row.image_id, float) else row.image_id
+            rows[number if row.file_name is None else row.file_name].append(row)
+    return BoxFile(dict(rows), {}, path)
 
 
-def _numbers(names: dict[str | int, str]) -> dict[str, int]:
-    """The images' numbers by their names, of those that are numbered."""
-    return {name: number for number, name in names.items() if isinstance(number, int)}
-
-
-def _picture_names(path: str | Path, document: dict[str, Any]) -> dict[str | int, str]:
-    """File names of a COCO annotation file's images, by id."""
-    pictures = document.get("images")
-    if not isinstance(pictures, list) or not all(
-        isinstance(p, dict) and isinstance(p.get("file_name"), str) and isinstance(p.get("id"), int | str)
-        for p in pictures
-    ):
-        raise BoxesError(f"{path}: every image must have an id and a file_name")
-    return {picture["id"]: _plain_name(picture["file_name"]) for picture in pictures}
-
-
-def _key(row: dict[str, Any], names: dict[str | int, str] | None) -> str | int:
-    if "file_name" in row:
-        return _plain_name(row["file_name"])
-    number: str | int = row["image_id"]
-    return number if names is None else names.get(number, number)
+def _annotated(path: Path, document: dict[str, Any]) -> BoxFile:
+    """The people of a COCO annotation file."""
+    reading = read_annotations(document, "boxes")
+    if (refusal := reading.refusal(path)) or reading.people is None:
+        raise BoxesError(refusal or f"{path} has no people")
+    tell(path, reading.notes)
+    category = reading.people.number
+    people = [row for row in reading.document["annotations"] if row.get("category_id") == category]
+    names = {image["id"]: image["file_name"] for image in reading.document["images"]}
+    rows: dict[str | int, list[Detection]] = defaultdict(list)
+    for row, found in zip(people, read_detection_rows(path, people), strict=True):
+        if not found.crowd:
+            rows[names[row["image_id"]] if found.file_name is None else found.file_name].append(found)
+    ids = {names[inside]: own for inside, own in reading.own_ids.items() if isinstance(own, int)}
+    images = reading.document["images"]
+    sizes = {image["file_name"]: (number(image.get("height")), number(image.get("width"))) for image in images}
+    return BoxFile(dict(rows), ids, path, sizes)
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
@@ -128,18 +136,3 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 def _plain_name(file_name: str) -> str:
     """A path that may have been written on Windows, or as ./a/b.jpg, as a/b.jpg."""
     return str(PurePosixPath(file_name.replace("\\", "/")))
-
-
-def _check_row(path: str | Path, number: int, row: Any) -> None:
-    where = f"{path}: row {number}"
-    if not isinstance(row, dict) or "bbox" not in row or not ("image_id" in row or "file_name" in row):
-        raise BoxesError(f"{where} must be an object with a bbox and an image_id or file_name")
-    if not isinstance(row.get("image_id", 0), int | str):
-        raise BoxesError(f"{where}: image_id must be a number or a name")
-    if not isinstance(row.get("file_name", ""), str):
-        raise BoxesError(f"{where}: file_name must be text")
-    values = [*row["bbox"], row.get("score", 1)] if isinstance(row["bbox"], list) else []
-    if len(values) != 5 or not all(type(value) in (int, float) for value in values):
-        raise BoxesError(f"{where}: bbox must be [left, top, width, height] and score a number")
-    if not all(abs(value) <= _LARGEST for value in values):
-        raise BoxesError(f"{where}: bbox or score is NaN or infinite; leave such boxes out")

@@ -156,14 +156,14 @@ def _truth(source: PeopleFile) -> dict[str, Any]:
     """The file's people alone, with what the library needs of each."""
     annotations = [
         {
-            "id": row["id"],
+            "id": number,  # the library holds ids as 64 bits, and takes 0 for nobody
             "image_id": row["image_id"],
             "category_id": source.category_id,
             "bbox": row["bbox"],
             "area": row.get("area", row["bbox"][2] * row["bbox"][3]),
             "iscrowd": int(bool(row.get("iscrowd", 0))),
         }
-        for row in source.rows()
+        for number, row in enumerate(source.rows(), start=1)
     ]
     category = {"id": source.category_id, "name": "person"}
     return {"images": source.document["images"], "annotations": annotations, "categories": [category]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.data.coco import CocoFile, read_coco
+from lightpose.data.coco import CocoFile, read_coco, understood
 from lightpose.data.people import PeopleFile
+from lightpose.data.stored import read_labelled
 from lightpose.detect import BoxFunction, Detector, as_detector
 from lightpose.errors import BoxesError, DataError
+from lightpose.io.coco import key, read_detection_rows
 from lightpose.io.files import read_json
-from lightpose.io.images import read_image
 from lightpose.results import Boxes
 from lightpose.skeletons import COCO17
 
@@ -62,20 +62,22 @@ def read_detections(path: str | Path, source: CocoFile, threshold: float | None 
     list, a row is malformed, or no box belongs to an image of the data set.
     """
     pictures = {image["id"]: (image["height"], image["width"]) for image in source.document["images"]}
-    category = source.category_id
+    category = key(source.own_category)
     found: dict[int, list[list[float]]] = defaultdict(list)
     elsewhere = 0
-    for number, row in enumerate(_read_rows(Path(path))):
-        _check_row(path, number, row)
-        if row.get("category_id", category) == category and (threshold is None or row["score"] >= threshold):
-            if row["image_id"] in pictures:
-                found[row["image_id"]].append([*row["bbox"], row["score"]])
-            else:
+    for number, row in enumerate(read_detection_rows(path, _read_rows(Path(path)))):
+        if row.score is None or row.image_id is None:
+            raise BoxesError(f"{path}: row {number} must have an image_id and a score")
+        if row.category in (None, category) and (threshold is None or row.score >= threshold):
+            image_id = source.image_id(row.image_id)
+            if image_id is None:
                 elsewhere += 1
+            else:
+                found[image_id].append([*row.box_xywh, row.score])
     boxes = {image_id: _usable(np.array(rows), *pictures[image_id]) for image_id, rows in found.items()}
     boxes = {image_id: some for image_id, some in boxes.items() if len(some)}
     if not boxes:
-        raise BoxesError(f"{path} has no usable box of category {category} for an image of {source.path}")
+        raise BoxesError(f"{path} has no usable box of category {source.own_category} for an image of {source.path}")
     unusable = sum(map(len, found.values())) - sum(map(len, boxes.values()))
     return Detections(Path(path), threshold, boxes, unusable, elsewhere)
 
@@ -99,7 +101,8 @@ def find_people(
     """A detector's boxes of all images of a file, by image id. progress: called with the images done."""
     found = {}
     for number, picture in enumerate(source.document["images"], start=1):
-        found[int(picture["id"])] = detector(read_image(source.images / picture["file_name"], exif=False))
+        image_hw, upright = (picture["height"], picture["width"]), bool(picture.get("upright"))
+        found[int(picture["id"])] = detector(read_labelled(source.images / picture["file_name"], image_hw, upright))
         progress(number)
     return found
 
@@ -113,15 +116,8 @@ def open_source(path: str | Path, images: str | Path) -> CocoFile:
     document = read_json(path)
     if not isinstance(document, dict) or "annotations" in document or not isinstance(document.get("images"), list):
         return read_coco(path, images)
-    seen: set[int] = set()
-    for number, image in enumerate(document["images"]):
-        _check_image(f"{path}: image number {number}", image)
-        if image["id"] in seen:
-            raise DataError(f"{path}: two images have the id {image['id']}")
-        seen.add(image["id"])
     people = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
-    unlabelled = {"images": document["images"], "annotations": [], "categories": [people]}
-    return CocoFile(path, Path(images), unlabelled, COCO17)
+    return understood(path, Path(images), {"images": document["images"], "annotations": [], "categories": [people]})
 
 
 def _read_rows(path: Path) -> list[Any]:
@@ -132,23 +128,6 @@ def _read_rows(path: Path) -> list[Any]:
     if not isinstance(rows, list):
         raise BoxesError(f"{path} must hold a list of detections; for a file's own boxes leave boxes out")
     return rows
-
-
-def _check_row(path: str | Path, number: int, row: Any) -> None:
-    where = f"{path}: row {number}"
-    if not isinstance(row, dict) or type(row.get("image_id")) is not int:
-        raise BoxesError(f"{where} must be an object with an image_id that is a whole number")
-    values = [*row["bbox"], row.get("score")] if isinstance(row.get("bbox"), list) else []
-    if len(values) != 5 or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise BoxesError(f"{where}: bbox must be [left, top, width, height] and score a number, all of them finite")
-
-
-def _check_image(where: str, image: Any) -> None:
-    if not isinstance(image, dict) or type(image.get("id")) is not int or not isinstance(image.get("file_name"), str):
-        raise DataError(f"{where} must have a whole number as its id and a file_name")
-    sides = [image.get("height"), image.get("width")]
-    if not all(type(side) is int and side > 0 for side in sides):
-        raise DataError(f"{where} must have a height and width above 0")
 
 
 def _usable(rows: NDArray[np.float64], height: int, width: int) -> Boxes:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
+from lightpose.data.stored import read_labelled
 from lightpose.errors import BoxesError
 from lightpose.evaluate.pck import counted_joints, person_errors, person_sizes
 from lightpose.evaluate.protocol import LIGHTPOSE, Protocol
 from lightpose.evaluate.results import PoseResults, join, of_picture
 from lightpose.evaluate.scores import CocoScores, require_library, score_results, score_rows
 from lightpose.inference.top_down import Decoding, PredictOptions, predict_decodings
-from lightpose.io.images import read_image
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
 from lightpose.skeletons import Skeleton
@@ -179,7 +179,8 @@ def _person_pictures(source: CocoFile) -> Iterator[tuple[list[Person], ImageArra
     persons = sorted(source.persons(), key=lambda person: person.image_id)
     for _, group in groupby(persons, key=lambda person: person.image_id):
         people = list(group)
-        yield people, read_image(people[0].image_path, exif=False), Boxes(np.stack([p.box_xywh for p in people]))
+        image = read_labelled(people[0].image_path, people[0].image_hw, people[0].upright)
+        yield people, image, Boxes(np.stack([p.box_xywh for p in people]))
 
 
 def _boxed_pictures(source: CocoFile, boxes: Mapping[int, Boxes]) -> Iterator[tuple[int, ImageArray, Boxes]]:
@@ -187,7 +188,7 @@ def _boxed_pictures(source: CocoFile, boxes: Mapping[int, Boxes]) -> Iterator[tu
         found = boxes.get(picture["id"])
         if found is not None and len(found):
             path = source.images / picture["file_name"]
-            image = read_image(path, exif=False)
+            image = read_labelled(path, (picture["height"], picture["width"]), bool(picture.get("upright")))
             try:
                 found.check_inside(*image.shape[:2])
             except BoxesError as error:

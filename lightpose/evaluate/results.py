@@ -89,7 +89,8 @@ def write_results(path: str | Path, results: PoseResults, source: CocoFile) -> N
     Joints of the data set that the network does not know are (0, 0, 0). What a tool must be told to come to our AP
     says `how_to_score`. Raises SkeletonError if no joint is shared.
     """
-    write_aside(path, json.dumps(results.rows(source.skeleton.joints, source.category_id)).encode())
+    rows = results.rows(source.skeleton.joints, source.own_category)
+    write_aside(path, json.dumps([{**row, "image_id": source.own_id(row["image_id"])} for row in rows]).encode())
 
 
 def how_to_score(network: Skeleton, data: Skeleton) -> list[str]:
@@ -134,6 +135,7 @@ def write_submission(path: str | Path, results: PoseResults, source: CocoFile) -
     member = f"person_keypoints_{known[0] if known else 'test-dev2017'}_{name}_results.json"
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(member, json.dumps(results.rows(COCO17.joints)))
+        rows = [{**row, "image_id": source.own_id(row["image_id"])} for row in results.rows(COCO17.joints)]
+        archive.writestr(member, json.dumps(rows))
     write_aside(path, content.getvalue())
     return member

@@ -91,7 +91,7 @@ def restrict(source: CocoFile, joints: NDArray[np.intp]) -> dict[str, Any]:
     category = {"id": category_id, "name": "person", "keypoints": [source.skeleton.joints[n] for n in joints]}
     annotations = [
         {
-            "id": row["id"],
+            "id": number,  # the library holds ids as 64 bits, and takes 0 for nobody
             "image_id": row["image_id"],
             "category_id": category_id,
             "iscrowd": row.get("iscrowd", 0),
@@ -100,7 +100,7 @@ def restrict(source: CocoFile, joints: NDArray[np.intp]) -> dict[str, Any]:
             "keypoints": keypoints,
             "num_keypoints": count,
         }
-        for row, keypoints, count in zip(people, flat, labelled, strict=True)
+        for number, (row, keypoints, count) in enumerate(zip(people, flat, labelled, strict=True), start=1)
     ]
     return {"images": source.document["images"], "annotations": annotations, "categories": [category]}
 
@@ -115,20 +115,22 @@ def _with_boxes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _checked(source: CocoFile, rows: Sequence[dict[str, Any]], skeleton: Skeleton) -> PoseResults:
     """The rows as arrays. Raises DataError if one cannot be scored."""
-    pictures, count = {image["id"] for image in source.document["images"]}, len(skeleton)
+    count, ids = len(skeleton), []
     for number, row in enumerate(rows):
         if not isinstance(row, dict) or not {"image_id", "keypoints", "score"} <= row.keys():
             raise DataError(f"result {number} must be an object with image_id, keypoints and score")
-        if type(row["image_id"]) is not int or row["image_id"] not in pictures:
+        image_id = source.image_id(row["image_id"])
+        if image_id is None:
             raise DataError(f"result {number} belongs to image {row['image_id']}, which is not in {source.path}")
+        ids.append(image_id)
         if not isinstance(row["keypoints"], list) or len(row["keypoints"]) != 3 * count:
             raise DataError(f"result {number} must have {count} keypoints of three numbers (x, y, score)")
     try:
         triples = np.array([row["keypoints"] for row in rows], float).reshape(len(rows), count, 3)
         scores = np.array([row["score"] for row in rows], float).reshape(len(rows))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"a result holds something that is not a number ({error})") from error
     finite = np.isfinite(triples).all((1, 2)) & np.isfinite(scores)
     if not finite.all():
         raise DataError(f"result {int((~finite).argmax())} holds a number that is NaN or infinite")
-    return PoseResults(np.array([row["image_id"] for row in rows], np.int64), triples, scores, skeleton)
+    return PoseResults(np.array(ids, np.int64), triples, scores, skeleton)

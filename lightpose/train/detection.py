@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from lightpose.data.people import PeopleFile, Scene, read_people
 from lightpose.data.pictures import PictureStore, open_pictures
+from lightpose.data.stored import read_labelled
 from lightpose.evaluate.boxes import score_boxes
 from lightpose.evaluate.detections import find_people
-from lightpose.io.images import read_image
 from lightpose.models import build_detector, initialise_kaiming
 from lightpose.models.detector import Detection
 from lightpose.ops.boxes import nms, to_xywh, to_xyxy
@@ -109,7 +109,7 @@ class TorchDetector:
 
 
 def _tile(scene: Scene, detector: TorchDetector) -> ImageArray:
-    picture = read_image(scene.image_path, exif=False)
+    picture = read_labelled(scene.image_path, scene.image_hw, scene.upright)
     tile = letterbox(picture, (TILE_PX, TILE_PX))
     scale = np.array(tile.scale_xy * 2)
     found = to_xyxy(detector(picture).xywh)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
+from lightpose.data.stored import read_labelled
 from lightpose.inference.top_down import PredictOptions, predict_crops
-from lightpose.io.images import read_image
 from lightpose.ops.draw import draw_skeletons
 from lightpose.ops.geometry import cut_crops, transform_points
 from lightpose.ops.grid import image_grid
@@ -30,7 +30,11 @@ def preview(source: CocoFile, runtime: Runtime, count: int = 12) -> ImageArray:
     spec = runtime.spec
     cut = [
         cut_crops(
-            read_image(person.image_path, exif=False), person.box_xywh, spec.input_hw, spec.geometry, spec.padding
+            read_labelled(person.image_path, person.image_hw, person.upright),
+            person.box_xywh,
+            spec.input_hw,
+            spec.geometry,
+            spec.padding,
         )
         for person in chosen
     ]

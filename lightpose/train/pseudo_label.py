@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.coco import CocoFile
+from lightpose.data.stored import read_labelled
 from lightpose.errors import ConfigError
 from lightpose.inference.top_down import flip_test
-from lightpose.io.images import read_image
 from lightpose.ops.codec import decode
 from lightpose.ops.geometry import cut_crops, heatmap_scale, invert, transform_points
 from lightpose.runtime import Runtime
@@ -58,15 +58,16 @@ def people_to_label(source: CocoFile, options: LabelOptions) -> list[Person]:
 def label_persons(
     source: CocoFile, runtime: Runtime, options: LabelOptions, progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, Any]:
-    """The file's content with keypoints added, as visibility 1, where the network is sure of them.
+    """The file's content as it is written, with keypoints added, as visibility 1, where the network is sure of them.
 
     A keypoint is added if it is unlabelled, scores enough, lies in the box widened by a tenth, and the mirrored crop
     gives the same place. Nobody gets any if more than two, and more than a third, of them lie outside: those are a
     neighbour's. The file's joints that the network does not have stay as they are, and so do people in boxes that are
     too small. progress: called with the number of persons done. Raises SkeletonError if no joint is shared.
     """
-    document = copy.deepcopy(source.document)
-    rows = {row["id"]: row for row in document["annotations"]}
+    document = copy.deepcopy(source.written)
+    rows = dict(zip((row["id"] for row in source.document["annotations"]), document["annotations"], strict=True))
+    read = {row["id"]: row.get("keypoints", []) for row in source.document["annotations"]}
     mine, theirs = runtime.spec.skeleton.match(source.skeleton.joints)
     done = 0
     for batch, crops, matrices in _crops(people_to_label(source, options), runtime, options.batch):
@@ -77,21 +78,24 @@ def label_persons(
         added = _own(sure[:, mine], _inside(points, batch)) & ~known
         added &= _agreeing(points, truth, known, batch, options.agree)
         for person, where, new in zip(batch, points, added, strict=True):
+            keypoints = read[person.annotation_id]
             if options.replace:
-                _clear(rows[person.annotation_id], theirs)
-            _write(rows[person.annotation_id], theirs[new], where[new])
+                keypoints = _cleared(keypoints, theirs)
+            if options.replace or new.any():
+                _write(rows[person.annotation_id], keypoints, theirs[new], where[new])
         done += len(batch)
         progress(done)
     return document
 
 
-def added_labels(before: dict[str, Any], after: dict[str, Any]) -> tuple[int, int]:
-    """How many persons gained labels, and how many labels, from a file's content to that of `label_persons`."""
+def added_labels(source: CocoFile, after: dict[str, Any]) -> tuple[int, int]:
+    """How many persons gained labels, and how many labels, from a file to the content that `label_persons` gives."""
     counts = []
-    for old, new in zip(before["annotations"], after["annotations"], strict=True):
+    for old, read, new in zip(
+        source.written["annotations"], source.document["annotations"], after["annotations"], strict=True
+    ):
         if old.get("keypoints") != new.get("keypoints"):
-            triples = (np.reshape(row["keypoints"], (-1, 3)) for row in (old, new))
-            first, second = triples
+            first, second = (np.reshape(row["keypoints"], (-1, 3)) for row in (read, new))
             counts.append(int(((first != second).any(1) & (second[:, 2] > 0)).sum()))
     return sum(count > 0 for count in counts), sum(counts)
 
@@ -108,7 +112,7 @@ def _crops(
     for _, group in groupby(people, key=lambda person: person.image_id):
         together = list(group)
         boxes = np.stack([person.box_xywh for person in together])
-        image = read_image(together[0].image_path, exif=False)
+        image = read_labelled(together[0].image_path, together[0].image_hw, together[0].upright)
         cut, maps = cut_crops(image, boxes, spec.input_hw, spec.geometry, spec.padding)
         crops.append(cut)
         matrices.append(maps)
@@ -166,18 +170,18 @@ def _agreeing(
     return agreeing[:, None]
 
 
-def _write(row: dict[str, Any], joints: NDArray[np.intp], points: FloatArray) -> None:
-    """Label those joints, to a tenth of a pixel; all others stay as they are written."""
-    keypoints = list(row["keypoints"])
+def _write(row: dict[str, Any], known: list[float], joints: NDArray[np.intp], points: FloatArray) -> None:
+    """Label those joints, to a tenth of a pixel; all others stay as they are known."""
+    keypoints = list(known)
     for joint, point in zip(joints.tolist(), points.tolist(), strict=True):
         keypoints[3 * joint : 3 * joint + 3] = [*(round(value, 1) for value in point), 1]
     row["keypoints"] = keypoints
     row["num_keypoints"] = sum(seen > 0 for seen in keypoints[2::3])
 
 
-def _clear(row: dict[str, Any], joints: NDArray[np.intp]) -> None:
-    """Leave those joints' labels out."""
-    keypoints = list(row["keypoints"])
+def _cleared(keypoints: list[float], joints: NDArray[np.intp]) -> list[float]:
+    """The keypoints without those joints' labels."""
+    left = list(keypoints)
     for joint in joints.tolist():
-        keypoints[3 * joint : 3 * joint + 3] = [0, 0, 0]
-    row["keypoints"] = keypoints
+        left[3 * joint : 3 * joint + 3] = [0, 0, 0]
+    return left

@@ -147,3 +147,24 @@ def test_bad_input_gets_a_sentence_and_exit_code_2(
     assert complaint in errors
     assert "Traceback" not in errors
     assert sorted(path.name for path in work.iterdir()) == sorted(files)
+
+
+def test_what_is_read_how_is_said_in_a_line_and_the_rest_goes_on(tmp_path: Path, drawn: DrawnSet):
+    spoil(drawn, area=None, bbox=["14", "14", "70", "112"])
+    out = tmp_path / "sheet.png"
+    code, output, errors = lightpose("preview", drawn.annotations, "--images", drawn.images, "--out", out, cwd=tmp_path)
+    assert (code, output.split(": ")[1]) == (0, "4 of 4 labelled persons\n")
+    assert errors == (
+        f"lightpose: {drawn.annotations}: numbers written as text are read as numbers "
+        "(1: annotation 1 of image 1 (0001.png))"
+    )
+
+
+def test_check_and_preview_refuse_the_same_rows(tmp_path: Path, drawn: DrawnSet):
+    spoil(drawn, bbox=["14", "14", "wide", "112"])
+    code, _, errors = lightpose("preview", drawn.annotations, "--images", drawn.images, "--out", "a.png", cwd=tmp_path)
+    assert code == 2
+    assert "annotation 1 of image 1 (0001.png) must have a bbox of four finite numbers" in errors
+    code, output, _ = lightpose("check", drawn.annotations, cwd=tmp_path)
+    assert code == 1
+    assert "lightpose refuses the file" in " ".join(output.split())

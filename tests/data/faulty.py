@@ -105,6 +105,16 @@ def relative(target, _):
     target["bbox"] = (np.array(target["bbox"]) / [WIDTH, HEIGHT, WIDTH, HEIGHT]).tolist()
 
 
+def rider(joints):
+    """A second category with those joints, and one of the people in it."""
+
+    def change(content):
+        content["categories"].append({"id": 2, "name": "rider", **({"keypoints": list(joints)} if joints else {})})
+        content["annotations"][4]["category_id"] = 2
+
+    return change
+
+
 def names(style):
     """COCO's joints with the sides written in another way; style: from side and part to a name."""
     return [style(*name.split("_", 1)) if "_" in name else name for name in COCO17.joints]
@@ -127,10 +137,28 @@ def beside(content):
 
 FAULTS = {
     "no_object": (lambda d: d["annotations"].append(5), ("annotations[20]",)),
-    "no_key": (row(4, bbox=...), ("annotation 105: bbox",)),
-    "bad_image_id": (image(0, id="11"), ("11",)),
+    "no_key": (row(4, image_id=...), ("annotation 105: image_id",)),
+    "bad_image_id": (image(0, id=None), ("number 0",)),
     "bad_annotation_id": (row(4, id=1.5), ("number 4",)),
-    "bad_category_id": (category(id="1"), ("1",)),
+    "bad_category_id": (category(id=None), ("number 0",)),
+    "repeated_category_id": (lambda d: d["categories"].append({"id": 1, "name": "dog"}), (1,)),
+    "read_ids": (image(0, id="11"), ("images",)),
+    "numbered_ids": (image(7, id=2**64), ("images",)),
+    "text_number": (row(4, area="700"), ("annotation 105",)),
+    "url_name": (image(0, file_name="https://example.com/0.png?w=3"), (11,)),
+    "no_size": (image(0, height=None), (11,)),
+    "no_size_at_all": (image(0, height=None), (11,)),
+    "numbered_joints": (category(keypoints=list(range(17))), ("0", "1", "2", "3", "4")),
+    "no_sides": (category(keypoints=list("abcdefghijklmnopq")), ("a", "b", "c", "d", "e")),
+    "same_joints": (rider(COCO17.joints), ("rider",)),
+    "other_categories": (rider(None), ("rider",)),
+    "limbs_from_0": (category(skeleton=[[0, 16]]), ("person",)),
+    "no_box": (row(4, bbox=..., keypoints=[]), (105,)),
+    "no_keypoints": (row(4, keypoints=None), (105,)),
+    "no_visibility": (row(4, keypoints=[5, 6] * 17), (105,)),
+    "no_place": (row(4, keypoints=[float("nan"), 6, 0] + [5, 6, 2] * 16), (105,)),
+    "no_crowd_mark": (row(4, iscrowd=float("nan")), (105,)),
+    "more_keypoints": (row(4, foot_kpts=[0] * 18), (105,)),
     "repeated_image_id": (image(0, id=12), (12,)),
     "repeated_annotation_id": (row(4, id=101), (101,)),
     "dangling_image": (row(4, image_id=7), (105,)),
@@ -140,9 +168,9 @@ FAULTS = {
     "bad_file_name": (image(2, file_name=5), (13,)),
     "same_file": (image(2, file_name="3.png"), ("3.png",)),
     "no_joint_names": (category(keypoints=[]), ("categories",)),
-    "several_categories": (lambda d: d["categories"].append({"id": 2, "name": "dog", "keypoints": ["tail"]}), ("dog",)),
+    "several_categories": (rider(["tail"]), ("rider",)),
     "bad_joint_names": (category(keypoints=["nose"] * 17), ("nose",) * 5),
-    "bad_limbs": (category(skeleton=[[0, 1]]), ("person",)),
+    "bad_limbs": (category(skeleton=[[0, 17]]), ("person",)),
     "no_limbs": (category(keypoints=["forehead", *COCO17.joints[1:]]), ("person",)),
     "lone_sides": (category(keypoints=["right_nose", *COCO17.joints[1:]]), ("right_nose",)),
     "foreign_sides": (
@@ -156,7 +184,7 @@ FAULTS = {
     "keypoints_in_box": (every(from_box), (101, 102, 103, 104, 105)),
     "relative_coordinates": (every(relative), (101, 102, 103, 104, 105)),
     "one_based": (every(lambda r, _: r.update(bbox=[1, *r["bbox"][1:]])), (101, 102, 103, 104, 105)),
-    "bad_area": (row(4, area=None), (105,)),
+    "bad_area": (row(4, area="wide"), (105,)),
     "no_area": (row(4, area=...), (105,)),
     "zero_area": (row(4, area=0), (105,)),
     "area_above_box": (row(4, area=1e5), (105,)),

@@ -49,7 +49,7 @@ def test_every_fault_that_a_check_can_report_is_tested():
     values += [inner for value in values if isinstance(value, dict) for inner in value.values()]
     codes = {value.code for value in values if isinstance(value, Fault)}
     elsewhere = {"no_list", "swapped_names", "mostly_backs", "missing_picture", "broken_picture", "turned_picture",
-                 "other_size"}  # fmt: skip
+                 "other_size", "orientation", "upright"}  # fmt: skip
     assert codes == set(FAULTS) | elsewhere
 
 

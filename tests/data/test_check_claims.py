@@ -6,9 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from lightpose.data.check import check_coco
+from lightpose.data.check import check_coco, summarise
+from lightpose.data.check.structure import REFUSED
 from lightpose.data.coco import read_coco
-from lightpose.errors import LightposeError
+from lightpose.errors import DataError
+from lightpose.evaluate.scores import restrict
 from tests.data.faulty import FAULTS, document, every, found, row
 from tests.data.test_coco import BAD
 
@@ -22,29 +24,48 @@ def test_what_read_coco_refuses_has_an_error(content, error):
     assert any(finding.severity == "error" for finding in check_coco(content)), error
 
 
-def test_a_file_without_errors_is_read(tmp_path):
-    """Random damage: whatever read_coco refuses, the check must have called an error."""
+JUNK = [None, -1, 0, 1, 2.5, 7.0, "x", "7", "12.5", "", [], {}, [1, 2], float("nan"), float("inf"), True, [[1, 2]],
+        10**30, 10**400, "a\\b.png", "/far/0.png", {"0": "nose"}, [None, 2], 255, 0.5, ...]  # fmt: skip
+
+
+def damaged(content, rng):
+    """One or more values of a document exchanged for others, or left out."""
+    for _ in range(rng.integers(1, 4)):
+        rows = content[rng.choice([key for key in content if content[key]])]
+        target = rows[rng.integers(len(rows))]
+        key = rng.choice(sorted(target)) if target else "id"
+        value = copy.deepcopy(JUNK[rng.integers(len(JUNK))])
+        place = target.get(key)
+        if isinstance(place, list) and place and rng.random() < 0.7:
+            place[rng.integers(len(place))] = None if value is ... else value
+        elif value is ...:
+            target.pop(key, None)
+        else:
+            target[str(key)] = value
+    return content
+
+
+def test_the_check_refuses_what_read_coco_refuses_and_nothing_else(tmp_path):
+    """Random damage to numbers, names, ids and keys. Nothing but a DataError may come of it, of the check nothing."""
     rng = np.random.default_rng(0)
-    junk = [None, -1, 0, 1, 2.5, "x", [], {}, [1, 2], float("nan"), float("inf"), True, [[1, 2]], 10**400]
     refused = 0
     for _ in range(300):
-        content = document(3)
-        rows = content[rng.choice(list(content))]
-        target = rows[rng.integers(len(rows))]
-        key = rng.choice(list(target))
-        place = target[key] if isinstance(target[key], list) and rng.random() < 0.7 else None
-        value = junk[rng.integers(len(junk))]
-        if place:
-            place[rng.integers(len(place))] = value
-        else:
-            target[key] = value
+        content = damaged(document(3), rng)
         (tmp_path / "set.json").write_text(json.dumps(content))
         try:
-            read_coco(tmp_path / "set.json", tmp_path).persons()
-        except (LightposeError, TypeError, ValueError, OverflowError):
-            refused += 1
-            assert any(finding.severity == "error" for finding in check_coco(content)), (key, value)
-    assert refused > 50
+            source = read_coco(tmp_path / "set.json", tmp_path)
+            reason = None
+        except DataError as error:
+            reason = str(error)
+        findings = check_coco(content, tmp_path)
+        summarise(content)
+        refusing = [finding.code for finding in findings if finding.consequence.startswith(REFUSED)]
+        assert bool(refusing) == (reason is not None), (refusing, reason)
+        refused += reason is not None
+        if reason is None:
+            restrict(source, np.arange(len(source.skeleton)))
+            assert all(np.isfinite(person.keypoints).all() for person in source.persons())
+    assert 100 < refused < 260
 
 
 def scores(content, capsys, finds=None):

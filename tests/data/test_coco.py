@@ -133,32 +133,36 @@ BAD = {
     "image no object": (changed("images", 1, to=5), "image number 1 is not an object"),
     **{
         f"image without {key}": (changed("images", 1, key, to=...), f"image number 1 has no '{key}'")
-        for key in ("id", "file_name", "height", "width")
+        for key in ("id", "file_name")
+    },
+    **{
+        f"image without {key}": (changed("images", 1, key, to=...), r"image 3 \(sub/b.jpg\) has no height and width")
+        for key in ("height", "width")
     },
     **{
         f"annotation without {key}": (changed("annotations", 1, key, to=...), f"annotation number 1 has no '{key}'")
-        for key in ("id", "image_id", "category_id", "bbox")
+        for key in ("id", "image_id", "category_id")
     },
-    "no keypoints": (changed("annotations", 1, "keypoints", to=...), "annotation 2 must have 3 keypoints"),
+    "annotation without bbox": (changed("annotations", 1, "bbox", to=...), r"must have a bbox of four finite"),
     "same image twice": (changed("images", 1, "id", to=7), "two images have the id 7"),
     "same annotation twice": (changed("annotations", 1, "id", to=1), "two annotations have the id 1"),
     "dangling image": (
         changed("annotations", 1, "image_id", to=8), "annotation 2 belongs to image 8, which is not in the file"),
     "dangling category": (
         changed("annotations", 1, "category_id", to=4), "annotation 2 has category 4, which is not in the file"),
-    "too few joints": (changed("annotations", 1, "keypoints", to=[1, 2, 2]), "annotation 2 must have 3 keypoints"),
-    "too many joints": (changed("annotations", 1, "keypoints", to=[1] * 51), "annotation 2 must have 3 keypoints"),
-    "no joints": (changed("annotations", 1, "keypoints", to=None), "annotation 2 must have 3 keypoints"),
-    "joints in rows": (changed("annotations", 1, "keypoints", to=[[1, 2, 2]] * 3), "annotation 2 must have 3"),
+    "too few joints": (changed("annotations", 1, "keypoints", to=[1, 2, 2]),
+        r"annotation 2 of image 3 \(sub/b.jpg\) must have 3 keypoints"),
+    "too many joints": (changed("annotations", 1, "keypoints", to=[1] * 51), "must have 3 keypoints"),
+    "joints in rows": (changed("annotations", 1, "keypoints", to=[[1, 2, 2]] * 3), "must have 3 keypoints"),
     "NaN joint": (changed("annotations", 1, "keypoints", 4, to=NAN), "three finite numbers"),
     "infinite joint": (changed("annotations", 1, "keypoints", 4, to=-float("inf")), "three finite numbers"),
     "a word as joint": (changed("annotations", 1, "keypoints", 4, to="left"), "three finite numbers"),
-    "NaN box": (changed("annotations", 1, "bbox", 0, to=NAN), "annotation 2 must have a bbox of four finite numbers"),
+    "NaN box": (changed("annotations", 1, "bbox", 0, to=NAN), "annotation 2 .*must have a bbox of four finite numbers"),
     "box of three": (changed("annotations", 1, "bbox", to=[1, 2, 3]), "must have a bbox of four finite numbers"),
     "no keypoint names": (changed("categories", 0, "keypoints", to=...), "has no category with a list of `keypoints`"),
     "no category": (changed("categories", to=[]), "has no category with a list of `keypoints` names"),
     "NaN area": (changed("annotations", 1, "area", to=NAN), "annotation 2 .*area"),
-    "no number as area": (changed("annotations", 1, "area", to=None), "annotation 2 .*area"),
+    "no number as area": (changed("annotations", 1, "area", to="wide"), "annotation 2 .*area"),
     "no number as width": (changed("images", 1, "width", to=None), "image .*width"),
     "no number as height": (changed("images", 1, "height", to="tall"), "image .*height"),
     "category no object": (changed("categories", to=["person", *DOCUMENT["categories"]]), "categor"),
@@ -166,7 +170,13 @@ BAD = {
     "list as annotation's image": (
         changed("annotations", 1, "image_id", to=[7]), r"annotation 2 belongs to image \[7\]"),
     "number as file name": (changed("images", 1, "file_name", to=12), "file_name 12, which is no text"),
-    "word as category id": (changed("categories", 0, "id", to="1"), "category id '1' is not a whole number"),
+    "truth as category id": (changed("categories", 0, "id", to=True), "category number 0 has the id True"),
+    "same category twice": (changed("categories", to=[*DOCUMENT["categories"], {"id": 1}]), "two categories have"),
+    "NaN as crowd": (changed("annotations", 1, "iscrowd", to=NAN), r"annotation 2 .*has the iscrowd nan"),
+    "joints by number": (changed("categories", 0, "keypoints", to={"0": "nose"}), "no list of names"),
+    "joints in one text": (changed("categories", 0, "keypoints", to="nose,left_wrist"), "no list of names"),
+    "joint without a name": (changed("categories", 0, "keypoints", 1, to=None), "joint name None"),
+    "half a pixel": (changed("images", 1, "height", to=30.5), "height and width above 0, not 30.5 and 20"),
     "number beyond floats": (changed("annotations", 1, "bbox", 0, to=10**400), "must have a bbox of four finite"),
 }  # fmt: skip
 

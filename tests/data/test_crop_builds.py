@@ -15,8 +15,8 @@ import pytest
 
 from lightpose.data.coco import read_coco
 from lightpose.data.crops import open_store
+from lightpose.data.stored import read_labelled
 from lightpose.errors import ImageError
-from lightpose.io.images import read_image
 from lightpose.skeletons import COCO17
 from tests.helpers import DrawnSet, draw_set
 
@@ -260,9 +260,9 @@ def test_the_room_on_the_disk_is_taken_before_the_first_picture_is_read(source, 
     def read(*arguments, **settings):
         (store,) = tmp_path.glob("store/*")
         taken.append((store / "crops.npy").stat().st_blocks * 512)
-        return read_image(*arguments, **settings)
+        return read_labelled(*arguments, **settings)
 
-    monkeypatch.setattr("lightpose.data.crops.read_image", read)
+    monkeypatch.setattr("lightpose.data.crops.read_labelled", read)
     crops = opened(source, tmp_path / "store").crops
     assert min(taken) >= crops.nbytes
 

@@ -7,7 +7,7 @@ import pytest
 
 from lightpose.data.people import read_people
 from lightpose.data.pictures import STORE_SCALE, Ragged, open_pictures
-from lightpose.errors import DataError, ShapeError
+from lightpose.errors import DataError
 from lightpose.io.images import read_image
 from lightpose.ops.letterbox import letterbox
 from tests.helpers import PICTURE_HW
@@ -58,7 +58,7 @@ def test_a_picture_of_another_size_than_its_file_says_is_named(drawn, tmp_path):
     document = json.loads(drawn.annotations.read_text())
     document["images"][1]["width"] += 10
     drawn.annotations.write_text(json.dumps(document))
-    with pytest.raises(ShapeError, match=r"0002\.png has 200x160 pixels, but .*people\.json says 210x160"):
+    with pytest.raises(DataError, match=r"people\.json: image 2 \(0002\.png\) is 200x160, but the labels say 210x160"):
         open_pictures(read_people(drawn.annotations, drawn.images), (64, 64), 114, tmp_path)
 
 

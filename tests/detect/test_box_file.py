@@ -72,23 +72,23 @@ def test_a_picture_the_file_does_not_name_has_no_boxes(tmp_path: Path):
         ([{"image_id": 1}], "must be an object with a bbox"),
         ([{"image_id": 1, "bbox": [1, 2, 3]}], "must be \\[left, top, width, height\\]"),
         ([{"image_id": 1, "bbox": "1234"}], "must be \\[left, top, width, height\\]"),
-        ([{"image_id": 1, "bbox": [1, 2, 3, "4"]}], "must be \\[left, top, width, height\\]"),
+        ([{"image_id": 1, "bbox": [1, 2, 3, "4x"]}], "must be \\[left, top, width, height\\]"),
         ([{"image_id": 1, "bbox": [1, 2, 3, 4], "score": None}], "score a number"),
         ([{"image_id": 1.5, "bbox": [1, 2, 3, 4]}], "image_id must be a number or a name"),
         ([{"file_name": None, "bbox": [1, 2, 3, 4]}], "file_name must be text"),
-        ('[{"image_id": 1, "bbox": [NaN, 2, 3, 4]}]', "NaN or infinite"),
-        ('[{"image_id": 1, "bbox": [1, 2, 3, Infinity]}]', "NaN or infinite"),
-        ([{"image_id": 1, "bbox": [10**400, 2, 3, 4]}], "NaN or infinite"),
-        ([{"image_id": 1, "bbox": [1e39, 2, 3, 4]}], "NaN or infinite"),
+        ('[{"image_id": 1, "bbox": [NaN, 2, 3, 4]}]', "all of them finite"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, Infinity]}]', "all of them finite"),
+        ([{"image_id": 1, "bbox": [10**400, 2, 3, 4]}], "all of them finite"),
+        ([{"image_id": 1, "bbox": [1e39, 2, 3, 4]}], "all of them finite"),
         ("[" * 200_000, "not a json file"),
-        ({"annotations": []}, "every image must have"),
+        ({"annotations": []}, "no list called 'images'"),
         (
             {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]},
-            "belong to image 2, which is not in the file",
+            "belongs to image 2, which is not in the file",
         ),
-        ({"images": [], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]}, "belong to image 2, which is not in"),
-        ({"images": [{"id": [1], "file_name": "a.jpg"}], "annotations": []}, "every image must have an id"),
-        ({"images": [{"id": 1}], "annotations": []}, "every image must have an id and a file_name"),
+        ({"images": [], "annotations": [{"image_id": 2, "bbox": [1, 2, 3, 4]}]}, "belongs to image 2, which is not in"),
+        ({"images": [{"id": [1], "file_name": "a.jpg"}], "annotations": []}, r"image number 0 has the id \[1\]"),
+        ({"images": [{"id": 1}], "annotations": []}, "image number 0 has no 'file_name'"),
     ],
 )
 def test_a_malformed_file_is_refused_with_a_reason(tmp_path: Path, document: object, complaint: str):
@@ -128,3 +128,38 @@ def test_folders_tell_pictures_of_one_name_apart(tmp_path: Path, names: list[str
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path):
     (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([{"image_id": 1, "bbox": [1, 2, 3, 4]}]).encode())
     assert len(read_boxes(tmp_path / "b.json").boxes("1.jpg")) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "notes"), [({"height": 30, "width": "40"}, 0), ({"height": 40, "width": 30}, 1), ({}, 0)]
+)
+def test_an_image_of_another_size_than_the_file_says_is_told_of_once(tmp_path: Path, said, notes, caplog):
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.jpg", **said} for n in (1, 2)],
+        "annotations": [{"image_id": 1, "category_id": 0, "bbox": [1, 2, 3, 4], "score": None}],
+        "categories": [{"id": 0, "name": "person"}, {"id": 1, "name": "car"}],
+    }
+    file = read_boxes(written(tmp_path / "b.json", document))
+    assert len(file(np.zeros((30, 40, 3), np.uint8), tmp_path / "1.jpg")) == 1
+    assert len(file(np.zeros((30, 40, 3), np.uint8), tmp_path / "2.jpg")) == 0
+    assert len(caplog.messages) == notes
+    assert all("1.jpg is 40x30, but the file says 30x40; if the boxes lie beside" in text for text in caplog.messages)
+
+
+def test_people_are_those_of_the_files_own_category_and_cars_are_not(tmp_path: Path, caplog):
+    document = {
+        "images": [{"id": 0, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 0, "category_id": c, "bbox": [c, 2, 3, 4]} for c in (1, 2)],
+        "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "person"}],
+    }
+    assert read_boxes(written(tmp_path / "b.json", document)).boxes("a.jpg").xywh[:, 0].tolist() == [2]
+    assert "1 of 2 annotations are in category 'car', which is not people; they are left out" in caplog.text
+    rows = [{"image_id": "a", "category_id": 0, "bbox": [7, 2, 3, 4]}]
+    assert read_boxes(written(tmp_path / "rows.json", rows)).boxes("a.jpg").xywh[:, 0].tolist() == [7]
+    assert "all 1 boxes are of category 0, and are taken for people" in caplog.text
+
+
+def test_text_image_ids_are_names_or_numbers(tmp_path: Path):
+    rows = [{"image_id": "12", "bbox": [1, 2, 3, 4]}]
+    assert len(read_boxes(written(tmp_path / "b.json", rows)).boxes("0012.jpg")) == 1
+    assert len(read_boxes(written(tmp_path / "b.json", rows)).boxes("12.jpg")) == 1

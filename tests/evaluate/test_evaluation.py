@@ -10,6 +10,7 @@ pytest.importorskip("faster_coco_eval")
 pytest.importorskip("pycocotools")
 
 from lightpose.data.coco import read_coco
+from lightpose.data.stored import read_labelled
 from lightpose.errors import BoxesError
 from lightpose.evaluate.detections import open_source
 from lightpose.evaluate.evaluation import (
@@ -23,7 +24,6 @@ from lightpose.evaluate.evaluation import (
 from lightpose.evaluate.protocol import Protocol
 from lightpose.evaluate.results import join
 from lightpose.inference.top_down import PredictOptions
-from lightpose.io.images import read_image
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17, MPII16, Skeleton
 from lightpose.types import ModelSpec
@@ -192,13 +192,13 @@ def test_pictures_are_let_go_as_soon_as_their_batch_is_done(tmp_path, monkeypatc
     drawn = draw_set(tmp_path / "drawn", (1,) * 12)
     seen, alive = [], []
 
-    def read(path, exif):
+    def read(path, image_hw, upright):
         alive.append(sum(picture() is not None for picture in seen))
-        image = read_image(path, exif)
+        image = read_labelled(path, image_hw, upright)
         seen.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr("lightpose.evaluate.evaluation.read_image", read)
+    monkeypatch.setattr("lightpose.evaluate.evaluation.read_labelled", read)
     runtime = ColorRuntime(ModelSpec("colors", COCO17, (64, 48)))
     source = read_coco(drawn.annotations, drawn.images)
     evaluate_given_boxes(source, runtime, PredictOptions(batch=2))

@@ -155,10 +155,11 @@ def test_the_order_of_the_rows_is_nothing_where_no_scores_are_equal(tmp_path):
     [
         ({"image_id": 4711}, "result 1 belongs to image 4711, which is not in"),
         ({"image_id": [1]}, r"result 1 belongs to image \[1\], which is not in"),
-        ({"image_id": "1"}, "result 1 belongs to image 1, which is not in"),
+        ({"image_id": "one"}, "result 1 belongs to image one, which is not in"),
         ({"keypoints": [1.0] * 50}, r"result 1 must have 17 keypoints of three numbers \(x, y, score\)"),
         ({"keypoints": 3}, "result 1 must have 17 keypoints"),
         ({"keypoints": ["far"] * 51}, "a result holds something that is not a number"),
+        ({"keypoints": [10**400] * 51}, "a result holds something that is not a number"),
         ({"keypoints": [float("nan")] * 51}, "result 1 holds a number that is NaN or infinite"),
         ({"score": float("inf")}, "result 1 holds a number that is NaN or infinite"),
         ({"score": None}, "result 1 holds a number that is NaN or infinite"),

@@ -241,10 +241,21 @@ def test_what_was_added_is_counted(tmp_path):
         tmp_path, {}, {"keypoints": [x, y, 2, *[0] * 9]}, {"iscrowd": 1}, {"bbox": [1, 1, 9, 9]}, {"category_id": 2}
     )
     document = label_persons(file, FakeRuntime(), LabelOptions())
-    assert added_labels(file.document, document) == (2, 3 + 2)
-    assert added_labels(file.document, file.document) == (0, 0)
+    assert added_labels(file, document) == (2, 3 + 2)
+    assert added_labels(file, file.written) == (0, 0)
     replaced = label_persons(file, FakeRuntime(peaks={"left_eye": 0}), LabelOptions(replace=True))
-    assert added_labels(file.document, replaced) == (2, 2 + 2)
+    assert added_labels(file, replaced) == (2, 2 + 2)
+
+
+def test_people_without_keypoints_get_some_and_odd_ones_who_get_none_stay_to_the_letter(tmp_path):
+    odd = {"bbox": ["1", "1", "9", "9"], "keypoints": ["3", "4", "0.9", *[0] * 9], "area": None}
+    file = source(tmp_path, {"keypoints": None, "num_keypoints": None}, odd, {"keypoints": [], "iscrowd": False})
+    document = label_persons(file, FakeRuntime(), LabelOptions())
+    first, second, third = document["annotations"]
+    assert first["num_keypoints"] == third["num_keypoints"] == 3
+    assert first["keypoints"][:2] == pytest.approx(in_picture("nose"), abs=0.1)
+    assert second == file.written["annotations"][1]
+    assert added_labels(file, document) == (2, 6)
 
 
 def test_a_network_without_a_joint_of_the_file_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """What is wrong with a COCO keypoint file, and what each fault would do to training or to AP.
 
-Works on the raw json, so on files that `read_coco` refuses too.
+Works on files that `read_coco` refuses too. What is valid is decided by its reader; here are the consequences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from lightpose.data.check.pictures import check_pictures
 from lightpose.data.check.sides import check_sides
 from lightpose.data.check.structure import check_structure
 from lightpose.data.check.table import read_table
+from lightpose.data.stored import fit_images
 from lightpose.errors import DataError
+from lightpose.io.coco import read_annotations
 
 __all__ = ["Finding", "Severity", "Summary", "check_coco", "summarise"]
 
@@ -64,7 +66,7 @@ def check_coco(document: Any, images: Path | None = None, examples: int = 5) -> 
 def summarise(document: Any) -> Summary:
     """Counts of the images, people and joints in a file. Raises DataError as `check_coco` does."""
     _require_coco(document)
-    table = read_table(document)
+    table = read_table(read_annotations(document, "pose"))
     area = table.effective_area[table.labelled]
     visible = (table.keypoints[..., 2] == 2) & table.labelled[:, None]
     hidden = table.seen & ~visible & table.labelled[:, None]
@@ -90,13 +92,14 @@ def _require_coco(document: Any) -> None:
 
 
 def _findings(document: dict[str, Any], images: Path | None) -> Iterator[Finding]:
-    yield from check_structure(document)
-    yield from check_joints(document)
-    table = read_table(document)
+    reading = read_annotations(document, "pose")
+    fitted = fit_images(reading.document["images"], images)
+    yield from check_structure(reading.document, reading.remarks + fitted.remarks)
+    yield from check_joints(reading.people)
+    table = read_table(reading)
     for check in _CHECKS:
         yield from check(table)
-    if images is not None:
-        yield from check_pictures(table, images)
+    yield from check_pictures(fitted)
 
 
 _CHECKS = (check_boxes, check_areas, check_crowds, check_keypoints, check_people, check_sides)

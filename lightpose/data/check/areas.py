@@ -14,11 +14,6 @@ __all__ = ["LARGE", "MEDIUM", "check_areas", "check_crowds"]
 MEDIUM, LARGE = (32.0**2, 96.0**2), (96.0**2, 1e10)
 """Areas in square pixels, ends included, that COCO's keypoint evaluation calls medium and large."""
 
-BAD_AREA = Fault(
-    "bad_area", "error", "annotation", "The area is not a finite number",
-    "lightpose refuses the file: OKS divides by the area",
-    "Write the person's area in square pixels, or leave the key out.",
-)  # fmt: skip
 NO_AREA = Fault(
     "no_area", "warning", "annotation", "A labelled person has no area",
     "lightpose takes the box's, about twice a person's own, which is lenient; pycocotools stops with a KeyError",
@@ -67,10 +62,6 @@ NO_CROWD = Fault(
     "no_crowd", "warning", "annotation", "The key `iscrowd` is missing",
     "lightpose takes it for 0; pycocotools stops with a KeyError", "Write \"iscrowd\": 0.",
 )  # fmt: skip
-BAD_CROWD = Fault(
-    "bad_crowd", "warning", "annotation", "`iscrowd` is neither 0 nor 1",
-    "Whatever is not 0 counts as a crowd: not trained on, and ignored by AP", "Write 0 or 1.",
-)  # fmt: skip
 CROWD_LABELS = Fault(
     "crowd_keypoints", "warning", "annotation", "A crowd has labelled keypoints",
     "They are not trained on, and AP ignores a crowd and whatever is found there",
@@ -82,7 +73,6 @@ def check_areas(table: Table) -> Iterator[Finding]:
     """Whether areas are there and fit the boxes, and which of COCO's figures will have people to measure."""
     given = np.array(["area" in row for row in table.rows], dtype=bool)
     box_area = table.box[:, 2] * table.box[:, 3]
-    yield BAD_AREA.at(table.ids, given & np.isnan(table.area))
     yield NO_AREA.at(table.ids, ~given & table.labelled)
     yield ZERO_AREA.at(table.ids, (table.area <= 0) & table.labelled)
     positive = table.labelled & (table.area > 0) & (box_area > 0)
@@ -104,9 +94,6 @@ def _check_ranges(table: Table) -> Iterator[Finding]:
 
 def check_crowds(table: Table) -> Iterator[Finding]:
     """Whether crowds are marked as such, and hold no labels."""
-    marks = [row.get("iscrowd") for row in table.rows]
     told = np.array(["iscrowd" in row for row in table.rows], dtype=bool)
-    usual = np.array([isinstance(mark, int) and mark in (0, 1) for mark in marks], dtype=bool)
     yield NO_CROWD.at(table.ids, ~told)
-    yield BAD_CROWD.at(table.ids, told & ~usual)
     yield CROWD_LABELS.at(table.ids, table.crowd & table.seen.any(1))

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from lightpose.data.check.faults import Fault, Finding, Name
-from lightpose.data.check.table import Row, keypoint_category, objects
-from lightpose.errors import SkeletonError
-from lightpose.skeletons import COCO_SIGMAS, SKELETONS, from_category, mirror_name
+from lightpose.io.coco import People
+from lightpose.skeletons import COCO_SIGMAS, SKELETONS, mirror_name
 
 __all__ = ["check_joints"]
 
-NO_NAMES = Fault(
-    "no_joint_names", "error", "category", "No category has a list of `keypoints` names",
-    "lightpose refuses the file: joints are matched by name, and without names none can be mirrored",
-    "Add `keypoints`, the joints' names in their order, to the person category.",
-)  # fmt: skip
-SEVERAL = Fault(
-    "several_categories", "warning", "category", "More than one category names keypoints",
-    "Only the first is read; people of the others are passed over",
-    "Split the file, or give everybody the same category.",
-)  # fmt: skip
-BAD_NAMES = Fault(
-    "bad_joint_names", "error", "joint", "A joint's name is no text, or comes twice",
-    "lightpose refuses the file", "Give every joint a name of its own.",
-)  # fmt: skip
-BAD_LIMBS = Fault(
-    "bad_limbs", "error", "category", "The `skeleton` is not pairs of joint numbers that begin with 1",
-    "lightpose refuses the file; counted from 0, every limb would be drawn one joint off",
-    "Number the joints from 1 in `skeleton`, or leave it out.",
-)  # fmt: skip
 NO_LIMBS = Fault(
     "no_limbs", "note", "category", "The category has no `skeleton`",
     "Images show joints without limbs; training and AP are as good",
@@ -47,6 +26,11 @@ LONE_SIDES = Fault(
     "In mirrored training images, and in the flip test, it stays itself: the network learns to find it on both sides",
     "Add the partner (it may be without labels), or name the joint without a side if it has none.",
 )  # fmt: skip
+NO_SIDES = Fault(
+    "no_sides", "warning", "joint", "No joint's name has a side",
+    "If some are left and right, half of all training images, and the flip test, teach left as right",
+    "Name pairs left_… and right_…; or set augment.flip_probability = 0, and pass --no-flip to evaluate and predict.",
+)  # fmt: skip
 UNMEASURED = Fault(
     "unmeasured_joints", "note", "joint", "Joints that COCO has no OKS sigma for",
     "They are scored with 0.079, the shoulder's, so that AP is not comparable with COCO's",
@@ -57,40 +41,20 @@ _SIDE = re.compile(r"^(l|r|left|right)(?=[ _.-])|(?<=[ _.-])(l|r|left|right)$|^(
 _CAPITAL = re.compile(r"^([LR])(?=[A-Z])")
 
 
-def check_joints(document: Row) -> Iterator[Finding]:
+def check_joints(people: People | None) -> Iterator[Finding]:
     """Whether the joints have names that can be matched and mirrored."""
-    category = keypoint_category(document)
-    if category is None:
-        yield NO_NAMES.naming(["categories"])
+    if people is None or not people.joints:
         return
-    others = [row for row in objects(document, "categories") if row.get("keypoints") and row is not category]
-    yield SEVERAL.naming(str(row.get("name", row.get("id"))) for row in others)
-    names = category["keypoints"]
-    title = str(category.get("name", category.get("id")))
-    if not isinstance(names, list):
-        yield NO_NAMES.naming([title])
-        return
-    texts = [str(name) for name in names]
-    repeated = {name for name, count in Counter(texts).items() if count > 1}
-    wrong = [str(name) for name in names if not isinstance(name, str) or name in repeated]
-    yield BAD_NAMES.naming(wrong)
-    yield BAD_LIMBS.naming([title] if not wrong and _limbs_refused(category) else [])
-    known = any(skeleton.joints == tuple(texts) for skeleton in SKELETONS.values())
-    yield NO_LIMBS.naming([] if known or category.get("skeleton") else [title])
-    yield from _check_sides(texts)
-
-
-def _limbs_refused(category: Row) -> bool:
-    try:
-        from_category(category)
-    except SkeletonError:
-        return True
-    return False
+    known = any(skeleton.joints == people.joints for skeleton in SKELETONS.values())
+    yield NO_LIMBS.naming([] if known or people.row.get("skeleton") else [people.row["name"]])
+    yield from _check_sides(list(people.joints))
 
 
 def _check_sides(names: list[str]) -> Iterator[Finding]:
     foreign = [name for name in names if mirror_name(name) == name and {*_foreign_mirrors(name)} & {*names}]
     yield FOREIGN_SIDES.naming(foreign)
+    sided = any(mirror_name(name) != name for name in names) or foreign
+    yield NO_SIDES.naming([] if sided or len(names) < 2 else names)
     yield LONE_SIDES.naming(name for name in names if mirror_name(name) not in names)
     unmeasured: list[Name] = [name for name in names if name not in COCO_SIGMAS and name not in foreign]
     yield UNMEASURED.naming(unmeasured)

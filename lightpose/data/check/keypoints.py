@@ -15,15 +15,6 @@ __all__ = ["check_keypoints", "check_people"]
 
 _INPUT_HW = (256, 192)
 
-BAD = Fault(
-    "bad_keypoints", "error", "annotation", "The keypoints are missing, too few, too many or not finite",
-    "lightpose refuses the file", "Write three finite numbers (x, y, visibility) for each joint, 0, 0, 0 if unknown.",
-)  # fmt: skip
-BAD_VISIBILITY = Fault(
-    "bad_visibility", "error", "annotation", "A visibility is not 0, 1 or 2",
-    "Scores or confidences there turn guesses into labels: whatever is above 0 is scored in AP as if it were certain",
-    "Write 0 for unlabelled, 1 for hidden and 2 for visible joints.",
-)  # fmt: skip
 AT_ORIGIN = Fault(
     "labelled_at_origin", "error", "annotation", "A joint at exactly 0, 0 is marked as labelled",
     "The network is taught, and AP expects it, to find that joint in the image's corner",
@@ -96,13 +87,7 @@ BESIDE = Fault(
 
 def check_keypoints(table: Table) -> Iterator[Finding]:
     """Whether everybody's keypoints are numbers that can be used, marked rightly, and lie where the person is."""
-    whole = np.array([isinstance(row.get("keypoints"), list) for row in table.rows], dtype=bool)
-    if table.joints:
-        whole &= ~np.isnan(table.keypoints).any((1, 2))
-    yield BAD.at(table.ids, ~whole)
     visibility, placed = table.keypoints[..., 2], (table.keypoints[..., :2] != 0).any(-1)
-    odd = np.isfinite(visibility) & ~np.isin(visibility, (0, 1, 2))
-    yield BAD_VISIBILITY.at(table.ids, odd.any(1))
     yield AT_ORIGIN.at(table.ids, (table.seen & ~placed).any(1) & table.person)
     yield PLACED.at(table.ids, ((visibility == 0) & placed).any(1) & table.person)
     yield from _check_numbers(table)

@@ -1,4 +1,4 @@
-"""The raw json of a COCO keypoint file as arrays, whatever is wrong with it: what cannot be used becomes NaN."""
+"""A COCO keypoint file as arrays, read as ever, whatever is wrong with it: what cannot be used becomes NaN."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.data.check.faults import Name
+from lightpose.io.coco import Reading
 
-__all__ = ["Bools", "Floats", "Row", "Table", "keypoint_category", "name_of", "numeric_rows", "objects", "read_table"]
+__all__ = ["Bools", "Floats", "Row", "Table", "name_of", "numeric_rows", "objects", "read_table"]
 
 Row = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -79,15 +80,15 @@ class Table:
         return np.where(self.seen[:, number, None], self.keypoints[:, number, :2], np.nan)
 
 
-def read_table(document: Row) -> Table:
-    """The table of a json document; lists that are missing count as empty."""
+def read_table(reading: Reading) -> Table:
+    """The table of a json document as it is read; lists that are missing count as empty."""
+    document, people = reading.document, reading.people
     images, rows = objects(document, "images"), objects(document, "annotations")
-    category = keypoint_category(document)
-    if category is None:
+    if people is None:
         rows = [row for row in rows if isinstance(row.get("keypoints"), list)]
-    elif "id" in category:
-        rows = [row for row in rows if row.get("category_id", category["id"]) == category["id"]]
-    joints = _joint_names(category, rows)
+    else:
+        rows = [row for row in rows if row.get("category_id", people.number) == people.number]
+    joints = people.joints if people else _joint_numbers(rows)
     places = {_key(image.get("id")): place for place, image in enumerate(images)}
     return Table(
         joints=joints,
@@ -111,11 +112,6 @@ def objects(document: Row, key: str) -> list[Row]:
     """The objects in a list of the document; none if there is no such list."""
     rows = document.get(key)
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def keypoint_category(document: Row) -> Row | None:
-    """The first category that names keypoints: the one that `read_coco` takes."""
-    return next((category for category in objects(document, "categories") if category.get("keypoints")), None)
 
 
 def name_of(row: Row, place: int) -> Name:
@@ -155,10 +151,7 @@ def _sizes(images: list[Row]) -> Floats:
     return np.where((sizes > 0).all(1, keepdims=True), sizes, np.nan)
 
 
-def _joint_names(category: Row | None, rows: list[Row]) -> tuple[str, ...]:
-    """Names of the joints, or their numbers where the file names none."""
-    names = category.get("keypoints") if category else None
-    if isinstance(names, list):
-        return tuple(str(name) for name in names)
+def _joint_numbers(rows: list[Row]) -> tuple[str, ...]:
+    """Numbers of the joints, where the file does not name them."""
     lengths = Counter(len(row["keypoints"]) // 3 for row in rows if isinstance(row.get("keypoints"), list))
     return tuple(str(number) for number in range(lengths.most_common(1)[0][0] if lengths else 0))
