@@ -20,6 +20,7 @@ from lightpose.cli.data import Data
 from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.evaluate_detector import EvaluateDetector
 from lightpose.cli.export import Export
+from lightpose.cli.marks import guarded
 from lightpose.cli.paper import Paper
 from lightpose.cli.predict import Predict
 from lightpose.cli.profile import Profile
@@ -69,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-        code = command.run()
+        with guarded(command):
+            code = command.run()
         sys.stdout.flush()
         sys.exit(code)
     except LightposeError as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from tyro.conf import Positional
 
 from lightpose.cli.console import bars
+from lightpose.cli.marks import Reads
 from lightpose.paper.facts import STAGES
 
 __all__ = ["Train"]
@@ -34,7 +34,7 @@ class Train:
     On several GPUs: torchrun --nproc-per-node 8 -m lightpose train examples/paper.toml
     """
 
-    config: Positional[Path]
+    config: Positional[Reads]
     """The TOML file; see examples/."""
 
     def run(self) -> int:

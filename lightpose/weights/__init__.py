@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from lightpose.errors import WeightsError
-from lightpose.io.files import write_aside
+from lightpose.io.files import finish_replacing, write_aside
 
 __all__ = [
     "DEFAULT",
@@ -62,6 +62,8 @@ def find_weights(name_or_path: str | Path) -> Path:
     if str(name_or_path) in bundled:
         return bundled[str(name_or_path)]
     path = Path(name_or_path)
+    if path.suffix == ".xml":
+        finish_replacing(path.with_suffix(".bin"), path)
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; give a file, or one of the bundled: {', '.join(bundled) or 'none'}")
     return path

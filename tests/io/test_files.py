@@ -37,8 +37,8 @@ def test_after_an_error_the_old_files_are_left_as_they_were(tmp_path: Path):
 
 
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path):
-    kept = [".hidden", "a.partial", ".a.partial", "a.1.partial.xml"]
-    for name in (".a.json.12.partial", ".a.12.partial.xml", *kept):
+    kept = [".hidden", "a.partial", ".a.partial", f"a.{8 * '0f'}.partial.xml", ".a.12.partial"]
+    for name in (f".a.json.{8 * '0f'}.partial", f".a.{8 * '0f'}.partial.xml", *kept):
         (tmp_path / name).touch()
     clear_asides(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
