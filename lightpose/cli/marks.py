@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from tyro.conf import Positional
+
 from lightpose.errors import ConfigError, LightposeError
 from lightpose.io.files import check_place, read_json
 from lightpose.io.images import IMAGE_SUFFIXES
@@ -68,11 +70,13 @@ def guarded(command: Any) -> Iterator[None]:
 
 def _places(command: Any, marks: dict[str, str], mark: str) -> Iterator[Place]:
     """The files and folders that options of a mark name."""
+    hints, known = typing.get_type_hints(type(command), include_extras=True), bundled_weights()
     for name in (name for name, each in marks.items() if each == mark):
-        value, known = getattr(command, name), bundled_weights()
+        positional = Positional in getattr(hints[name], "__metadata__", ())
+        option, value = "" if positional else f"--{name.replace('_', '-')}", getattr(command, name)
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None:
-                yield Place(f"--{name.replace('_', '-')}", known.get(each, Path(each)))
+                yield Place(option, known.get(each, Path(each)))
 
 
 def _with_bins(places: list[Place]) -> list[Place]:

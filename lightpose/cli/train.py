@@ -41,8 +41,12 @@ class Train:
         """0 when the last epoch is done."""
         from lightpose.train import read_config
 
-        best = train(read_config(self.config))
+        config = read_config(self.config)
         from lightpose.train.distributed import this_process  # needs torch, of which the above tells if it is missing
+        from lightpose.train.places import check_files
+
+        check_files(config, self.config)
+        best = train(config)
 
         if this_process().first:
             print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {best.weights}")

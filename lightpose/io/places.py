@@ -29,8 +29,8 @@ class Place(NamedTuple):
 
 def with_bin(place: Place) -> list[Place]:
     """A file, and the .bin that belongs to an .xml."""
-    beside = [Place(f"{place.name}, with its .bin,".lstrip(","), place.path.with_suffix(".bin"))]
-    return [place, *(beside if place.path.suffix == ".xml" else [])]
+    name = f"{place.name}'s .bin" if place.name else ""
+    return [place, Place(name, place.path.with_suffix(".bin"))] if place.path.suffix == ".xml" else [place]
 
 
 def check_apart(reads: Iterable[Place], writes: Iterable[Place]) -> None:

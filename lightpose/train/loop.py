@@ -20,6 +20,7 @@ from lightpose.train.callbacks import Epoch, Report, StageResult, Started
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.distributed import World
 from lightpose.train.learner import Learner
+from lightpose.train.places import LOCK
 from lightpose.train.sampling import Share
 from lightpose.train.schedule import Moment, learning_rate, moment, total_epochs
 from lightpose.train.task import Feed
@@ -57,7 +58,7 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train to the last epoch of the last stage. Returns the best validation AP and its epoch."""
-        alone = alone_in(self.out, ".lock", "`out`") if self.world.first else contextlib.nullcontext()
+        alone = alone_in(self.out, LOCK, "`out`") if self.world.first else contextlib.nullcontext()
         with alone:  # other runs would write over this one
             last = total_epochs(self.config.plan, self.config.optim)
             if self.world.first:
