@@ -29,8 +29,8 @@ class Place(NamedTuple):
 
 def with_bin(place: Place) -> list[Place]:
     """A file, and the .bin that belongs to an .xml."""
-    name = f"{place.name}'s .bin" if place.name else ""
-    return [place, Place(name, place.path.with_suffix(".bin"))] if place.path.suffix == ".xml" else [place]
+    beside = Place(f"the .bin of {place},", place.path.with_suffix(".bin"))
+    return [place, beside] if place.path.suffix == ".xml" else [place]
 
 
 def check_apart(reads: Iterable[Place], writes: Iterable[Place]) -> None:

@@ -183,7 +183,7 @@ def test_a_kill_between_the_renames_never_leaves_a_new_file_with_an_old_one(tmp_
 @pytest.mark.parametrize(
     "note",
     [b"", b"{", b"[]", b"7", b'{"a": "precious", "b": ".b.0123456789abcdef.partial"}',
-     b'{"a": "../.a.0123456789abcdef.partial", "b": ".b.0123456789abcdef.partial"}', 
+     b'{"a": "../.a.0123456789abcdef.partial", "b": ".b.0123456789abcdef.partial"}',
      b'{"b": ".b.0123456789abcdef.partial"}'],
 )  # fmt: skip
 def test_a_note_that_no_writer_wrote_moves_nothing(tmp_path: Path, note: bytes):

@@ -32,7 +32,10 @@ def test_two_outputs_are_two_files_even_before_there_are_any(tmp_path: Path):
 
 
 def test_a_bin_belongs_to_an_xml():
-    assert [str(place) for place in with_bin(Place("--out", Path("a.xml")))] == ["--out a.xml", "--out's .bin a.bin"]
+    assert [str(place) for place in with_bin(Place("--out", Path("a.xml")))] == [
+        "--out a.xml",
+        "the .bin of --out a.xml, a.bin",
+    ]
     assert len(with_bin(Place("--out", Path("a.onnx")))) == 1
 
 
