@@ -38,7 +38,10 @@ class Sink(Protocol):
 
 
 class Drawings:
-    """Writes images with skeletons into a folder, under the names of their frames."""
+    """Writes images with skeletons into a folder, under the names of their frames.
+
+    They do not wait for the disk, which would take longer than the drawing: a power cut may lose the last ones.
+    """
 
     def __init__(self, out: Path, threshold: float = 0.2) -> None:
         self._out, self._threshold = out, threshold
@@ -53,7 +56,7 @@ class Drawings:
             content = encode_image(drawn, path.suffix)
         except ImageError:  # too large for it
             path, content = path.with_name(f"{path.name}.png"), encode_image(drawn, ".png")
-        write_aside(path, content)
+        write_aside(path, content, sync=False)
 
     def close(self) -> None:
         """Do nothing; every drawing is already written."""

@@ -5,6 +5,7 @@ The paths are read off the commands themselves, so a new option cannot be forgot
 
 import dataclasses
 import itertools
+import json
 import os
 import typing
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from lightpose.inference.folder import LOCK as PREDICT_LOCK
 from lightpose.inference.resume import PARTIAL
 from lightpose.io.images import encode_image
 from lightpose.io.places import Place, claimed
+from tests.helpers import draw_set
 
 NO_PATHS = {"Profile.input", "Size.input_hw", "Bench.inputs"}
 """Text that names no file."""
@@ -256,3 +258,48 @@ def test_training_writes_no_file_that_it_reads(read: str, tmp_path: Path, refuse
         if read != "config":
             (folder / "train.toml").write_text(TOML.format(**told | {read: str(file)}))
         refused(["train", file if read == "config" else folder / "train.toml"], file, out / name)
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A set of drawn people, its boxes as COCO results, and a folder of two more images."""
+    drawn = draw_set(tmp_path / "set")
+    (tmp_path / "q/raw").mkdir(parents=True)
+    for place in ("q/raw/0001.png", "q/0001.png"):
+        (tmp_path / place).write_bytes((drawn.images / "0002.png").read_bytes())
+    rows = json.loads(drawn.annotations.read_text())["annotations"]
+    boxes = [{**{key: row[key] for key in ("image_id", "bbox")}, "score": 1} for row in rows]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "lost"),
+    [
+        ("predict set/images q --detector whole --out q", "q/0001.png"),
+        ("predict q/raw q/0001.png --detector whole --out q", "q/0001.png"),
+        ("data preview set/people.json --images set/images --out set/images/0001.png", "set/images/0001.png"),
+        ("data label set/people.json --images set/images --out set/images/0002.png", "set/images/0002.png"),
+        ("evaluate --annotations set/people.json --images set/images --plot set/images/0003.png", "0003.png"),
+        ("evaluate --annotations set/people.json --images set/images --results set/images/0003.png", "0003.png"),
+        ("export q/0001.png --images q --out q/raw/0001.png --to onnx", "q/raw/0001.png"),
+        ("data convert lsp a.mat --images q --out v.json --val-every 2 --val-out v.json", "v.json"),
+        ("data convert lsp set/v_val.json --images q --out set/v.json --val-every 2", "set/v_val.json"),
+    ],
+)
+def test_images_that_are_read_stay_as_well(command: str, lost: str, labelled: Path, refused):
+    (labelled / "set/v_val.json").touch()
+    refused(command.split(), lost)
+
+
+def test_what_is_no_input_may_lie_beside_the_inputs(labelled: Path, monkeypatch, capsys):
+    """Earlier results, in folders that are read, are replaced."""
+    monkeypatch.chdir(labelled)
+    preview = "data preview set/people.json --images set/images --out set/images/sheet.png"
+    predict = "predict q --detector whole --out q/out"
+    for command in (preview, preview, predict, predict):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(command.split())
+        assert (ended.value.code, capsys.readouterr().err) == (0, "")
+    assert (labelled / "q/out/raw/0001.png").exists()
+    assert not (labelled / "q/out/out").exists()
