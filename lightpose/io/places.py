@@ -29,8 +29,9 @@ class Place(NamedTuple):
 
 def with_bin(place: Place) -> list[Place]:
     """A file, and the .bin that belongs to an .xml."""
-    beside = Place(f"the .bin of {place},", place.path.with_suffix(".bin"))
-    return [place, beside] if place.path.suffix == ".xml" else [place]
+    if place.path.suffix != ".xml":
+        return [place]
+    return [place, Place(f"the .bin of {place},", place.path.with_suffix(".bin"))]
 
 
 def check_apart(reads: Iterable[Place], writes: Iterable[Place]) -> None:
