@@ -389,7 +389,7 @@ def test_two_runs_do_not_share_a_folder(people, tmp_path):
         def stepped(self, *step):
             super().stepped(*step)
             if len(self.steps) == 1:
-                with pytest.raises(ConfigError, match=r"another process is training into .*name another `out`"):
+                with pytest.raises(ConfigError, match=r"another run is writing to .*name another with `out`"):
                     train(config)
 
     first = Rival()
