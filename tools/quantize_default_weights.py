@@ -9,7 +9,6 @@ more than --max-drop, else nothing is installed.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from lightpose.evaluate.evaluation import evaluate_given_boxes
 from lightpose.export.quantize import compare_speed, quantize
 from lightpose.inference.top_down import PredictOptions
 from lightpose.runtime import Runtime
-from lightpose.weights import write_sums
+from lightpose.weights import install_weights
 from lightpose.weights.open import open_runtime
 
 BUNDLED = Path(__file__).parents[1] / "lightpose/weights/bundled"
@@ -78,9 +77,7 @@ def main(options: Options) -> None:
             print(f"AP on {name}: {ap[0]:.1f} before, {ap[1]:.1f} after")
             if ap[0] - ap[1] > options.max_drop:
                 sys.exit(f"AP on {name} fell by more than {options.max_drop}; nothing was installed")
-        for suffix in (".bin", ".xml"):
-            shutil.copy(trial.with_suffix(suffix), BUNDLED / f"lpn50_int8{suffix}")
-    write_sums(BUNDLED)
+        install_weights(BUNDLED, trial.with_suffix(".bin"), trial)
     print(f"installed lpn50_int8 in {BUNDLED}; put the figures into docs/model_card.md, then run scripts/test")
 
 

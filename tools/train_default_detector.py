@@ -15,6 +15,7 @@ nearly the best F1 of their whole score.
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from lightpose.results import Boxes
 from lightpose.train import read_config
 from lightpose.train.config import FeatureDistillationConfig
 from lightpose.train.detector_config import DetectorConfig, SceneSourceConfig
-from lightpose.weights import write_sums
+from lightpose.weights import install_weights
 from lightpose.weights.network import load_detector, save_network
 
 ROOT = Path(__file__).parents[1]
@@ -215,8 +216,10 @@ def install(weights: Path, options: Options) -> None:
     least_score = best_threshold(source, with_joints(source, found, threshold))
     spec = replace(spec, threshold=threshold, min_person_score=least_score)
     save_network(ROOT / "weights/person_detector.safetensors", network, spec, half=True)
-    parity = export_detector(network, spec, target)
-    write_sums(target.parent)
+    with tempfile.TemporaryDirectory() as aside:
+        graph = Path(aside) / target.name
+        parity = export_detector(network, spec, graph)
+        install_weights(target.parent, graph)
     size = target.stat().st_size / 1e6
     print(
         f"installed {target.name}: {size:.1f} MB, threshold {threshold}, least score {least_score}, "

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ from lightpose.io.files import write_aside
 from lightpose.train import read_config
 from lightpose.train.config import DistillConfig, FeatureDistillationConfig, PlanConfig, TrainConfig
 from lightpose.train.pseudo_label import LabelOptions, label_persons
-from lightpose.weights import write_sums
+from lightpose.weights import install_weights
 from lightpose.weights.network import load_network, save_network
 from lightpose.weights.open import open_runtime
 
@@ -211,8 +212,10 @@ def install(weights: Path) -> None:
     network, spec = load_network(weights)
     target = ROOT / "weights/lpn50.safetensors"
     save_network(target, network, spec, half=True)
-    parity = export_checked(*load_network(target), ROOT / "lightpose/weights/bundled/lpn50.onnx")
-    write_sums(ROOT / "lightpose/weights/bundled")
+    with tempfile.TemporaryDirectory() as aside:
+        graph = Path(aside) / "lpn50.onnx"
+        parity = export_checked(*load_network(target), graph)
+        install_weights(ROOT / "lightpose/weights/bundled", graph)
     print(f"installed {target.name}; the graph differs from PyTorch by {parity.keypoints_px:.4f} px")
     print("put the rows of results.md into README.md and the model card, then run tools/quantize_default_weights.py")
 

@@ -18,6 +18,7 @@ from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.evaluate_detector import EvaluateDetector
 from lightpose.cli.export import Export
 from lightpose.cli.last_resort import finish
+from lightpose.cli.marks import guarded
 from lightpose.cli.paper import Paper
 from lightpose.cli.predict import Predict
 from lightpose.cli.profile import Profile
@@ -69,7 +70,8 @@ def _run(arguments: list[str]) -> int:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    return command.run()
+    with guarded(command):
+        return command.run()
 
 
 def _renamed(arguments: list[str]) -> list[str]:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from lightpose.cli.marks import Reads, ReadsNamed
 from lightpose.errors import ConfigError
 from lightpose.types import DecoderName
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 class _OnPersons:
     """The options of ablations that measure; see `lightpose evaluate`."""
 
-    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")]
+    models: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="MODEL...")]
     """Names of bundled weights, weights files (.onnx or .safetensors), or folders of training runs."""
-    annotations: Path
+    annotations: Reads
     """COCO keypoint file; joints are matched by name."""
-    images: Path
+    images: Reads
     """Folder of its images."""
-    boxes: Path | None = None
+    boxes: Reads | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
     box_threshold: float | None = None
     """Pass over boxes that score less."""
@@ -175,7 +175,7 @@ class Stages:
     Example: lightpose ablate stages runs/paper_lpn50 runs/cosine690
     """
 
-    logs: Annotated[Positional[tuple[Path, ...]], arg(metavar="LOG...")]
+    logs: Annotated[Positional[tuple[Reads, ...]], arg(metavar="LOG...")]
     """Folders of training runs, or their log.json."""
     json: bool = False
     """Print a json list, one object a run, instead of a table."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from lightpose.cli.console import SafeConsole, bars, counting
+from lightpose.cli.marks import Fills, Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError, MissingPackageError
-from lightpose.io.files import check_place
 
 __all__ = ["Bench"]
 
@@ -32,7 +32,7 @@ class Bench:
     lightpose bench lpn50 simple50 --engines onnxruntime openvino --threads 1 2 --flip
     """
 
-    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")] = ("lpn50",)
+    models: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="MODEL...")] = ("lpn50",)
     """Bundled weights, files (.onnx, .xml or .safetensors; an int8 .xml of `lightpose quantize` as well), or networks
     by name (hrnet_w32, …), which are made untrained on the spot; the latter need `pip install 'lightpose[train]'`."""
     engines: tuple[Literal["onnxruntime", "openvino", "torch", "torch_channels_last", "torch_compile"], ...] = (
@@ -57,18 +57,18 @@ class Bench:
     engines of `lightpose predict`."""
     people: tuple[int, ...] = (1, 4, 16)
     """People in the image for --stages."""
-    cache: Path | None = None
+    cache: Fills | None = None
     """Folder to keep exported networks in for the next time; empty it when a network or the export changes."""
-    json: Path | None = None
+    json: Writes | None = None
     """Write the results as a json list."""
-    markdown: Path | None = None
+    markdown: Writes | None = None
     """Write the tables in Markdown."""
-    compare: Path | None = None
+    compare: Reads | None = None
     """An earlier --json file: tell what changed; exit code 1 if anything became slower by more than the spread."""
-    figure: Path | None = None
+    figure: Writes | None = None
     """Draw Figure 4 of the paper, AP over speed, area FLOPs (.png, .svg or .pdf): of each network the fastest variant
     with batch 1, at the AP in --results, or hollow at the paper's. Needs `pip install 'lightpose[train,plot]'`."""
-    results: tuple[Path, ...] = ()
+    results: tuple[Reads, ...] = ()
     """For --figure: records of lightpose evaluate --report or lightpose ablate --json."""
 
     def run(self) -> int:
@@ -95,9 +95,6 @@ class Bench:
         """Whether all that is asked for can be done, before the work; gives the file to compare with."""
         if self.results and self.figure is None:
             raise ConfigError("--results are for --figure; name the image to draw, or leave them out")
-        for path in (self.json, self.markdown, self.figure):
-            if path is not None:
-                check_place(path)
         if self.figure:
             from lightpose.evaluate.plot import check_plot
             from lightpose.evaluate.record import read_records

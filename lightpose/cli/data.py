@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
+from lightpose.cli.marks import Reads, ReadsNamed, Writes
+from lightpose.io.places import Place
 from lightpose.weights import DEFAULT
 
 __all__ = ["Data"]
@@ -22,9 +24,9 @@ class Check:
     Example: lightpose data check train.json --images train2017
     """
 
-    file: Positional[Path]
+    file: Positional[Reads]
     """COCO keypoint file."""
-    images: Path | None = None
+    images: Reads | None = None
     """Folder of its images; without it they are not looked at."""
     examples: int = 5
     """How many ids to name of each fault."""
@@ -63,17 +65,17 @@ class Convert:
 
     kind: Positional[Literal["lsp", "lspet", "mpii"]]
     """The data set."""
-    file: Positional[Path]
+    file: Positional[Reads]
     """Its MATLAB file: joints.mat, or mpii_human_pose_v1_u12_1.mat."""
-    images: Path
+    images: Reads
     """Folder of its images; their sizes are read."""
-    out: Path
+    out: Writes
     """The json file to write."""
     val_every: int = 0
     """Put every n-th image into a validation file. Frames of one video may so come into both files, with MPII."""
     val_after: int = 0
     """Put images with a higher number into a validation file; LSP's own test set is what comes after 1000."""
-    val_out: Path | None = None
+    val_out: Writes | None = None
     """The validation file; OUT with _val at the end of its name if not given."""
     boxes: Literal["scale", "joints"] = "scale"
     """MPII: boxes by scale and objpos, as others train on it, or about the joints, as in COCO."""
@@ -83,9 +85,7 @@ class Convert:
         from lightpose.data.convert import split
         from lightpose.data.lsp import read_lsp
         from lightpose.data.mpii import read_mpii
-        from lightpose.io.files import check_place
 
-        check_place(self.out)
         if self.kind == "mpii":
             converted = read_mpii(self.file, self.images, self.boxes)
         else:
@@ -93,10 +93,18 @@ class Convert:
         parts = split(converted.document, self.val_every, self.val_after)
         _write_set(self.out, parts[0])
         if self.val_every or self.val_after:
-            _write_set(self.val_out or self.out.with_stem(f"{self.out.stem}_val"), parts[1])
+            _write_set(self.val_out or self._val_beside(), parts[1])
         for reason, count in converted.skipped.items():
             print(f"left out: {count} ({reason})")
         return 0
+
+    def more_writes(self) -> list[Place]:
+        """The validation file, where there is to be one and none is named."""
+        beside = (self.val_every or self.val_after) and self.val_out is None
+        return [Place("the validation file", self._val_beside())] if beside else []
+
+    def _val_beside(self) -> Path:
+        return self.out.with_stem(f"{self.out.stem}_val")
 
 
 @dataclass(frozen=True)
@@ -106,11 +114,11 @@ class Preview:
     The person's left is orange, right blue. Example: lightpose data preview train.json --images train2017 --out a.jpg
     """
 
-    file: Positional[Path]
+    file: Positional[Reads]
     """COCO keypoint file."""
-    images: Path
+    images: Reads
     """Folder of its images."""
-    out: Path
+    out: Writes
     """The image to write, .jpg or .png."""
     count: int = 24
     """How many people, chosen at random."""
@@ -123,10 +131,9 @@ class Preview:
         """0 once the image is written."""
         from lightpose.data.coco import read_coco
         from lightpose.data.preview import choose_persons, preview_sheet
-        from lightpose.io.files import check_place, write_aside
+        from lightpose.io.files import write_aside
         from lightpose.io.images import encode_image
 
-        check_place(self.out)
         source = read_coco(self.file, self.images)
         people = choose_persons(source, self.count, self.seed, self.ids)
         write_aside(self.out, encode_image(preview_sheet(source, people), self.out.suffix))
@@ -142,13 +149,13 @@ class Label:
     Example: lightpose data label boxes.json --images photos --model teacher.onnx --out labelled.json
     """
 
-    file: Positional[Path]
+    file: Positional[Reads]
     """COCO keypoint file whose category names the joints; people without labels have zeros."""
-    images: Path
+    images: Reads
     """Folder of its images."""
-    out: Path
+    out: Writes
     """The json file to write."""
-    model: str = DEFAULT
+    model: ReadsNamed = DEFAULT
     """Name of bundled weights, or a weights file (.onnx or .safetensors)."""
     min_score: float = 0.3
     """Least score of a keypoint."""
@@ -165,14 +172,10 @@ class Label:
         """0 once the file is written."""
         from lightpose.cli.console import counting
         from lightpose.data.coco import read_coco
-        from lightpose.errors import DataError
-        from lightpose.io.files import check_place, write_aside
+        from lightpose.io.files import write_aside
         from lightpose.train.pseudo_label import LabelOptions, added_labels, label_persons, people_to_label
         from lightpose.weights.open import open_runtime
 
-        check_place(self.out)
-        if self.out.resolve() == self.file.resolve():
-            raise DataError(f"the result would overwrite {self.file}; name another file with --out")
         options = LabelOptions(self.min_score, self.agree, self.min_side, self.replace)
         source = read_coco(self.file, self.images)
         people = len(people_to_label(source, options))

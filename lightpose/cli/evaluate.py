@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError
-from lightpose.io.files import check_place
 from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT
 
@@ -27,15 +26,15 @@ class Evaluate:
     Example: lightpose evaluate --annotations person_keypoints_val2017.json --images val2017
     """
 
-    annotations: Path
+    annotations: Reads
     """COCO keypoint file; joints are matched by name. With --boxes also a file of pictures alone, as for test-dev."""
-    images: Path
+    images: Reads
     """Folder of its pictures."""
-    model: str = DEFAULT
+    model: ReadsNamed = DEFAULT
     """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
-    boxes: Path | None = None
+    boxes: Reads | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
-    detector: str | None = None
+    detector: ReadsNamed | None = None
     """Find the people with this detector, builtin or an .onnx file, and say what that loses against the given boxes."""
     box_threshold: float | None = None
     """Pass over boxes that score less. Not given: those that the detector itself passes over; none of --boxes, as in
@@ -68,13 +67,13 @@ class Evaluate:
     """Of those draws."""
     breakdown: bool = False
     """Print kinds of error (jitter, inversion, swap, miss) and AP joint by joint."""
-    plot: Path | None = None
+    plot: Writes | None = None
     """Draw the breakdown to this file, such as errors.png. Needs matplotlib."""
-    results: Path | None = None
+    results: Writes | None = None
     """Write COCO keypoint results to this json file, and say what pycocotools needs to come to the same AP."""
-    report: Path | None = None
+    report: Writes | None = None
     """Write the figures, all that they depend on, and the network's cost to this json file, for lightpose paper."""
-    submission: Path | None = None
+    submission: Writes | None = None
     """Write a zip for COCO's evaluation server."""
     json: bool = False
     """Print one json object instead of text."""
@@ -117,9 +116,6 @@ class Evaluate:
         """Raise ConfigError for files that cannot be written, before the work."""
         if self.submission and self.submission.suffix != ".zip":
             raise ConfigError(f"COCO's server takes a zip; call the submission {self.submission.with_suffix('.zip')}")
-        for path in (self.plot, self.results, self.report, self.submission):
-            if path:
-                check_place(path)
         if self.plot:
             from lightpose.evaluate.plot import check_plot
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tyro.conf import Positional
+
+from lightpose.cli.marks import Reads, ReadsNamed
 
 __all__ = ["EvaluateDetector"]
 
@@ -18,11 +19,11 @@ class EvaluateDetector:
     Example: lightpose evaluate-detector builtin --annotations instances_val2017.json --images val2017
     """
 
-    detector: Positional[str]
+    detector: Positional[ReadsNamed]
     """`builtin`, or a detector's .onnx file."""
-    annotations: Path
+    annotations: Reads
     """COCO file with boxes of people, with keypoints or without."""
-    images: Path
+    images: Reads
     """Folder of its pictures."""
     threshold: float = 0.01
     """Pass over boxes that score less; AP wants nearly all of them."""

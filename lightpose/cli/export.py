@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
+
+from lightpose.cli.marks import Reads, Writes
 
 __all__ = ["Export"]
 
@@ -19,14 +20,14 @@ class Export:
     before it is kept. Example: lightpose export runs/mine/best.safetensors --out mine.onnx
     """
 
-    weights: Positional[Path]
+    weights: Positional[Reads]
     """A .safetensors file that training wrote."""
-    out: Path
+    out: Writes
     """The file to write."""
     to: Literal["onnx", "openvino", "torchscript", "safetensors"] | None = None
     """onnx (.onnx) runs anywhere; openvino (.xml, and .bin beside it) on OpenVINO; torchscript (.pt) in PyTorch's C++
     library; safetensors (.safetensors) is the weights in float16, half the size. Not given: what the suffix says."""
-    images: Path | None = None
+    images: Reads | None = None
     """A picture or a folder of them: compare on up to 16 of these, each taken whole, and not on noise."""
     input_hw: tuple[int, int] | None = None
     """Of a person detector: height and width of its input, if not what it was trained at; more pixels find smaller

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from lightpose.cli.marks import Reads, Writes
 from lightpose.errors import ConfigError, MissingPackageError
-from lightpose.io.files import check_place
+from lightpose.io.places import Place
 
 __all__ = ["Paper"]
 
@@ -36,11 +37,11 @@ class Paper:
     what: Positional[What]
     """Tables 1: COCO val2017. 2: test-dev. 3: global context. 4: stages. 5: decoders. Figures 1: the network. 2: its
     blocks. 3: the learning rate. 4: AP over speed."""
-    results: tuple[Path, ...] = ()
+    results: tuple[Reads, ...] = ()
     """Records: of lightpose evaluate --report, or of lightpose ablate --json. For table4 runs' folders or log.json."""
-    bench: tuple[Path, ...] = ()
+    bench: tuple[Reads, ...] = ()
     """For figure4: json lists of objects with model, input_hw, fps and fps_flip."""
-    out: Path | None = None
+    out: Writes | None = None
     """For a figure: the image to write, .png, .svg or .pdf; else figure1.png and so on. Needs matplotlib."""
     json: bool = False
     """Print one json object instead of text."""
@@ -72,9 +73,12 @@ class Paper:
         from lightpose.evaluate.plot import check_plot
 
         out = self.out or Path(f"{self.what}.png")
-        check_place(out)
         check_plot(out)
         return out
+
+    def more_writes(self) -> list[Place]:
+        """The figure, where no file is named for it."""
+        return [Place("--out", Path(f"{self.what}.png"))] if self.what.startswith("figure") and self.out is None else []
 
     def _diagram(self) -> None:
         from lightpose.models.lpn import lpn50

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from lightpose.cli.marks import Fills, Reads, ReadsNamed
 from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT, has_detector
 
@@ -27,11 +28,11 @@ class Predict:
     on them. Example: lightpose predict photo.jpg --out poses
     """
 
-    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
+    sources: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="SOURCE...")]
     """Image files, folders, glob patterns in quotes, or - for an image on standard input."""
-    out: Path = Path("poses")
+    out: Fills = Path("poses")
     """Folder for the results; made if need be."""
-    detector: str | None = None
+    detector: ReadsNamed | None = None
     """What finds the people: builtin; whole (each image is one person); an .onnx detector, lightpose's own or an
     export of YOLOX, YOLOv5 and later, RTMDet or torchvision; or a .json file of boxes, COCO detections or annotations.
     Not given: builtin, or whole in a copy of lightpose that brings no detector."""
@@ -40,9 +41,9 @@ class Predict:
     not given; none for a file of boxes."""
     min_person_score: float | None = None
     """Least score of a person who was found, joints included, from 0 to 1; the detector's own if not given."""
-    boxes: Path | None = None
+    boxes: Reads | None = None
     """The same as --detector with a .json file of boxes."""
-    model: str = DEFAULT
+    model: ReadsNamed = DEFAULT
     """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
     draw: bool = True
     """Write the images with skeletons."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from lightpose.cli.console import SafeConsole
+from lightpose.cli.marks import ReadsNamed
 
 __all__ = ["Profile", "parse_size"]
 
@@ -27,7 +28,7 @@ class Profile:
     Needs `pip install 'lightpose[train]'`. Example: lightpose profile lpn50 simple50 hrnet_w32
     """
 
-    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL...")]
+    models: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="MODEL...")]
     """Names of networks (lpn50, simple50, hrnet_w32, …) or weights files (.safetensors or .onnx)."""
     input: str | None = None
     """Height and width of the crop, such as 384x288; 256x192 if not given, or a weights file's own."""

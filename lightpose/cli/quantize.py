@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tyro.conf import Positional
 
+from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError
 
 __all__ = ["Quantize"]
@@ -21,24 +21,24 @@ class Quantize:
     lightpose quantize mine.onnx --calibrate train.json --images train --out mine_int8.xml
     """
 
-    model: Positional[str]
+    model: Positional[ReadsNamed]
     """An .onnx or .xml file that lightpose exported, or the name of bundled weights."""
-    calibrate: Path
+    calibrate: Reads
     """Real pictures of people: a COCO keypoint file (with --images), or a folder, such as the training set's. A quarter
     of the crops, up to 64, is kept apart to compare on."""
-    out: Path
+    out: Writes
     """The file to write: .xml; a .bin goes beside it."""
-    images: Path | None = None
+    images: Reads | None = None
     """Folder of the pictures of a COCO file."""
-    boxes: Path | None = None
+    boxes: Reads | None = None
     """Boxes of the people in a folder's pictures (.json); without it each picture is one person, whole."""
     crops: int = 300
     """Most crops to calibrate on."""
     max_shift_px: float = 1.0
     """Keep nothing if keypoints move by more, in the mean over joints that score above 0.2, in pixels of the crop."""
-    annotations: Path | None = None
+    annotations: Reads | None = None
     """COCO keypoint file to measure AP on before and after (flip test, given boxes)."""
-    annotation_images: Path | None = None
+    annotation_images: Reads | None = None
     """Folder of its pictures."""
 
     def run(self) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from tyro.conf import Positional
 
 from lightpose.cli.console import bars
+from lightpose.cli.marks import Reads
 from lightpose.paper.facts import STAGES
 
 __all__ = ["Train"]
@@ -34,15 +34,19 @@ class Train:
     On several GPUs: torchrun --nproc-per-node 8 -m lightpose train examples/paper.toml
     """
 
-    config: Positional[Path]
+    config: Positional[Reads]
     """The TOML file; see examples/."""
 
     def run(self) -> int:
         """0 when the last epoch is done."""
         from lightpose.train import read_config
 
-        best = train(read_config(self.config))
+        config = read_config(self.config)
         from lightpose.train.distributed import this_process  # needs torch, of which the above tells if it is missing
+        from lightpose.train.places import check_files
+
+        check_files(config, self.config)
+        best = train(config)
 
         if this_process().first:
             print(f"best AP {100 * best.best_ap:.1f} at epoch {best.best_epoch + 1}: {best.weights}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg, subcommand
 
 from lightpose.cli.console import SafeConsole
+from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import LightposeError, MissingPackageError, WeightsError
 from lightpose.types import ColorOrder, DecoderName, GeometryName
 
@@ -37,11 +38,11 @@ class Import:
     Example: lightpose weights import pose_hrnet_w32_256x192.pth --out hrnet.safetensors
     """
 
-    file: Positional[Path]
+    file: Positional[Reads]
     """The checkpoint."""
-    out: Path
+    out: Writes
     """The .safetensors file to write; `lightpose export` makes an .onnx of it."""
-    skeleton: str | None = None
+    skeleton: ReadsNamed | None = None
     """Names of the joints in the order of the heatmaps: coco17, mpii16, lsp14, or a .toml file."""
     input_hw: tuple[int, int] | None = None
     """Height and width of its crops, such as 384 288."""
@@ -64,7 +65,7 @@ class Import:
             raise MissingPackageError("torch", "train") from error
         from lightpose.skeletons import get_skeleton
 
-        _check_out(self.out, [self.file])
+        _check_out(self.out)
         asked = Settings(
             skeleton=get_skeleton(self.skeleton) if self.skeleton else None,
             input_hw=self.input_hw,
@@ -115,7 +116,7 @@ class Info:
     Example: lightpose weights info mine.onnx
     """
 
-    file: Positional[str]
+    file: Positional[ReadsNamed]
     """Name of bundled weights, a weights file (.onnx, .xml or .safetensors), or another project's checkpoint."""
     json: bool = False
     """Print one json object instead of a table."""
@@ -159,7 +160,7 @@ class Verify:
     failed, 2 if all did. Example: lightpose weights verify lpn50 mine.onnx
     """
 
-    files: Annotated[Positional[tuple[str, ...]], arg(metavar="[FILE|NAME...]")] = ()
+    files: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="[FILE|NAME...]")] = ()
     """Weights files, or names of bundled weights; all bundled ones if none are given."""
 
     def run(self) -> int:
@@ -188,9 +189,9 @@ class Average:
     Example: lightpose weights average before.safetensors after.safetensors --shares 0.3 0.7 --out mean.safetensors
     """
 
-    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE FILE...")]
+    files: Annotated[Positional[tuple[Reads, ...]], arg(metavar="FILE FILE...")]
     """Two or more .safetensors files of the same network and joints."""
-    out: Path
+    out: Writes
     """The .safetensors file to write; `lightpose export` makes an .onnx of it."""
     shares: tuple[float, ...] = ()
     """What each file counts, in proportion; alike if not given."""
@@ -201,7 +202,7 @@ class Average:
             from lightpose.weights.network import average_networks, save_network
         except ImportError as error:
             raise MissingPackageError("torch", "train") from error
-        _check_out(self.out, self.files)
+        _check_out(self.out)
         network, spec = average_networks(self.files, self.shares or None)
         save_network(self.out, network, spec)
         print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB, the mean of {len(self.files)} files")
@@ -225,16 +226,10 @@ class Weights:
         return self.command.run()
 
 
-def _check_out(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse a place where no weights can be written, or where one of those read would be lost."""
-    from lightpose.io.files import check_place
-
+def _check_out(out: Path) -> None:
+    """Refuse a file that is not called as weights are."""
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out} must end in .safetensors; `lightpose export` makes an .onnx of it")
-    for source in sources:
-        if out.resolve() == source.resolve():
-            raise WeightsError(f"the result would overwrite {source}; name another file with --out")
-    check_place(out)
 
 
 def _is_foreign(path: Path) -> bool:

@@ -19,7 +19,7 @@ from lightpose.data.coco import CocoFile
 from lightpose.data.store import file_name, open_pixels
 from lightpose.data.stored import read_labelled
 from lightpose.errors import DataError
-from lightpose.ops.geometry import crop_regions, crop_span, region_matrices, transform_points, warp
+from lightpose.ops.geometry import crop_regions, region_matrices, transform_points, warp
 from lightpose.skeletons import Skeleton
 from lightpose.types import PADDING, FloatArray, ImageArray, Person
 

@@ -11,15 +11,16 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from lightpose.errors import DataError, MissingPackageError
+from lightpose.errors import DataError
+from lightpose.io.places import check_own
 from lightpose.types import ImageArray
 
 __all__ = ["file_name", "open_pixels"]
@@ -43,7 +44,9 @@ def open_pixels(
     all squares with their checksums. Raises DataError if the disk is too full.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with _locked(store):
+    for name in ("lock", "crops.npy", "checksums.npy"):
+        check_own(store / name)
+    with FileLock(store / "lock"):  # one process at a time; the lock of one that was killed is free
         pixels, checksums = _open_arrays(store, len(pictures), side)
         if verify:
             _verify(pixels, checksums, progress)
@@ -57,15 +60,6 @@ def open_pixels(
 def file_name(path: Path, images: Path) -> str:
     """An image's name in its folder, as the file has it, or its whole path if it is elsewhere."""
     return (path.relative_to(images) if path.is_relative_to(images) else path).as_posix()
-
-
-def _locked(store: Path) -> AbstractContextManager[object]:
-    """One process at a time; the lock of one that was killed is free."""
-    try:
-        from filelock import FileLock
-    except ImportError as error:
-        raise MissingPackageError("filelock", "train") from error
-    return FileLock(store / "lock")
 
 
 def _open_arrays(store: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

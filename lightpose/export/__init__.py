@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.io.files import check_place
+from lightpose.io.places import Place, check_apart, with_bin
 from lightpose.types import Spec
 
 __all__ = ["Exported", "FormatName", "Quantized", "run", "run_quantize"]
@@ -93,6 +94,7 @@ def run(
         export.run("runs/mine/best.safetensors", "mine.onnx", images="photos")
     """
     weights, out = Path(weights), _named(Path(out), to)
+    _check_apart(out, weights, images)
     try:
         from lightpose.export.tasks import EXPORTERS
         from lightpose.weights.network import load_any, read_task, save_network
@@ -135,10 +137,12 @@ def run_quantize(
     from lightpose.data.calibration import calibration_crops
     from lightpose.errors import ConfigError
     from lightpose.export.quantize import compare_speed, quantize
+    from lightpose.weights import find_weights
     from lightpose.weights.open import open_runtime
 
     out = Path(out)
     check_place(out)
+    _check_apart(out, find_weights(model), calibrate, boxes)
     if crops < 1:
         raise ConfigError(f"calibration needs a crop at least, not {crops}")
     before = open_runtime(model)
@@ -158,8 +162,15 @@ def _named(out: Path, to: FormatName | None) -> Path:
         raise WeightsError(f"{out} must end in one of {', '.join(SUFFIXES.values())}, or say --to which format")
     if out.suffix not in ("", suffix):
         raise WeightsError(f"{out} must end in {suffix} for --to {to}")
+    out = out.with_suffix(suffix)
     check_place(out)
-    return out.with_suffix(suffix)
+    return out
+
+
+def _check_apart(out: Path, *reads: str | Path | None) -> None:
+    """Raise ConfigError if the file to write, or its .bin, is one of those that are read."""
+    places = [Place("", Path(path)) for path in reads if path is not None]
+    check_apart([each for place in places for each in with_bin(place)], with_bin(Place("the result", out)))
 
 
 def _size_bytes(path: Path) -> int:

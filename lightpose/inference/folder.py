@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from lightpose.errors import ConfigError, ImageError, LightposeError
+from lightpose.errors import LightposeError
 from lightpose.inference.estimator import PoseEstimator
-from lightpose.inference.resume import KEYPOINTS, POSES, ResultFiles
-from lightpose.inference.sinks import Drawings, Sink
-from lightpose.io.files import clear_asides
+from lightpose.inference.resume import KEYPOINTS, PARTIAL, POSES, ResultFiles
+from lightpose.inference.sinks import Drawings, Sink, drawing_name
+from lightpose.io.files import check_place, clear_asides, finish_replacing
+from lightpose.io.places import Place, alone_in, check_apart, with_bin
 from lightpose.io.prefetch import behind
 from lightpose.io.sources import HELD_BYTES, ImageFile, read_frames
 from lightpose.results import Poses
@@ -59,11 +59,12 @@ def predict_images(
     The results list each image that cannot be used. If no image can be used, nothing is written.
 
     One thread reads the next images while the network runs, and another draws the last ones. Each holds at most a batch
-    of images and `HELD_BYTES`. Raises ImageError if an output would overwrite a source. Raises ConfigError if another
-    run is writing to `out`, or if `out` holds part of a run with other settings.
+    of images and `HELD_BYTES`. Raises ConfigError if an output is a link, or an image, the weights or the
+    boxes; if another run is writing to `out`; or if `out` holds part of a run with other settings.
     """
-    _check_outputs(files, out, draw)
+    _check_outputs(files, estimator, out, draw)
     with _alone_in(out):
+        finish_replacing(out / KEYPOINTS, out / POSES)
         about = _describe(estimator)
         names = [file.name.as_posix() for file in files]
         numbers = dict(zip(names, _image_ids(files, estimator), strict=True))
@@ -141,30 +142,27 @@ def _held(found: tuple[Frame, Poses]) -> int:
 def _alone_in(out: Path) -> Iterator[None]:
     """Keep other runs out of the folder. It is made if need be, and removed if it stays empty."""
     made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / LOCK)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigError(f"another run is writing to {out}; wait for it, or name another folder with --out") from error
-    try:
-        yield
+        with alone_in(out, LOCK, "--out"):
+            yield
     finally:
-        lock.release()
-        # Else the file stays: another run may have it open, and a third would lock a new one
         if made and [path.name for path in out.iterdir()] == [LOCK]:
             (out / LOCK).unlink()
             out.rmdir()
 
 
-def _check_outputs(files: Sequence[ImageFile], out: Path, draw: bool) -> None:
-    """Raise ImageError if what is to be written would overwrite an image that is to be read."""
-    sources = {file.path.resolve() for file in files if file.content is None}
-    names = [Path(KEYPOINTS), Path(POSES), *(file.name for file in files if draw)]
-    for name in names:
-        for place in (out / name, out / f"{name}.png"):
-            if place.resolve() in sources:
-                raise ImageError(f"the drawn image would overwrite {place}; name another folder with --out")
+def _check_outputs(files: Sequence[ImageFile], estimator: PoseEstimator, out: Path, draw: bool) -> None:
+    """Raise ConfigError if what is to be written would overwrite a file that is read, or is no place for a file."""
+    reads = [Place("", file.path) for file in files if file.content is None]
+    for path in (estimator.path, estimator.detector.path):
+        reads += [] if path is None else with_bin(Place("", path))
+    drawn = [Place("the drawn image", out / drawing_name(file.name)) for file in files if draw]
+    fixed = [Place("the result", out / name) for name in (KEYPOINTS, POSES, PARTIAL, LOCK)]
+    check_apart(reads, [*fixed, *drawn])
+    check_apart(reads, [Place(name, path.with_name(f"{path.name}.png")) for name, path in drawn])  # of too large ones
+    for place in (*fixed, *drawn):
+        if os.path.lexists(place.path):
+            check_place(place.path)
 
 
 def _describe(estimator: PoseEstimator) -> dict[str, Any]:

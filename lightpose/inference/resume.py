@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from lightpose.errors import ConfigError
 from lightpose.io.files import replace_together
+from lightpose.io.places import check_own
 from lightpose.results import Poses
 from lightpose.types import Frame
 
@@ -38,6 +39,7 @@ class ResultFiles:
         self.people = 0
         head = _line(run)
         mode = "wb+" if restart or not self._path.exists() or not self._path.stat().st_size else "rb+"
+        check_own(self._path)
         self._file: IO[bytes] = self._path.open(mode, buffering=0)
         if mode == "rb+":
             self._take_over(head)

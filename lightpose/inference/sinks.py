@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from lightpose.errors import ImageError
 from lightpose.io.files import write_aside
 from lightpose.io.images import encode_image
+from lightpose.io.places import check_own
 from lightpose.results import Poses
 from lightpose.types import Frame
 
-__all__ = ["Drawings", "JsonLines", "Sink"]
+__all__ = ["Drawings", "JsonLines", "Sink", "drawing_name"]
 
 
 class Sink(Protocol):
@@ -34,7 +38,10 @@ class Sink(Protocol):
 
 
 class Drawings:
-    """Writes images with skeletons into a folder, under the names of their frames."""
+    """Writes images with skeletons into a folder, under the names of their frames.
+
+    They do not wait for the disk, which would take longer than the drawing: a power cut may lose the last ones.
+    """
 
     def __init__(self, out: Path, threshold: float = 0.2) -> None:
         self._out, self._threshold = out, threshold
@@ -42,23 +49,37 @@ class Drawings:
     def write(self, frame: Frame, poses: Poses) -> None:
         """Write the drawing in the format that the frame's name has. If that format cannot be written, write a PNG and
         append .png to the name."""
-        path = self._out / frame.name
+        path = self._out / drawing_name(Path(frame.name))
         drawn = poses.plot(frame.image, self._threshold)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             content = encode_image(drawn, path.suffix)
-        except ImageError:
+        except ImageError:  # too large for it
             path, content = path.with_name(f"{path.name}.png"), encode_image(drawn, ".png")
-        write_aside(path, content)
+        write_aside(path, content, sync=False)
 
     def close(self) -> None:
         """Do nothing; every drawing is already written."""
+
+
+def drawing_name(name: Path) -> Path:
+    """What the drawing of a frame is called: as the frame, with .png appended if that format cannot be written."""
+    return name if _can_write(name.suffix.lower()) else name.with_name(f"{name.name}.png")
+
+
+@cache
+def _can_write(suffix: str) -> bool:
+    try:
+        return bool(encode_image(np.zeros((1, 1, 3), np.uint8), suffix))
+    except ImageError:
+        return False
 
 
 class JsonLines:
     """Writes a new file with one line of JSON for each frame: `Poses.to_dict` with the frame's index and time."""
 
     def __init__(self, path: Path) -> None:
+        check_own(path)
         self._file = path.open("wb", buffering=0)
 
     def write(self, frame: Frame, poses: Poses) -> None:

@@ -31,10 +31,14 @@ def run(config: str | Path | AnyConfig, callbacks: Sequence[Report] = ()) -> Tra
         best = train.run(dataclasses.replace(config, out="runs/other"), [train.Lines(print)])
     """
     try:
+        from lightpose.train.places import check_files
         from lightpose.train.session import train
     except ImportError as error:
         raise MissingPackageError("torch", "train") from error
-    return train(read_config(config) if isinstance(config, str | Path) else config, callbacks)
+    file = Path(config) if isinstance(config, str | Path) else None
+    settings = read_config(config) if isinstance(config, str | Path) else config
+    check_files(settings, file)
+    return train(settings, callbacks)
 
 
 def read_config(path: str | Path) -> AnyConfig:

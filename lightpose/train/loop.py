@@ -7,20 +7,20 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 
-from lightpose.errors import ConfigError, DataError, TrainingError
+from lightpose.errors import DataError, TrainingError
 from lightpose.io.files import clear_asides, write_aside
+from lightpose.io.places import alone_in
 from lightpose.train.callbacks import Epoch, Report, StageResult, Started
 from lightpose.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from lightpose.train.distributed import World
 from lightpose.train.learner import Learner
+from lightpose.train.places import LOCK
 from lightpose.train.sampling import Share
 from lightpose.train.schedule import Moment, learning_rate, moment, total_epochs
 from lightpose.train.task import Feed
@@ -58,7 +58,8 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train to the last epoch of the last stage. Returns the best validation AP and its epoch."""
-        with self._alone():
+        alone = alone_in(self.out, LOCK, "`out`") if self.world.first else contextlib.nullcontext()
+        with alone:  # other runs would write over this one
             last = total_epochs(self.config.plan, self.config.optim)
             if self.world.first:
                 shows = trainable(self.config).shows
@@ -76,24 +77,6 @@ class Trainer:
                 self.progress.epoch, self.progress.step, self.progress.loss = self.progress.epoch + 1, 0, 0.0
                 self._save()
             return self.progress
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other runs out of the folder, which would write over this one. The lock of one that was killed is free.
-
-        Raises ConfigError if there is one.
-        """
-        self.out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.out / ".lock", timeout=0)
-        try:
-            if self.world.first:
-                lock.acquire()
-        except Timeout as error:
-            raise ConfigError(f"another process is training into {self.out}; stop it, or name another `out`") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _feed(self) -> Feed[Any]:
         """The training data; the first process of each machine stores what is missing, before the others."""

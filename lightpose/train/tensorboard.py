@@ -9,6 +9,7 @@ from lightpose.errors import MissingPackageError
 from lightpose.io.files import write_aside
 from lightpose.io.images import encode_image
 from lightpose.train.callbacks import FIGURES, Epoch, StageResult, Started
+from lightpose.train.places import PREVIEWS
 from lightpose.types import ImageArray
 
 try:
@@ -58,7 +59,7 @@ class TensorBoard:
         self._scalar("train/epoch_loss", epoch.loss)
 
     def previewed(self, epoch: int, picture: ImageArray) -> None:
-        path = self._out / "previews" / f"epoch_{epoch + 1:04}.jpg"
+        path = self._out / PREVIEWS / f"epoch_{epoch + 1:04}.jpg"
         path.parent.mkdir(exist_ok=True)
         write_aside(path, encode_image(picture, ".jpg"))
         if self._writer is not None:

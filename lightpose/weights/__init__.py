@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from lightpose.errors import WeightsError
-from lightpose.io.files import write_aside
+from lightpose.io.files import finish_replacing, replace_together
 
 __all__ = [
     "DEFAULT",
@@ -15,8 +15,8 @@ __all__ = [
     "file_sha256",
     "find_weights",
     "has_detector",
+    "install_weights",
     "known_sha256",
-    "write_sums",
 ]
 
 DEFAULT = "lpn50"
@@ -44,10 +44,18 @@ def known_sha256() -> dict[str, str]:
     return {file.stem: digest for file, digest in named if file.suffix != ".bin"}
 
 
-def write_sums(folder: Path) -> None:
-    """Write a folder's SHA256SUMS anew, for the scripts that put weights into the project's own."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".bin", ".onnx", ".xml")]
-    write_aside(folder / SUMS, "".join(f"{file_sha256(path)}  {path.name}\n" for path in files).encode())
+def install_weights(folder: Path, *files: Path) -> None:
+    """Put weights files into a folder, and its SHA256SUMS with them, for the scripts that make the project's own.
+
+    A kill leaves no SHA256SUMS beside files that it is not of.
+    """
+    there = {path.name: path for path in folder.iterdir() if path.suffix in (".bin", ".onnx", ".xml")}
+    there |= {path.name: path for path in files}
+    sums = "".join(f"{file_sha256(path)}  {name}\n" for name, path in sorted(there.items()))
+    with replace_together(*(folder / path.name for path in files), folder / SUMS) as (*targets, target):
+        for path, file in zip(files, targets, strict=True):
+            file.write(path.read_bytes())
+        target.write(sums.encode())
 
 
 def file_sha256(path: Path) -> str:
@@ -62,6 +70,8 @@ def find_weights(name_or_path: str | Path) -> Path:
     if str(name_or_path) in bundled:
         return bundled[str(name_or_path)]
     path = Path(name_or_path)
+    if path.suffix == ".xml":
+        finish_replacing(path.with_suffix(".bin"), path)
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; give a file, or one of the bundled: {', '.join(bundled) or 'none'}")
     return path

@@ -122,7 +122,7 @@ def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
         (["preview", "SET", "--images", "IMAGES", "--out", "no/b.jpg"], {}, "no/"),
         (["preview", "SET", "--images", "IMAGES", "--out", "b.jpg", "--count", "0"], {}, "count must be at least 1"),
         (["preview", "SET", "--images", ".", "--out", "b.jpg"], {}, "0001.png: No such file"),
-        (["label", "SET", "--images", "IMAGES", "--out", "SET"], {}, "the result would overwrite"),
+        (["label", "SET", "--images", "IMAGES", "--out", "SET"], {}, "people.json would overwrite"),
         (["label", "SET", "--images", "IMAGES", "--out", "b.json", "--model", "no.onnx"], {}, "no.onnx"),
         (["label", "SET", "--images", "IMAGES", "--out", "b.json", "--agree", "-1"], {}, "agree must be finite"),
         (["label", "SET", "--images", "IMAGES", "--out", "no/b.json"], {}, "there is no folder no; make it first"),

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from lightpose import Boxes, PoseEstimator, read_image
-from lightpose.errors import BoxesError, LightposeError
+from lightpose.errors import BoxesError, ConfigError, LightposeError
 from lightpose.inference.folder import LOCK, predict_images
 from lightpose.inference.resume import PARTIAL
 from lightpose.io.images import encode_image
@@ -162,3 +162,30 @@ def test_further_sinks_take_each_image_and_are_closed_at_the_end(
     predict_images(find_images([str(folder)]), estimator, tmp_path / "out", sinks=[sink])
     assert sink.names == [f"{number:02}.png" for number in range(30)]
     assert sink.closed
+
+
+@pytest.mark.parametrize("name", [PARTIAL, LOCK, "keypoints.json", "07.png"])
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to])
+def test_a_planted_link_is_not_followed(estimator: PoseEstimator, folder: Path, tmp_path: Path, name: str, plant):
+    """A hard link to a file that is replaced, not written in place, does no harm."""
+    precious = tmp_path / "precious"
+    precious.write_text("1")
+    (tmp_path / "out").mkdir()
+    plant(tmp_path / "out" / name, precious)
+    files = find_images([str(folder)])
+    if plant is Path.hardlink_to and name not in (PARTIAL, LOCK):
+        predict_images(files, estimator, tmp_path / "out")
+    else:
+        with pytest.raises(ConfigError, match=f"{name} is a link"):
+            predict_images(files, estimator, tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir() if path.name != LOCK] == [name] * (name != LOCK)
+    assert precious.read_text() == "1"
+
+
+def test_two_drawings_are_two_files(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    """A format that cannot be written gets .png appended, which is another image's name here."""
+    (folder / "07.png").rename(folder / "a.pgm")
+    (folder / "08.png").rename(folder / "a.pgm.png")
+    with pytest.raises(ConfigError, match=r"a\.pgm\.png and the drawn image .*a\.pgm\.png are one file"):
+        predict_images(find_images([str(folder)]), estimator, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lightpose.errors import ImageError
+from lightpose.errors import ConfigError, ImageError
 from lightpose.io.files import write_aside
 from lightpose.io.images import decode_image, encode_image, read_image
 
@@ -262,10 +262,10 @@ def test_a_write_that_fails_half_way_keeps_the_old_file_and_leaves_no_part(tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_whose_rename_fails_leaves_no_part(tmp_path):
+def test_a_write_onto_a_folder_is_refused(tmp_path):
     folder = tmp_path / "out"
     (folder / "inner").mkdir(parents=True)
-    with pytest.raises(OSError, match="out"):
+    with pytest.raises(ConfigError, match="out is a folder; name a file in it"):
         write_aside(folder, b"new")
     assert list(tmp_path.iterdir()) == [folder]
     assert [entry.name for entry in folder.iterdir()] == ["inner"]

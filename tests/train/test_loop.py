@@ -232,7 +232,7 @@ def stopped_at(data, out, epoch, step, **optim):
 def test_what_a_killed_run_left_half_written_is_gone_after_the_next(people, tmp_path):
     small = {"epochs": 1, "batch": 16}
     stopped_at(people, tmp_path, 0, 2, **small)
-    (tmp_path / ".last.pt.1.partial").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
+    (tmp_path / ".last.pt.0123456789abcdef.partial").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
     train(config_for(people, tmp_path, **small))
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "best.safetensors", "last.pt", "log.json"]
 
@@ -389,7 +389,7 @@ def test_two_runs_do_not_share_a_folder(people, tmp_path):
         def stepped(self, *step):
             super().stepped(*step)
             if len(self.steps) == 1:
-                with pytest.raises(ConfigError, match=r"another process is training into .*name another `out`"):
+                with pytest.raises(ConfigError, match=r"another run is writing to .*name another with `out`"):
                     train(config)
 
     first = Rival()

@@ -13,7 +13,7 @@ import pytest
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.skeletons import COCO17, LSP14
 from lightpose.types import SPEC_KEY, DetectorSpec
-from lightpose.weights import DEFAULT, bundled_weights, file_sha256, find_weights, known_sha256, write_sums
+from lightpose.weights import DEFAULT, bundled_weights, file_sha256, find_weights, install_weights, known_sha256
 from lightpose.weights.inspect import describe_weights, has_description, verify_weights
 
 
@@ -52,7 +52,7 @@ def test_the_sums_are_of_all_bundled_files_as_sha256sum_would_write_them(tmp_pat
     copies = [tmp_path / path.name for path in folder.iterdir() if path.suffix in (".onnx", ".xml", ".bin")]
     for copy in copies:
         copy.write_bytes((folder / copy.name).read_bytes())
-    write_sums(tmp_path)
+    install_weights(tmp_path)
     lines = [f"{hashlib.sha256(copy.read_bytes()).hexdigest()}  {copy.name}" for copy in sorted(copies)]
     assert (tmp_path / "SHA256SUMS").read_text().splitlines() == lines
     assert (folder / "SHA256SUMS").read_text().splitlines() == lines, "a bundled file changed"
