@@ -19,20 +19,52 @@ def test_a_tool_can_be_imported_and_runs_nothing_then(file: Path, capsys):
 
 
 def test_the_cosine_beside_the_stages_is_as_long_as_they_are_together():
-    from tools.train_default_weights import Options, runs
+    from tools.train_default_weights import Options, study
 
-    stages, cosine = (run.config for run in runs(Options(study="stages")))
+    stages, cosine = (run.config for run in study(Options(study="stages")))
     assert (stages.plan.kind, cosine.plan.kind) == ("iterative", "single")
     assert total_epochs(stages.plan, stages.optim) == total_epochs(cosine.plan, cosine.optim)
 
 
 def test_the_study_of_global_context_changes_nothing_else():
-    from tools.train_default_weights import Options, runs
+    from tools.train_default_weights import Options, study
 
-    found = {run.name: run.config.model for run in runs(Options(study="gc"))}
+    found = {run.name: run.config.model for run in study(Options(study="gc"))}
     assert {(model.name, model.gc) for model in found.values()} == {
         (name, gc) for name in ("lpn50", "lpn101", "lpn152") for gc in (True, False)
     }
+
+
+def test_a_stage_starts_from_the_last_better_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second stage gains on everyday people but loses too much on athletes, so the third starts from the first."""
+    from tools import train_default_weights as tool
+
+    found = iter([(32.0, 55.0), (33.0, 54.5), (35.0, 53.0), (33.5, 54.5)])
+    started = []
+
+    def measured(*_: object) -> dict[str, tool.Figures]:
+        return {
+            name: tool.Figures(ap, f"| x | {name} |") for name, ap in zip(tool.VALIDATION, next(found), strict=True)
+        }
+
+    def trained(run: tool.Run, options: tool.Options) -> Path:
+        started.append(run.config.model.init)
+        return options.out / run.name
+
+    monkeypatch.setattr(tool, "measure", measured)
+    monkeypatch.setattr(tool, "train_run", trained)
+    best = tool.train_stages(tool.Options(out=tmp_path, start=tmp_path / "start", stages=3))
+    assert started == [str(tmp_path / name) for name in ("start", "stage1", "stage1")]
+    assert best == tmp_path / "stage3"
+
+
+def test_the_recipe_finds_its_sets_below_another_folder():
+    from tools.train_default_weights import Options, recipe
+
+    config = recipe(Options(data=Path("/elsewhere"), epochs=1))
+    assert config.optim.epochs == 1
+    assert [source.annotations for source in config.data.train][:1] == ["/elsewhere/coco_keypoints/train.json"]
+    assert (config.data.val.annotations, config.data.val.images) == ("/elsewhere/val_everyday.json", "/elsewhere")
 
 
 def test_the_detectors_recipe_is_one_for_a_detector_and_takes_as_many_epochs_as_asked(tmp_path: Path):

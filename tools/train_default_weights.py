@@ -1,22 +1,22 @@
-"""Trains the bundled weights, and the studies beside them, from the data sets that docs/model_card.md names.
+"""Trains the bundled weights, stage after stage, and the studies beside them. docs/model_card.md names the data.
 
     pip install '.[train]'
-    python tools/train_default_weights.py --install            # the default, on a GPU or a CPU; goes on after a kill
-    python tools/train_default_weights.py --study gc           # Table 3's shape: LPN-50/101/152 with and without GC
-    python tools/train_default_weights.py --study stages       # Table 4's shape: seven stages, and one cosine as long
-    python tools/train_default_weights.py --study depths       # LPN-101 and LPN-152 with the default's recipe
-    python tools/train_default_weights.py --study peers        # SimpleBaseline-50 and HRNet-W32: ten times the work
-    python tools/train_default_weights.py --study distilled    # LPN-50 again, with the best of the peers as its teacher
+    python tools/train_default_weights.py --stages 2 --install   # from weights/lpn50.safetensors on, on a CPU
+    python tools/train_default_weights.py --long --install       # from nothing, on a GPU
+    python tools/train_default_weights.py --study gc             # Table 3's shape: LPN-50/101/152 with and without GC
+    python tools/train_default_weights.py --study stages         # Table 4's shape: seven stages, and one cosine as long
+    python tools/train_default_weights.py --study depths         # LPN-101 and LPN-152 with the default's recipe
+    python tools/train_default_weights.py --study peers          # SimpleBaseline-50 and HRNet-W32: ten times the work
+    python tools/train_default_weights.py --study distilled      # LPN-50 again, with the best peer as its teacher
 
-First the labels are completed by `--teacher`; without it the sets' own serve. `--hint` names a file whose maps the
-networks learn to tell (lightpose/train/feature_distillation.py). examples/default/movenet.py makes both.
-Each run writes its folder under --out; results.md there collects accuracy on both validation sets, with 95 % intervals.
+A stage is one run of examples/default/lpn50.toml: its learning rate restarts, and a cosine brings it to zero. The next
+stage starts from the weights of the last one that was better. A killed run goes on with the same command.
+Each run writes its folder under --out; results.md there collects accuracy on the validation sets, with 95 % intervals.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
-from lightpose.cli.console import counting
 from lightpose.cli.train import train
 from lightpose.data.coco import read_coco
 from lightpose.evaluate.bootstrap import bootstrap
@@ -36,41 +34,36 @@ from lightpose.export.pose import export_checked
 from lightpose.inference.top_down import PredictOptions
 from lightpose.io.files import write_aside
 from lightpose.train import read_config
-from lightpose.train.config import DistillConfig, FeatureDistillationConfig, PlanConfig, TrainConfig
-from lightpose.train.pseudo_label import LabelOptions, label_persons
+from lightpose.train.config import DistillConfig, PlanConfig, SourceConfig, TrainConfig
 from lightpose.weights import install_weights
 from lightpose.weights.network import load_network, save_network
 from lightpose.weights.open import open_runtime
 
 ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "examples/default/lpn50.toml"
+START = ROOT / "weights/lpn50.safetensors"
 VALIDATION = {
-    "COCO": ("coco_keypoints/val.json", "coco_keypoints/val2017"),
+    "everyday": ("val_everyday.json", "."),
     "LSP-Extended": ("lspet/val.json", "lspet/images"),
 }
-LABELLED = {
-    "person_boxes": (
-        "person_boxes/train.json",
-        "person_boxes/images",
-        LabelOptions(min_score=0.15, agree=0.1, replace=True),
-    ),
-    "lspet": ("lspet/train.json", "lspet/images", LabelOptions(min_score=0.3, agree=0.1)),
-}
-"""What the teacher labels: all persons of the one, only the joints that are unknown of the other."""
+MOST_LOST = 1.0
+"""Points of AP that a better stage may lose on LSP-Extended."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """data: the folder of the three sets. out: where runs go. teacher: labels what is unlabelled, an .onnx file.
+    """data: the folder of the sets. out: where runs go. stages: how many to train. start: weights of the first one.
 
-    hint: gives maps to learn, of an LPN. epochs: of each run, instead of the recipe's. install: put the default's
-    weights into the project.
+    long: one long run from nothing instead of stages, as a GPU can. epochs: of each run, instead of the recipe's.
+    install: put the best stage's weights into the project.
     """
 
     data: Path = Path("data")
     out: Path = Path("runs/default")
-    teacher: Path | None = None
-    hint: Path | None = None
     study: Literal["default", "gc", "stages", "depths", "peers", "distilled"] = "default"
+    stages: int = 1
+    start: Path = START
+    long: bool = False
     epochs: int | None = None
     install: bool = False
 
@@ -83,35 +76,45 @@ class Run:
     config: TrainConfig
 
 
-def complete_labels(options: Options) -> None:
-    """Write runs/labels/*.json, once."""
-    for name, (file, images, how) in LABELLED.items():
-        target = ROOT / "runs/labels" / f"{name}.json"
-        if target.exists():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if options.teacher is None:
-            shutil.copy(options.data / file, target)
-            continue
-        print(f"labelling {file} with {options.teacher}")
-        source = read_coco(options.data / file, options.data / images)
-        with counting("persons", len(source.boxed())) as advance:
-            document = label_persons(source, open_runtime(options.teacher), how, advance)
-        write_aside(target, json.dumps(document).encode())
+@dataclass(frozen=True)
+class Figures:
+    """A run's accuracy on a validation set, in percent, as `results.md` shows it; ap is that of its row."""
+
+    ap: float
+    row: str
 
 
-def runs(options: Options) -> Iterator[Run]:
-    """The runs of a study."""
-    base = read_config(ROOT / "examples/default/lpn50.toml")
+def recipe(options: Options) -> TrainConfig:
+    """The recipe of a stage, on the data that the options name."""
+    base = read_config(RECIPE)
     if not isinstance(base, TrainConfig):
-        raise TypeError("examples/default/lpn50.toml trains no pose network")
-    if options.epochs:
-        base = replace(base, optim=replace(base.optim, epochs=options.epochs))
-    if options.hint is not None:
-        base = replace(base, feature_distillation=FeatureDistillationConfig(str(options.hint)))
-    if options.study == "default":
-        yield from [Run("lpn50", base)] if torch.cuda.is_available() else small_then_full(base, options)
-    elif options.study == "gc":
+        raise TypeError(f"{RECIPE} trains no pose network")
+    epochs = options.epochs or base.optim.epochs
+    train_sets = tuple(_below(options.data, source) for source in base.data.train)
+    data = replace(base.data, train=train_sets, val=_below(options.data, base.data.val))
+    return replace(base, data=data, optim=replace(base.optim, epochs=epochs))
+
+
+def _below(data: Path, source: SourceConfig) -> SourceConfig:
+    """The same source with `data`, the first folder of its paths, elsewhere."""
+    annotations, images = (str(data / Path(path).relative_to("data")) for path in (source.annotations, source.images))
+    return replace(source, annotations=annotations, images=images)
+
+
+def lengthened(base: TrainConfig, options: Options) -> TrainConfig:
+    """The recipe from nothing on an accelerator: a larger batch, ten million crops, more augmentation."""
+    optim = replace(
+        base.optim, lr=2e-3, weight_decay=0.05, batch=256, epochs=options.epochs or 700, warmup_epochs=5, ema=0.999
+    )
+    augment = replace(base.augment, scale=0.3, rotation_deg=30.0, half_body_probability=0.2)
+    model = replace(base.model, init="kaiming")
+    return replace(base, model=model, optim=optim, augment=augment, evaluate_every=10, preview_every=50)
+
+
+def study(options: Options) -> Iterator[Run]:
+    """The runs of a study, all long."""
+    base = lengthened(recipe(options), options)
+    if options.study == "gc":
         for name in ("lpn50", "lpn101", "lpn152"):
             for gc in (False, True):
                 yield Run(
@@ -122,27 +125,12 @@ def runs(options: Options) -> Iterator[Run]:
     elif options.study in ("depths", "peers"):
         for name in ("lpn101", "lpn152") if options.study == "depths" else ("simple50", "hrnet_w32"):
             yield Run(name, replace(base, model=replace(base.model, name=name)))
-    else:
+    elif options.study == "distilled":
         teacher = max(("simple50", "hrnet_w32"), key=lambda name: best_ap(options.out / name))
         distill = DistillConfig(str(options.out / teacher / "best.safetensors"), weight=1.0)
         yield Run("lpn50_distilled", replace(base, distill=distill))
-
-
-def small_then_full(base: TrainConfig, options: Options) -> Iterator[Run]:
-    """On a CPU: most of the crops at half the size, four times as fast, then a fifth at full size, with the hint."""
-    optim = replace(base.optim, batch=32, epochs=options.epochs or 50, warmup_epochs=0.3, ema=0.998, weight_decay=0.01)
-    base = replace(base, evaluate_every=1, preview_every=5)
-    model = replace(base.model, input_hw=(128, 96), sigma=1.5)
-    augment = replace(base.augment, scale=0.25, rotation_deg=20.0, color=0.1, half_body_probability=0.0)
-    loss = replace(base.loss, mse=200.0)
-    small = replace(
-        base, model=model, optim=optim, loss=loss, augment=augment, feature_distillation=FeatureDistillationConfig()
-    )
-    yield Run("lpn50_small", small)
-    start = replace(base.model, init=str(options.out / "lpn50_small/best.safetensors"))
-    last = replace(optim, lr=8e-4, epochs=-(-optim.epochs // 4), warmup_epochs=0.1)
-    mild = replace(augment, scale=0.18, rotation_deg=12.0)
-    yield Run("lpn50", replace(base, model=start, optim=last, augment=mild))
+    else:
+        yield Run("lpn50", base)
 
 
 def stages(base: TrainConfig) -> Iterator[Run]:
@@ -177,9 +165,9 @@ def train_run(run: Run, options: Options) -> Path:
     return folder / "best.safetensors"
 
 
-def measure(weights: Path, options: Options) -> list[str]:
-    """Rows of results.md."""
-    rows = []
+def measure(weights: Path, options: Options) -> dict[str, Figures]:
+    """Accuracy on the validation sets, by their names."""
+    measured = {}
     runtime = open_runtime(weights)
     for name, (file, images) in VALIDATION.items():
         source = read_coco(options.data / file, options.data / images)
@@ -192,8 +180,15 @@ def measure(weights: Path, options: Options) -> list[str]:
                 (found.scores.ap75, spread.ap75), (found.pck(), spread.pck),
             )
         ]  # fmt: skip
-        rows.append(f"| {weights.parent.name} | {name} | {len(source.persons())} | {' | '.join(figures)} |")
-    return rows
+        row = f"| {weights.parent.name} | {name} | {len(source.persons())} | {' | '.join(figures)} |"
+        measured[name] = Figures(100 * found.scores.ap, row)
+    return measured
+
+
+def better(new: dict[str, Figures], old: dict[str, Figures]) -> bool:
+    """Whether a stage's weights take the place of those it started from: see MOST_LOST."""
+    gain, change = (new[name].ap - old[name].ap for name in VALIDATION)
+    return gain > 0 and change >= -MOST_LOST
 
 
 def collect(rows: Sequence[str], options: Options) -> None:
@@ -220,17 +215,36 @@ def install(weights: Path) -> None:
     print("put the rows of results.md into README.md and the model card, then run tools/quantize_default_weights.py")
 
 
+def train_stages(options: Options) -> Path:
+    """Train stage after stage; returns the best weights, which may be those of the start."""
+    best, figures = options.start, measure(options.start, options)
+    for number in range(options.stages):
+        base = recipe(options)
+        config = replace(base, seed=base.seed + number, model=replace(base.model, init=str(best)))
+        weights, found = train_and_measure(Run(f"stage{number + 1}", config), options)
+        if better(found, figures):
+            best, figures = weights, found
+    return best
+
+
+def train_and_measure(run: Run, options: Options) -> tuple[Path, dict[str, Figures]]:
+    """Train a run, add its accuracy to results.md."""
+    start = time.monotonic()
+    weights = train_run(run, options)
+    print(f"{run.name}: {(time.monotonic() - start) / 60:.0f} min in this process")
+    found = measure(weights, options)
+    collect([figures.row for figures in found.values()], options)
+    return weights, found
+
+
 def main(options: Options) -> None:
-    """Labels, runs, results."""
-    complete_labels(options)
-    weights = None
-    for run in runs(options):
-        start = time.monotonic()
-        weights = train_run(run, options)
-        print(f"{run.name}: {(time.monotonic() - start) / 60:.0f} min in this process")
-        collect(measure(weights, options), options)
-    if options.install and weights is not None:
-        install(weights)
+    """Stages or a study, results, and the weights' place in the project."""
+    if options.study == "default" and not options.long:
+        best = train_stages(options)
+    else:
+        best = [train_and_measure(run, options)[0] for run in study(options)][-1]
+    if options.install and options.study == "default" and best != options.start:
+        install(best)
 
 
 if __name__ == "__main__":
