@@ -209,7 +209,7 @@ def test_a_folder_is_not_read_as_a_picture(tmp_path):
         (b"just some words\n" * 20, "is not an image that can be read"),
         (b"\0", "is not an image that can be read"),
         (b"\xff\xd8", "is not an image that can be read"),
-        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is not an image that can be read"),
+        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is cut short"),
     ],
 )
 def test_a_file_that_is_no_picture_is_named_with_the_reason(tmp_path, content, text):
