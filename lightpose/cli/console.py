@@ -28,7 +28,7 @@ def libraries_unheard() -> Iterator[None]:
     if apart:
         yield
         return
-    with open(os.dup(2), "w", buffering=1, encoding=before.encoding, errors=before.errors) as kept:
+    with open(os.dup(2), "w", buffering=1, encoding=before.encoding, errors=before.errors) as kept:  # noqa: PTH123
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)

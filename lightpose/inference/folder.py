@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -160,11 +161,11 @@ def _alone_in(out: Path) -> Iterator[None]:
 
 def _check_outputs(files: Sequence[ImageFile], out: Path, draw: bool) -> None:
     """Raise ImageError if what is to be written would overwrite an image that is to be read."""
-    sources = {file.path.resolve() for file in files if file.content is None}
+    sources = {os.path.realpath(file.path) for file in files if file.content is None}  # knows links in a circle
     names = [Path(KEYPOINTS), Path(POSES), *(file.name for file in files if draw)]
     for name in names:
         for place in (out / name, out / f"{name}.png"):
-            if place.resolve() in sources:
+            if os.path.realpath(place) in sources:
                 raise ImageError(f"the drawn image would overwrite {place}; name another folder with --out")
 
 
