@@ -65,6 +65,8 @@ def read_regular(path: str | Path, most: int) -> bytes:
                 return file.read(min(status.st_size or most, most))
         finally:
             os.close(opened)
+    except MemoryError as error:
+        raise ImageError(f"{path} needs more memory than there is") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
 

@@ -452,3 +452,13 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
             read_image(path)
     with pytest.raises(ImageError, match="a folder, not a file"):
         read_image(tmp_path)
+
+
+def test_a_file_that_memory_has_no_room_for_is_an_error_of_ours(tmp_path, monkeypatch):
+    def failing(*_, **__):
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encode_image(picture(), ".png"))
+    monkeypatch.setattr(os, "fdopen", failing)
+    with pytest.raises(ImageError, match=r"a\.png needs more memory than there is"):
+        read_image(tmp_path / "a.png")
