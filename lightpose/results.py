@@ -228,7 +228,7 @@ class Poses:
             image_id = 1 if named is None else named
         keypoints: NDArray[np.float64] = self.keypoints.astype(np.float64).round(4)
         scores: NDArray[np.float64] = self.scores.astype(np.float64).round(6)
-        return coco_rows(np.full(len(self), image_id), keypoints, scores, category_id)
+        return coco_rows(np.full(len(self), int(image_id), object), keypoints, scores, category_id)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict for each joint of each person: image, person (0, 1, …), joint, x and y in pixels, score,
@@ -282,11 +282,11 @@ class Poses:
 
 
 def coco_rows(
-    image_ids: NDArray[np.int64], keypoints: NDArray[np.float64], scores: NDArray[np.float64], category_id: int = 1
+    image_ids: NDArray[Any], keypoints: NDArray[np.float64], scores: NDArray[np.float64], category_id: int = 1
 ) -> list[dict[str, Any]]:
     """COCO keypoint results: one dict for each of N people.
 
-    image_ids, scores: (N,). keypoints: (N, K, 3) x, y, score.
+    image_ids: (N,) int64, or objects for whole numbers of any size. scores: (N,). keypoints: (N, K, 3) x, y, score.
     """
     triples = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1]).tolist()
     return [
@@ -302,4 +302,5 @@ def draw_poses(image: ImageArray, poses: Poses, threshold: float = 0.2) -> Image
 
 def number_in_name(image: PurePath) -> int | None:
     """The number in an image's file name, such as 397133 for 000000397133.jpg. None if the name is not a number."""
-    return int(image.stem) if image.stem.isascii() and image.stem.isdigit() else None
+    digits = image.stem
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 256 else None  # as names may be long

@@ -13,6 +13,7 @@ from tyro.conf import subcommand
 
 from lightpose.cli.ablate import Ablate
 from lightpose.cli.bench import Bench
+from lightpose.cli.console import libraries_unheard
 from lightpose.cli.data import Data
 from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.evaluate_detector import EvaluateDetector
@@ -48,6 +49,7 @@ RENAMED = {"--least-score": "--min-person-score"}
 """Options of the release before, and what they are called now."""
 
 
+@libraries_unheard()
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 done in part, 2 nothing done and a sentence on standard error says why."""
     if isinstance(sys.stdout, io.TextIOWrapper):

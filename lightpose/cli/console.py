@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -9,9 +11,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 
-from lightpose.cli.last_resort import escape_controls
+from lightpose.cli.last_resort import DEBUG, escape_controls
 
-__all__ = ["SafeConsole", "bars", "counting", "counting_all"]
+__all__ = ["SafeConsole", "bars", "counting", "counting_all", "libraries_unheard"]
 
 
 class SafeConsole(Console):
@@ -20,6 +22,34 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else escape_controls(text), style, control)
+
+
+@contextmanager
+def libraries_unheard() -> Iterator[None]:
+    """Keep what C libraries print on standard error from the terminal: decoders say there what they think of an image.
+
+    Python's own standard error stays as it is. The change is made once, before there are threads. It is left out where
+    standard error is not the process's own, and where LIGHTPOSE_DEBUG is set.
+    """
+    before = sys.stderr
+    try:
+        apart = before.fileno() != 2 or bool(os.environ.get(DEBUG))
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+        apart = True
+    if apart:
+        yield
+        return
+    with open(os.dup(2), "w", buffering=1, encoding=before.encoding, errors=before.errors) as kept:  # noqa: PTH123
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = kept
+        try:
+            yield
+        finally:
+            kept.flush()
+            os.dup2(kept.fileno(), 2)
+            sys.stderr = before
 
 
 def bars(shown: bool = True) -> Progress:

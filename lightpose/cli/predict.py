@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class Predict:
     """
 
     sources: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="SOURCE...")]
-    """Image files, folders, glob patterns in quotes, or - for an image on standard input."""
+    """Image files, folders with all below them, glob patterns in quotes, or - for an image on standard input. Of a
+    folder, files with an image's suffix are read, and others that begin like an image; hidden ones are not."""
     out: Fills = Path("poses")
     """Folder for the results; made if need be."""
     detector: ReadsNamed | None = None
@@ -61,6 +63,9 @@ class Predict:
     mode: Literal["latency", "throughput"] = "latency"
     """OpenVINO only. latency: all cores on one batch of people; throughput: parts of it side by side."""
 
+    max_pixels: int | None = None
+    """Refuse larger images before they are decoded, and files of four times as many bytes. Not given: what the
+    environment variable LIGHTPOSE_MAX_PIXELS says, or 120 million."""
     restart: bool = False
     """Begin anew, where an interrupted run has left part of its results in --out."""
 
@@ -72,16 +77,20 @@ class Predict:
         from lightpose.inference.estimator import PoseEstimator
         from lightpose.inference.folder import predict_images
         from lightpose.io.files import check_folder
+        from lightpose.io.images import MAX_PIXELS_SETTING, max_bytes
         from lightpose.io.sources import find_images, stdin_image
 
         if not self.sources:
             raise ImageError("name at least one image, folder or pattern; see lightpose predict --help")
         if self.boxes is not None and self.detector is not None:
             raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
+        if self.max_pixels is not None:
+            os.environ[MAX_PIXELS_SETTING] = str(self.max_pixels)
+        most = max_bytes()
         check_folder(self.out)
         images = find_images((source for source in self.sources if source != "-"), self.out)
         if "-" in self.sources:
-            images.append(stdin_image(sys.stdin.buffer.read()))
+            images.append(stdin_image(sys.stdin.buffer.read(most + 1)))
         detector: str | Detector | None = self.detector if self.boxes is None else read_boxes(self.boxes)
         estimator = PoseEstimator(
             self.model,

@@ -24,6 +24,7 @@ from lightpose.weights import file_sha256
 __all__ = ["FolderResults", "predict_images"]
 
 LOCK = ".lightpose.lock"
+_LARGEST_NUMBER = 2**53
 
 
 @dataclass
@@ -192,7 +193,14 @@ def _sources(estimator: PoseEstimator) -> dict[str, Any]:
 
 
 def _image_ids(files: Sequence[ImageFile], estimator: PoseEstimator) -> list[int]:
-    """A number for each image: the box file's or the one it is named by, if all have different ones, else 1, 2…"""
-    named = [estimator.detector.image_id(file.path.absolute()) for file in files]
-    numbers = [number for number in named if number is not None]
-    return numbers if len(set(numbers)) == len(files) else list(range(1, len(files) + 1))
+    """A number for each image: the box file's or the one it is named by, if all have different ones, else 1, 2…
+
+    Names that are longer numbers than JSON readers keep exactly, such as time stamps, count as none.
+    """
+    most = float("inf") if estimator.detector.given else _LARGEST_NUMBER
+    whole = [number for number, file in enumerate(files, start=1) if not file.fault]
+    named = [(number, estimator.detector.image_id(files[number - 1].path.absolute())) for number in whole]
+    numbers = {number: found for number, found in named if found is not None and found <= most}
+    if len(set(numbers.values())) < len(whole):
+        numbers = {number: number for number in whole}
+    return [numbers.get(number, 0) for number in range(1, len(files) + 1)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightpose.errors import ImageError
-from lightpose.io.images import IMAGE_SUFFIXES, decode_image, read_image
+from lightpose.io.headers import image_kind
+from lightpose.io.images import IMAGE_SUFFIXES, decode_image, read_image, read_regular
 from lightpose.io.prefetch import ahead
 from lightpose.types import Frame, ImageArray
 
@@ -20,17 +21,33 @@ __all__ = ["HELD_BYTES", "ImageFile", "find_images", "read_frames", "stdin_image
 HELD_BYTES = 2**28
 """Size of images beyond which no more are held ahead, or waited for to fill a batch: seven of twelve megapixels."""
 
+_SUFFIXES = IMAGE_SUFFIXES | {
+    ".jpe", ".jfif", ".gif", ".avif", ".pnm", ".pbm", ".pam", ".j2k", ".j2c", ".dib",
+    ".heic", ".heif", ".jxl", ".svg", ".exr", ".hdr", ".pfm", ".psd", ".ico", ".tga", ".ras", ".sr",
+    ".raw", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
+}  # fmt: skip
+"""Suffixes of images, of kinds that cannot be read too; a file with another one is an image if it begins like one."""
+_FEW_BYTES = 64
+_PLAIN = frozenset({"PNM", "PAM", "BMP", "SVG"})
+"""Kinds whose first bytes a text may have too: they go by their suffix alone."""
+
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image to read. name: its path below the output folder. content: its bytes, if it is not a file."""
+    """An image to read. name: its path below the output folder. content: its bytes, if it is not a file.
+
+    fault: why there is nothing to read, such as a folder without permission; told in place of the image.
+    """
 
     path: Path
     name: Path
     content: bytes | None = None
+    fault: str = ""
 
     def read(self) -> ImageArray:
         """The image, upright. Raises ImageError if it cannot be read."""
+        if self.fault:
+            raise ImageError(self.fault)
         return read_image(self.path) if self.content is None else decode_image(self.content, str(self.path))
 
     def stamp(self) -> str:
@@ -47,27 +64,73 @@ class ImageFile:
 def find_images(sources: Iterable[str], out: Path | None = None) -> list[ImageFile]:
     """The images that files, folders (with all below them) and glob patterns name, in order, each once.
 
+    In a folder, an image is a file with an image's suffix, or that begins like an image. Hidden files and folders,
+    whose names begin with a dot, are passed over; links are followed. Images of a kind that cannot be read, and folders
+    that cannot be searched, are left to fail when read; so are a missing file and a source without images.
+
     out: a folder whose images are earlier results; those below it are passed over when a folder is searched.
-    Raises ImageError if a folder or pattern holds no image. A named file that is missing is left to fail when read.
+    Raises ImageError if there is no image in any source.
     """
-    found: dict[str, tuple[Path, Path]] = {}
+    found: dict[str, ImageFile] = {}
     for source in sources:
         path = Path(source)
-        if path.is_dir():
-            kept = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and _may_be_read(file))
-            inside = sorted(file for file in kept if not _is_below(file, out, path))
-            pairs = [(file, file.relative_to(path)) for file in inside]
-        elif not path.exists() and glob.has_magic(source):
-            pairs = [(Path(file), Path(Path(file).name)) for file in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
-            pairs = [(file, name) for file, name in pairs if file.is_file()]
+        if os.path.isdir(path):  # noqa: PTH112 - does not raise where there is no permission
+            files = sorted(_search(path, out), key=lambda file: file.path)
+        elif not os.path.lexists(path) and glob.has_magic(source):
+            named = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+            files = [ImageFile(Path(name), Path(Path(name).name)) for name in named if not os.path.isdir(name)]  # noqa: PTH112
         else:
-            pairs = [(path, Path(path.name))]
-        if not pairs:
-            raise ImageError(f"there is no image in {source}; known kinds are {' '.join(sorted(IMAGE_SUFFIXES))}")
-        for file, name in pairs:
-            found.setdefault(os.path.abspath(file), (file, name))  # noqa: PTH100 - links stay apart
-    names = _distinct([name for _, name in found.values()])
-    return [ImageFile(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+            files = [ImageFile(path, Path(path.name))]
+        for file in files or [ImageFile(path, Path(path.name), fault=f"there is no image in {source}")]:
+            found.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay apart
+    if found and all(file.fault for file in found.values()):
+        raise ImageError("; ".join(file.fault for file in found.values()))
+    names = _distinct([file.name for file in found.values()])
+    return [ImageFile(file.path, name, None, file.fault) for file, name in zip(found.values(), names, strict=True)]
+
+
+def _search(folder: Path, out: Path | None) -> Iterator[ImageFile]:
+    """The images below a folder, and the folders there that cannot be searched."""
+    results = None if out is None or _is_below(folder, out) else out
+    seen: set[str] = set()
+    left = [folder]
+    while left:
+        place = left.pop()
+        real = os.path.realpath(place)
+        if real in seen or (results is not None and _is_below(place, results)):
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(place) as entries:
+                shown = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            name = place.relative_to(folder) if place != folder else Path(place.name)
+            yield ImageFile(place, name, fault=f"cannot read {place}: {error.strerror}")
+            continue
+        for entry in shown:
+            path, link = Path(entry.path), entry.is_symlink()
+            if _is(entry.is_dir):
+                left.insert(0 if link else len(left), path)  # what is linked to comes last: it may be below as itself
+            elif not (link and results is not None and _is_below(path, results)) and _is_image(entry):
+                yield ImageFile(path, path.relative_to(folder))
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is an image by its suffix or first bytes; what is no regular file goes by its suffix."""
+    if Path(entry.name).suffix.lower() in _SUFFIXES:
+        return True
+    try:
+        return _is(entry.is_file) and image_kind(read_regular(entry.path, _FEW_BYTES)) not in {None, *_PLAIN}
+    except ImageError:
+        return False
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    """What is asked of an entry; no for a link that leads in a circle."""
+    try:
+        return asked()
+    except OSError:
+        return False
 
 
 def stdin_image(content: bytes) -> ImageFile:
@@ -110,25 +173,19 @@ def _held(read: Read) -> int:
     return 0 if isinstance(read[2], ImageError) else read[2].nbytes
 
 
-def _may_be_read(file: Path) -> bool:
-    """Whether it is a file, or a link to one that is gone, which is to be told."""
-    return file.is_file() or (file.is_symlink() and not file.exists())
-
-
-def _is_below(file: Path, out: Path | None, searched: Path) -> bool:
-    """Whether a file is in the output folder, unless that is what was to be searched."""
-    if out is None or searched.resolve().is_relative_to(out.resolve()):
-        return False
-    return file.resolve().is_relative_to(out.resolve())
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a path is that folder or below it, links followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _distinct(names: Sequence[Path]) -> list[Path]:
     """The names in their order, with a number added to those that were taken before."""
     taken: dict[Path, None] = {}
+    numbers: dict[Path, int] = {}
     for name in names:
-        number, free = 1, name
+        free = name
         while free in taken:
-            number += 1
-            free = name.with_name(f"{name.stem}_{number}{name.suffix}")
+            numbers[name] = numbers.get(name, 1) + 1
+            free = name.with_name(f"{name.stem}_{numbers[name]}{name.suffix}")
         taken[free] = None
     return list(taken)

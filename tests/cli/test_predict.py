@@ -166,9 +166,9 @@ def test_a_picture_can_come_from_standard_input(tmp_path: Path):
 
 def test_folders_and_patterns_keep_every_picture_under_a_name_of_its_own(tmp_path: Path):
     (tmp_path / "b.json").write_text('[{"file_name": "a.png", "bbox": [1, 2, 20, 30]}]')
-    for number, name in enumerate(["in/a.png", "in/deep/a.png", "other/a.png", "in/notes.txt"]):
-        picture(tmp_path / name.replace(".txt", ".png"), number)
-    (tmp_path / "in/notes.png").rename(tmp_path / "in/notes.txt")
+    for number, name in enumerate(["in/a.png", "in/deep/a.png", "other/a.png"]):
+        picture(tmp_path / name, number)
+    (tmp_path / "in/notes.txt").write_text("no image")
     code, _, _ = lightpose("predict", "in", "oth*/*.png", "--boxes", "b.json", "--out", "out", cwd=tmp_path)
     assert code == 0
     drawn = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
@@ -239,9 +239,35 @@ def test_nothing_is_left_in_the_users_home_and_decoders_are_silent(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "lightpose: cut.tif is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)"
+        "lightpose: cut.tif cannot be decoded: its TIFF header is broken; copy or download it again"
     ]
     assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_folder_of_many_kinds_is_read_or_named_and_decoders_are_silent(tmp_path: Path):
+    """libjpeg says on standard error that data are corrupt, past OpenCV and Python."""
+    pillow = pytest.importorskip("PIL.Image", reason="only Pillow writes GIF everywhere")
+    pixels = picture(tmp_path / "in/a.png").read_bytes()
+    pillow.open(tmp_path / "in/a.png").save(tmp_path / "in/b.gif")
+    jpeg = bytearray(encode_image(read_image(tmp_path / "in/a.png"), ".jpg"))
+    (tmp_path / "in/c.jfif").write_bytes(jpeg)
+    jpeg[-60:-40] = b"\xff\xd3" * 10
+    (tmp_path / "in/d.jpg").write_bytes(jpeg)
+    (tmp_path / "in/e.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "in/photo").write_bytes(pixels)
+    (tmp_path / "in/notes.txt").write_text("nothing to see")
+    code, output, errors = lightpose("predict", "in", "--detector", "whole", "--out", "out", cwd=tmp_path)
+    assert errors == "lightpose: in/e.heic cannot be read: it is a HEIC file; save it as JPEG or PNG\n"
+    assert code == 1
+    assert "images: 5, people: 5, failed: 1" in output
+
+
+def test_standard_input_without_end_is_read_as_far_as_the_limit(tmp_path: Path):
+    with Path("/dev/zero").open("rb") as endless:
+        command = [sys.executable, "-m", "lightpose", "predict", "-", "--max-pixels", "250000"]
+        done = subprocess.run(command, cwd=tmp_path, stdin=endless, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert b"standard input has more than the 1,000,000 bytes that are read" in done.stderr
 
 
 def test_boxes_of_other_pictures_are_told(tmp_path: Path):
@@ -261,6 +287,9 @@ def box_file(box: str) -> str:
     [
         (["missing.jpg"], {}, "cannot read missing.jpg: No such file"),
         (["empty.jpg"], {"empty.jpg": b""}, "empty.jpg is empty"),
+        (["photo.heic"], {"photo.heic": b"\0\0\0\x18ftypheic"}, "photo.heic cannot be read: it is a HEIC file"),
+        ([ASTRONAUT, "--max-pixels", "100000"], {}, "has 512 x 512 pixels, more than the 100,000 that are decoded"),
+        ([ASTRONAUT, "--max-pixels", "0"], {}, "must be a whole number above 0, not 0"),
         (["text.jpg"], {"text.jpg": b"hello"}, "text.jpg is not an image"),
         (["cut.jpg"], {"cut.jpg": ASTRONAUT.read_bytes()[:30000]}, "cut.jpg is cut short"),
         (["*.gif"], {}, "there is no image in *.gif"),

@@ -1,5 +1,6 @@
 """Sizes from the first bytes are those of the decoded picture."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,11 @@ def test_what_is_missing_or_no_picture_is_named(tmp_path):
             picture_hw(tmp_path / name)
     with pytest.raises(ImageError, match="cannot read"):
         picture_hw(tmp_path)
+
+
+def test_what_is_no_regular_file_or_too_large_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a\xff\xff\xff\xff\0\0\0;")
+    for name, reason in (("a.jpg", "pipe"), ("b.gif", "65,535 x 65,535 pixels"), ("c\0.jpg", "cannot read")):
+        with pytest.raises(ImageError, match=reason):
+            picture_hw(tmp_path / name)

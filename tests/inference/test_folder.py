@@ -1,6 +1,7 @@
 """A folder of pictures, with reading and drawing beside the network: the same as one picture after another."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -189,3 +190,51 @@ def test_two_drawings_are_two_files(estimator: PoseEstimator, folder: Path, tmp_
     with pytest.raises(ConfigError, match=r"a\.pgm\.png and the drawn image .*a\.pgm\.png are one file"):
         predict_images(find_images([str(folder)]), estimator, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def ids_of(out: Path) -> list[tuple[int, str]]:
+    images = json.loads((out / "poses.json").read_text())["images"]
+    return [(image["image_id"], image["image"]) for image in images]
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["5.png", "9007199254740992.png"], [5, 2**53]),
+        (["5.png", "9007199254740993.png"], [1, 2]),
+        (["20231127153000123456.png", "5.png"], [1, 2]),
+        (["7" * 240 + ".png"], [1]),
+        (["001.png", "1.png"], [1, 2]),
+        (["1.bmp", "1.png", "7.png"], [1, 2, 3]),
+        (["7.png", "a.png"], [1, 2]),
+    ],
+)
+def test_images_have_whole_numbers_of_their_own_however_they_are_named(
+    estimator: PoseEstimator, tmp_path: Path, names: list[str], ids: list[int]
+):
+    (tmp_path / "in").mkdir()
+    for name in names:
+        pixels = np.full((40, 40, 3), 1, np.uint8)
+        (tmp_path / "in" / name).write_bytes(encode_image(pixels, Path(name).suffix))
+    predict_images(find_images([str(tmp_path / "in")]), estimator, tmp_path / "out", draw=False)
+    assert ids_of(tmp_path / "out") == list(zip(ids, sorted(names), strict=True))
+    rows = json.loads((tmp_path / "out/keypoints.json").read_text())
+    assert [row["image_id"] for row in rows] == ids
+
+
+def test_what_cannot_be_used_is_told_and_stops_nothing(estimator: PoseEstimator, folder: Path, tmp_path: Path):
+    """A pipe, a circle of links, a device, a kind without decoder and a picture that is too large."""
+    for path in folder.glob("[12]*.png"):
+        path.unlink()
+    os.mkfifo(folder / "30.png")
+    (folder / "31.png").symlink_to("31.png")
+    (folder / "32.png").symlink_to("/dev/zero")
+    (folder / "33.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (folder / "34.gif").write_bytes(b"GIF89a\xff\xff\xff\xff\0\0\0;")
+    files = [*find_images([str(folder)]), ImageFile(folder / "locked", Path("locked"), fault="cannot read locked: why")]
+    results = predict_images(files, estimator, tmp_path / "out", draw=False)
+    assert [path.name for path, _ in results.failed] == ["30.png", "31.png", "32.png", "33.heic", "34.gif", "locked"]
+    words = ["pipe", "links", "device", "HEIC", "65,535 x 65,535 pixels", "why"]
+    assert all(word in reason for word, (_, reason) in zip(words, results.failed, strict=True))
+    assert results.images == 10
+    assert ids_of(tmp_path / "out") == [(number, f"{number:02}.png") for number in range(10)]

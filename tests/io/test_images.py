@@ -1,6 +1,8 @@
 """Pictures in and out: every usual kind, EXIF, broken files, and files written whole or not at all."""
 
+import os
 import struct
+import time
 import zlib
 
 import cv2
@@ -9,7 +11,8 @@ import pytest
 
 from lightpose.errors import ConfigError, ImageError
 from lightpose.io.files import write_aside
-from lightpose.io.images import decode_image, encode_image, read_image
+from lightpose.io.headers import image_header
+from lightpose.io.images import MAX_PIXELS, decode_image, encode_image, read_image
 
 
 def picture(height=24, width=40, seed=0):
@@ -209,7 +212,7 @@ def test_a_folder_is_not_read_as_a_picture(tmp_path):
         (b"just some words\n" * 20, "is not an image that can be read"),
         (b"\0", "is not an image that can be read"),
         (b"\xff\xd8", "is not an image that can be read"),
-        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is not an image that can be read"),
+        (b"\xff\xd8\xff" + b"\0" * 50 + b"\xff\xd9", "is cut short"),
     ],
 )
 def test_a_file_that_is_no_picture_is_named_with_the_reason(tmp_path, content, text):
@@ -286,3 +289,176 @@ def test_a_write_that_fails_names_the_file_that_was_wanted(tmp_path):
 def test_a_name_that_no_file_can_have_is_a_picture_that_cannot_be_read():
     with pytest.raises(ImageError, match="cannot read"):
         read_image("a\0b.jpg")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of(width: int, height: int, extra: bytes = b"") -> bytes:
+    """A PNG whose header tells that size, with the data of one black pixel."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(bytes(4))) + chunk(b"IEND", b"")
+
+
+def with_size(content: bytes, place: int, *values: int, form: str) -> bytes:
+    size = struct.pack(form, *values)
+    return content[:place] + size + content[place + len(size) :]
+
+
+def bombs() -> dict[str, bytes]:
+    """Small files that say that they hold 2.5 thousand million pixels, or as many as their format can say."""
+    pixel = np.zeros((16, 16, 3), np.uint8)
+    jpeg, bmp = (opencv_file(pixel, suffix) for suffix in (".jpg", ".bmp"))
+    webp = opencv_file(pixel, ".webp", cv2.IMWRITE_WEBP_QUALITY, 50)
+    lossless = opencv_file(pixel, ".webp", cv2.IMWRITE_WEBP_QUALITY, 101)
+    tile = struct.pack("<4sIH", b"II*\0", 8, 4) + b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((256, 16), (257, 16), (322, 50000), (323, 50000))
+    )
+    deep = opencv_file(np.zeros((64, 64, 3), np.uint8), ".jp2")
+    return {
+        "png": png_of(50000, 50000),
+        "jpeg": with_size(jpeg, jpeg.index(b"\xff\xc0") + 5, 50000, 50000, form=">HH"),
+        "bmp": with_size(bmp, 18, 50000, -50000, form="<ii"),
+        "lowest bmp": with_size(bmp, 18, 1, -(2**31), form="<ii"),
+        "webp": with_size(webp, 26, 16383, 16383, form="<HH"),
+        "lossless webp": with_size(lossless, 21, 0x0FFFFFFF, form="<I"),
+        "gif": b"GIF89a" + struct.pack("<HHBBB", 50000, 50000, 0, 0, 0) + b",\0\0\0\0\1\0\1\0\0\2\2D\1\0;",
+        "tile": tile + bytes(4),
+        "ppm": b"P6 50000 # wide\n50000 255\n",
+        "pam": b"P7\nWIDTH 10000\nHEIGHT 10000\nDEPTH 500\nMAXVAL 255\nENDHDR\n",
+        "jpeg 2000": with_size(deep, deep.index(b"\xff\x4f\xff\x51") + 8, 8000, 8000, form=">II"),
+        "avif": b"\0\0\0\x14ftypavif\0\0\0\0avif"
+        + struct.pack(">I4sI", 32, b"meta", 0)
+        + struct.pack(">I4sIII", 20, b"ispe", 0, 50000, 50000),
+    }
+
+
+@pytest.mark.parametrize("kind", bombs())
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(
+        ImageError, match=r"bomb (has|takes) .*pixels, more than the 120,000,000 .*LIGHTPOSE_MAX_PIXELS"
+    ):
+        decode_image(bombs()[kind], "bomb")
+
+
+def test_the_limit_of_pixels_and_bytes_is_an_argument_or_in_the_environment(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_image(picture(20, 50), ".png"))
+    assert read_image(path, max_pixels=1000).shape == (20, 50, 3)
+    with pytest.raises(ImageError, match=r"has 50 x 20 pixels, more than the 999 that are decoded"):
+        read_image(path, max_pixels=999)
+    monkeypatch.setenv("LIGHTPOSE_MAX_PIXELS", "999")
+    with pytest.raises(ImageError, match="more than the 999"):
+        read_image(path)
+    with pytest.raises(ImageError, match="has more than the 40 bytes that are read"):
+        read_image(path, max_pixels=10)
+    for wrong in ("many", "0", "-5", ""):
+        monkeypatch.setenv("LIGHTPOSE_MAX_PIXELS", wrong)
+        with pytest.raises(ConfigError, match="whole number above 0"):
+            read_image(path)
+
+
+def test_photos_of_108_megapixels_are_within_the_limit():
+    assert 12032 * 9024 <= MAX_PIXELS < 30000 * 30000
+
+
+def test_a_png_chunk_longer_than_its_file_is_not_decoded(monkeypatch):
+    """Decoders make room for what the length says: four thousand million bytes."""
+    whole = encode_image(picture(), ".png")
+    place = whole.index(b"IDAT") - 4
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(ImageError, match="cut short"):
+        decode_image(whole[:place] + b"\xff\xff\xf0\x00" + whole[place + 4 :])
+
+
+def test_a_pngs_texts_and_profiles_are_not_unpacked():
+    """A hundred texts of 8 MB each, packed to a thousandth, would take seconds."""
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**23), 9))
+    plain = encode_image(picture(), ".png")
+    begun = time.perf_counter()
+    found = decode_image(plain[:33] + 100 * text + plain[33:])
+    assert time.perf_counter() - begun < 2
+    np.testing.assert_array_equal(found, decode_image(plain))
+
+
+@pytest.mark.parametrize("kind", [b"gAMA", b"sRGB", b"iCCP", b"bKGD", b"pHYs", b"cHRM", b"tEXt", b"acTL"])
+def test_the_chunks_that_are_left_out_do_not_change_pixels(kind: bytes):
+    contents = {
+        b"gAMA": struct.pack(">I", 100000), b"sRGB": b"\0", b"bKGD": bytes(6), b"pHYs": struct.pack(">IIB", 9, 5, 1),
+        b"cHRM": struct.pack(">8I", *range(30000, 38000, 1000)), b"tEXt": b"a\0b",
+        b"iCCP": b"a\0\0" + zlib.compress(b""), b"acTL": struct.pack(">II", 1, 0),
+    }  # fmt: skip
+    plain = encode_image(picture(), ".png")
+    np.testing.assert_array_equal(decode_image(plain[:33] + chunk(kind, contents[kind]) + plain[33:]), picture())
+
+
+def test_a_pngs_orientation_is_honoured_or_ignored_as_asked():
+    turned = exif_segment(6)[10:]
+    content = encode_image(picture(), ".png")
+    content = content[:33] + chunk(b"eXIf", turned) + chunk(b"tEXt", b"a\0b") + content[33:]
+    np.testing.assert_array_equal(decode_image(content, exif=False), picture())
+    assert image_header(content).orientation == 6
+    found = decode_image(content)
+    if found.shape == picture().shape:
+        pytest.skip("this OpenCV reads no EXIF in PNG")
+    np.testing.assert_array_equal(found, UPRIGHT[6](picture()))
+
+
+def test_a_jpeg_of_many_scans_is_refused():
+    """Each takes time for the whole picture, and 10 bytes of the file."""
+    plain = opencv_file(picture(), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    last = plain[plain.rindex(b"\xff\xda") : -2]
+    assert decode_image(plain[:-2] + 3 * last + plain[-2:]).shape == (24, 40, 3)
+    with pytest.raises(ImageError, match="more than 50 scans"):
+        decode_image(plain[:-2] + 60 * last + plain[-2:])
+
+
+@pytest.mark.parametrize("error", [MemoryError, cv2.error])
+def test_a_decoder_that_fails_is_an_error_of_ours(monkeypatch, error):
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr(cv2, "imdecode", failing)
+    with pytest.raises(ImageError, match=r"a\.png (needs more memory|cannot be decoded)"):
+        decode_image(encode_image(picture(), ".png"), "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp", ".png"])
+def test_of_several_frames_or_pages_the_first_is_read(tmp_path, suffix):
+    pillow = pytest.importorskip("PIL.Image", reason="only Pillow writes several frames")
+    first, second = (pillow.new("RGB", (40, 24), color) for color in ((200, 0, 0), (0, 0, 200)))
+    first.save(
+        tmp_path / f"a{suffix}",
+        save_all=True,
+        append_images=[second],
+        **({"lossless": True} if suffix == ".webp" else {}),
+    )
+    found = read_image(tmp_path / f"a{suffix}")
+    assert found.shape == (24, 40, 3)
+    assert np.abs(found.astype(int) - (200, 0, 0)).max() <= 4
+
+
+def test_a_kind_that_cannot_be_decoded_is_named_with_what_to_do():
+    with pytest.raises(ImageError, match=r"a\.jpg cannot be read: it is a HEIC file; save it as JPEG or PNG"):
+        decode_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a.jpg")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(ImageError, match="a pipe or device"):
+            read_image(path)
+    with pytest.raises(ImageError, match="a folder, not a file"):
+        read_image(tmp_path)
+
+
+def test_a_file_that_memory_has_no_room_for_is_an_error_of_ours(tmp_path, monkeypatch):
+    def failing(*_, **__):
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encode_image(picture(), ".png"))
+    monkeypatch.setattr(os, "fdopen", failing)
+    with pytest.raises(ImageError, match=r"a\.png needs more memory than there is"):
+        read_image(tmp_path / "a.png")
