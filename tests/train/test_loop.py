@@ -77,7 +77,7 @@ def test_the_log_holds_what_the_diary_was_told(learned):
     for entry in written["epochs"]:
         assert 0 <= entry["ap"] <= entry["ap50"] <= 1
         assert 0 <= entry["pck"] <= 1
-    best = max(written["epochs"], key=lambda entry: entry["ap"])
+    best = max(written["epochs"], key=rank)
     assert written["stages"] == [{"stage": 0, "ap": best["ap"], "epoch": best["epoch"]}]
     ((result,),) = diary.stages
     assert (result.stage, result.ap, result.epoch) == (0, best["ap"], best["epoch"])
