@@ -12,7 +12,7 @@ import numpy as np
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.io.files import written_aside
 from lightpose.runtime import ModeName, OutputName, check_crops, check_output
-from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin
+from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin, keep_float32
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
@@ -150,3 +150,5 @@ def save_graph(graph: Any, spec: ModelSpec, path: str | Path) -> None:
         openvino.save_model(graph, aside, compress_to_fp16=False)
         graph.set_rt_info(hash_bin(aside), [BIN_KEY])
         openvino.save_model(graph, aside, compress_to_fp16=False)  # the same .bin, and the .xml that knows it
+        if not any(node.get_type_name() == "FakeQuantize" for node in graph.get_ops()):
+            keep_float32(aside)
