@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import reprlib
 import sys
 import tomllib
 import typing
@@ -79,7 +80,7 @@ def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
     elif type(value) is kind:
         return value
     wanted = " or ".join(repr(item) for item in inner) if origin is Literal else getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{path}: {key} must be {wanted}, not {value!r}")
+    raise ConfigError(f"{path}: {key} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def _fill_dataclass(kind: Any, table: Any, path: str, key: str) -> Any:
