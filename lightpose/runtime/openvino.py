@@ -64,6 +64,7 @@ class OpenVinoRuntime:
             joints = len(self.spec.skeleton)
             return np.zeros((0, joints, *(self.spec.heatmap_hw if output == "heatmaps" else (3,))), np.float32)
         if self._process != os.getpid():
+            self._inherited = self._compiled, self._queue  # kept: closing them waits for threads that a fork lacks
             self._lock = Lock()
             self._compile()
         crops = np.ascontiguousarray(crops)
