@@ -64,7 +64,7 @@ def _change(node: Any, key: Any, found: list[tuple[Any, Any]], rng: Generator, n
         del node[key]
     elif way == "copy":  # what is right elsewhere
         other, at = found[rng.integers(len(found))]
-        node[key] = other[at] if at in other or isinstance(other, list) and at < len(other) else None
+        node[key] = other[at] if at in other or (isinstance(other, list) and at < len(other)) else None
         node[key] = json.loads(json.dumps(node[key])) if _is_json(node[key]) else node[key]
     elif way == "twice":
         if isinstance(node, list):
