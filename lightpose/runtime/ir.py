@@ -33,7 +33,7 @@ def keep_float32(path: Path) -> None:
     """Mark every operation of an .xml file as one to compute in float32, for programs that set no precision.
 
     Else OpenVINO computes in bfloat16 where the CPU can. The mark is what `ov::disable_fp16_compression` leaves. It
-    does not reach the few products into which OpenVINO rewrites global context.
+    does not reach the products into which OpenVINO rewrites global context, so answers stay near, not equal.
     """
     tree = ElementTree.parse(path)
     for layer in tree.iterfind("layers/layer"):
