@@ -56,6 +56,10 @@ class MissingPackageError(LightposeError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs the package {package}; install it with: pip install 'lightpose[{extra}]'")
+        self._given = package, extra
+
+    def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
+        return MissingPackageError, self._given  # else it could not come back from another process
 
 
 class RenamedWarning(FutureWarning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,13 @@ __all__ = [
     "from_category",
     "from_toml",
     "get_skeleton",
+    "load_toml",
     "mirror_name",
 ]
+
+_LARGEST_TOML = 2**20
+_DEEP_KEY = re.compile(rb"[\w\"'-]+(?:[ \t]*\.[ \t]*[\w\"'-]+){32}")
+"""A dotted key of more parts than any table has; the standard library needs the square of their number in memory."""
 
 DEFAULT_SIGMA = 0.079
 """OKS sigma of a joint nobody has measured: COCO's shoulder, near the middle of its range."""
@@ -129,8 +135,8 @@ def from_toml(path: str | Path) -> Skeleton:
     Raises SkeletonError if the file cannot be read or is malformed.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = load_toml(path)
+    except (OSError, ValueError) as error:
         raise SkeletonError(f"cannot read the skeleton file {path}: {error}") from error
     unknown = sorted(set(table) - {"name", "joints", "limbs", "sigmas"})
     if unknown:
@@ -144,8 +150,20 @@ def from_toml(path: str | Path) -> Skeleton:
             tuple((str(a), str(b)) for a, b in table.get("limbs", ())),
             tuple(float(sigma) for sigma in table.get("sigmas", ())),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SkeletonError(f"{path}: limbs must be pairs of joint names and sigmas numbers ({error})") from error
+
+
+def load_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file's content. Raises OSError if it cannot be read, ValueError if it is none, or too large or deep."""
+    with Path(path).open("rb") as file:
+        content = file.read(_LARGEST_TOML + 1)
+    if len(content) > _LARGEST_TOML or _DEEP_KEY.search(content):
+        raise ValueError(f"it has more than {_LARGEST_TOML} bytes, or a key of more than 32 parts")
+    try:
+        return tomllib.loads(content.decode())
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep") from error
 
 
 def get_skeleton(name_or_path: str) -> Skeleton:

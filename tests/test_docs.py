@@ -9,7 +9,6 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import tyro
@@ -32,6 +31,14 @@ FENCE = re.compile(r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<te
 MOST_WORDS, MOST_IN_README = 32, 700
 UNDERSTOOD = 77
 """Exit code of a command line that was parsed and not run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Understood:
+    """A command without options that does nothing."""
+
+    def run(self) -> int:
+        return UNDERSTOOD
 
 
 def blocks(kind: str) -> Iterator[tuple[str, str, str]]:
@@ -111,9 +118,9 @@ def test_commands_parse(
 ):
     parse = tyro.cli
 
-    def parse_only(*positional: object, **named: object) -> SimpleNamespace:
+    def parse_only(*positional: object, **named: object) -> Understood:
         parse(*positional, **named)
-        return SimpleNamespace(run=lambda: UNDERSTOOD)
+        return Understood()
 
     monkeypatch.setattr(tyro, "cli", parse_only)
     with pytest.raises(SystemExit) as ended:

@@ -1,5 +1,7 @@
 """Joint names, mirror pairs, sigmas, and the three ways a skeleton comes in: built in, COCO category, TOML."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -192,3 +194,13 @@ def test_get_skeleton_finds_the_built_in_ones(name):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(SkeletonError, match=r"unknown skeleton 'coco'; use coco17, lsp14, mpii16 or a \.toml file"):
         get_skeleton("coco")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 20_000, "a" + ".a" * 20_000 + " = 1", "# " + "x" * 2**20, "sigmas = [1" + "0" * 400 + "]"]
+)
+def test_a_file_that_is_meant_to_fill_the_memory_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "deep.toml"
+    path.write_text(text)
+    with pytest.raises(SkeletonError, match=r"deep\.toml"):
+        from_toml(path)

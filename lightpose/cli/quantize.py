@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from tyro.conf import Positional
@@ -10,6 +11,9 @@ from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError
 
 __all__ = ["Quantize"]
+
+FEW = 200
+"""Sure joints below which a comparison says little: those of a dozen people."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Quantize:
             f"keypoints moved by {shift.mean_px:.2f} px in the mean, 95 % by at most {shift.p95_px:.2f} px, heatmaps "
             f"by at most {shift.heatmaps:.2f} ({shift.joints} sure joints on {shift.crops} crops held out)"
         )
+        if shift.joints < FEW:
+            print(f"{shift.joints} joints are too few to judge by; name more pictures of people", file=sys.stderr)
         print(
             f"one crop: {speed.before_ms:.1f} ms before ({done.before}), {speed.after_ms:.1f} ms after ({done.after}): "
             f"{speed.ratio:.2f} times as fast"

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from lightpose.errors import WeightsError
 
-__all__ = ["BIN_KEY", "SOURCE_KEY", "check_bin", "hash_bin", "read_facts"]
+__all__ = ["BIN_KEY", "SOURCE_KEY", "check_bin", "hash_bin", "keep_float32", "read_facts"]
 
 BIN_KEY = "lightpose_bin_sha256"
 """Name under which the .xml's rt_info holds the SHA-256 of the .bin."""
@@ -27,6 +27,22 @@ def read_facts(path: Path) -> dict[str, str]:
     except (ElementTree.ParseError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is not a whole OpenVINO file ({type(error).__name__})") from error
     return {node.tag: node.attrib["value"] for node in root.iterfind("rt_info//*") if "value" in node.attrib}
+
+
+def keep_float32(path: Path) -> None:
+    """Mark every operation of an .xml file as one to compute in float32, for programs that set no precision.
+
+    Else OpenVINO computes in bfloat16 where the CPU can. The mark is what `ov::disable_fp16_compression` leaves. It
+    does not reach the products into which OpenVINO rewrites global context, so answers stay near, not equal.
+    """
+    tree = ElementTree.parse(path)
+    for layer in tree.iterfind("layers/layer"):
+        facts = layer.find("rt_info")
+        if facts is None:
+            facts = ElementTree.Element("rt_info")
+            layer.insert(0 if layer.find("data") is None else 1, facts)
+        ElementTree.SubElement(facts, "attribute", name="precise", version="0")
+    tree.write(path)
 
 
 def hash_bin(path: Path) -> str:

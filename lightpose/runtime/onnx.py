@@ -31,6 +31,8 @@ def open_session(path: str | Path, threads: int = 0, profile: Path | None = None
     options.log_severity_level = 4  # its errors are raised as well
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if not Path(path).is_file():
+        raise WeightsError(f"there is no file {path}; if it was moved, open it where it is now")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a kind of its own for each way a file can be damaged
@@ -63,6 +65,7 @@ class Session:
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None) -> list[Any]:
         """The outputs, all or those named. Raises WeightsError if the graph fails while it runs."""
         if self._process != os.getpid():
+            self._inherited = self._session  # kept: closing it would wait for threads that a fork lacks
             self._session, self._process = open_session(self.path, self._threads), os.getpid()
         try:
             found: list[Any] = self._session.run(outputs, inputs)

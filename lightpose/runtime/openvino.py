@@ -12,7 +12,7 @@ import numpy as np
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.io.files import written_aside
 from lightpose.runtime import ModeName, OutputName, check_crops, check_output
-from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin
+from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin, keep_float32
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
@@ -64,6 +64,7 @@ class OpenVinoRuntime:
             joints = len(self.spec.skeleton)
             return np.zeros((0, joints, *(self.spec.heatmap_hw if output == "heatmaps" else (3,))), np.float32)
         if self._process != os.getpid():
+            self._inherited = self._compiled, self._queue  # kept: closing them waits for threads that a fork lacks
             self._lock = Lock()
             self._compile()
         crops = np.ascontiguousarray(crops)
@@ -150,3 +151,5 @@ def save_graph(graph: Any, spec: ModelSpec, path: str | Path) -> None:
         openvino.save_model(graph, aside, compress_to_fp16=False)
         graph.set_rt_info(hash_bin(aside), [BIN_KEY])
         openvino.save_model(graph, aside, compress_to_fp16=False)  # the same .bin, and the .xml that knows it
+        if not any(node.get_type_name() == "FakeQuantize" for node in graph.get_ops()):
+            keep_float32(aside)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,10 @@ from lightpose.runtime.threads import choose_threads
 from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec, Spec
 
 __all__ = ["CropNetwork", "DetectorNetwork", "Normalise", "TorchRuntime", "limit_threads"]
+
+if hasattr(os, "register_at_fork"):
+    # a fork copies no threads, and OpenMP would wait for its own; torch's loaders do the same in their workers
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Normalise(nn.Module):

@@ -25,6 +25,7 @@ from lightpose.runtime.torch import DetectorNetwork
 from lightpose.train.detector_batches import SceneBatch, SceneBatches
 from lightpose.train.detector_config import DetectorConfig
 from lightpose.train.detector_targets import centre_targets, detector_loss
+from lightpose.train.start import check_boxed
 from lightpose.train.task import Preparing
 from lightpose.types import DetectorSpec, ImageArray
 from lightpose.weights.network import start_detector
@@ -44,6 +45,7 @@ class DetectionTask:
         self.spec = config.model.spec()
         data = config.data
         self._val = read_people(data.val.annotations, data.val.images)
+        check_boxed(self._val)
         self._sources = [read_people(source.annotations, source.images) for source in data.train]
 
     def network(self) -> nn.Module:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,30 @@ from lightpose.train.task import Feed
 from lightpose.train.tasks import AnyConfig, trainable
 from lightpose.weights.network import save_network
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "rank"]
+
+_LOG = logging.getLogger("lightpose")
+_OVER = (
+    "{out} holds a run that is over: all of its {epochs} epochs are done, and nothing is trained. To train on, as on "
+    'more data, name another `out`, and model.init = "{out}/best.safetensors"'
+)
 
 REPORT_EVERY = 10
 """Steps between readings of the loss on a GPU, each of which waits for it."""
+
+
+def rank(measured: Mapping[str, float]) -> tuple[float, float, float, float]:
+    """What orders epochs: AP; where it ties, PCK or a detector's recall; then the loss; then the later is better."""
+    second = next((measured[name] for name in ("pck", "recall") if name in measured), 0.0)
+    return measured["ap"], -1.0 if math.isnan(second) else second, -measured["loss"], measured["epoch"]
 
 
 class Trainer:
     """One training run.
 
     The folder `config.out` receives `last.pt` (all that is needed to go on), `best.safetensors` (the weights with the
-    highest validation AP), and in the iterative plan `stage_N.safetensors`, the best of each stage, where the next one
-    starts. Given the same configuration, a run that was killed goes on where `last.pt` left it.
+    best validation figures; see `rank`), and in the iterative plan `stage_N.safetensors`, the best of each stage, where
+    the next one starts. Given the same configuration, a run that was killed goes on where `last.pt` left it.
     """
 
     def __init__(self, config: AnyConfig, report: Report, world: World, device: torch.device) -> None:
@@ -65,11 +79,14 @@ class Trainer:
                 shows = trainable(self.config).shows
                 self.report.started(Started(last, len(self._batches), self._batches.shown, shows))
             self._resume()
+            if self.progress.epoch >= last and self.world.first:
+                _LOG.warning("%s", _OVER.format(out=self.out, epochs=last))
             while self.progress.epoch < last:
                 now = moment(self.config.plan, self.config.optim, self.progress.epoch)
                 if now.first and now.stage and self.progress.step == 0:
                     self._begin_stage(now.stage)
                 loss = self._epoch(now)
+                self._save()  # what was learned, before a validation that may fail
                 if (now.epoch + 1) % self.config.evaluate_every == 0 or now.last:
                     self._evaluate(now, loss)
                 if now.last:
@@ -160,16 +177,16 @@ class Trainer:
             return
         progress, network = self.progress, self._learner.answer
         figures = self._task.evaluate(network)
-        score = figures["ap"]
-        best = progress.stage_epoch < 0 or score > progress.stage_ap
+        measured = {"epoch": progress.epoch, "stage": now.stage, "loss": loss, **figures}
+        progress.epochs.append(measured)
+        best = measured is max((each for each in progress.epochs if each["stage"] == now.stage), key=rank)
         if best:
-            progress.stage_ap, progress.stage_epoch = score, progress.epoch
+            progress.stage_ap, progress.stage_epoch = figures["ap"], progress.epoch
             if self.config.plan.kind == "iterative":
                 save_network(self.out / f"stage_{now.stage}.safetensors", network, self._task.spec)
-        if progress.best_epoch < 0 or score > progress.best_ap:
-            progress.best_ap, progress.best_epoch = score, progress.epoch
+        if measured is max(progress.epochs, key=rank):
+            progress.best_ap, progress.best_epoch = figures["ap"], progress.epoch
             save_network(self.out / "best.safetensors", network, self._task.spec)
-        progress.epochs.append({"epoch": progress.epoch, "stage": now.stage, "loss": loss, **figures})
         self.report.evaluated(Epoch(progress.epoch, now.stage, loss, figures, best))
         if self.config.preview_every and ((now.epoch + 1) % self.config.preview_every == 0 or now.last):
             self.report.previewed(progress.epoch, self._task.preview(network))

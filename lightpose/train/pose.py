@@ -19,6 +19,7 @@ from lightpose.train.config import TrainConfig
 from lightpose.train.distill import Teacher
 from lightpose.train.loss import heatmap_loss
 from lightpose.train.preview import preview
+from lightpose.train.start import check_measurable, warn_of_mirroring
 from lightpose.train.task import Preparing
 from lightpose.types import ImageArray
 from lightpose.weights.network import load_into
@@ -34,7 +35,9 @@ class PoseTask:
         self.spec = config.model.spec()
         data = config.data
         self._val = read_coco(data.val.annotations, data.val.images)
+        check_measurable(self._val, self.spec.skeleton)
         self._sources = [read_coco(source.annotations, source.images) for source in data.train]
+        warn_of_mirroring(self.spec.skeleton.joints, config.augment.flip_probability)
         self._teacher = Teacher(config.distill, self.spec, device) if config.distill.teacher else None
 
     def network(self) -> nn.Module:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import reprlib
 import sys
-import tomllib
 import typing
 import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from lightpose.errors import ConfigError, RenamedWarning
+from lightpose.skeletons import load_toml
 
 __all__ = ["RENAMED", "fill", "read_toml"]
 
 RENAMED = {"hint": "feature_distillation"}
 """Keys of the release before, and what they are called now."""
-
-LARGEST = 2**20
-"""Bytes of a configuration."""
-
-_DEEP_KEY = re.compile(rb"[\w\"'-]+(?:[ \t]*\.[ \t]*[\w\"'-]+){32}")
-"""A dotted key of more parts than any table has; the standard library needs the square of their number in memory."""
 
 Kind = TypeVar("Kind")
 
@@ -30,14 +24,10 @@ Kind = TypeVar("Kind")
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file's content, with a RenamedWarning for keys of an old name. Raises ConfigError if there is none."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST or _DEEP_KEY.search(content):
-            raise ConfigError(f"{path} is no configuration: they have at most {LARGEST} bytes, and keys of a few parts")
-        return _renamed(tomllib.loads(content.decode()), path)
+        return _renamed(load_toml(path), path)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not a TOML file ({error})") from error
 
 
@@ -79,7 +69,7 @@ def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
     elif type(value) is kind:
         return value
     wanted = " or ".join(repr(item) for item in inner) if origin is Literal else getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{path}: {key} must be {wanted}, not {value!r}")
+    raise ConfigError(f"{path}: {key} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def _fill_dataclass(kind: Any, table: Any, path: str, key: str) -> Any:

@@ -48,21 +48,21 @@ def test_decoders_are_a_table_in_which_every_line_says_how(lightpose, labelled):
     first, header, *rows, last = output.splitlines()
     assert first.endswith("people.json: 3 images, 4 persons")
     assert header.split() == ["model", "decoder", "AP", "gain", "AP50", "AP75", "AR", "PCK@0.1"]
-    assert len(rows) == 6
-    ways = ("argmax", "quarter", "softargmax β=160", "softargmax_quarter β=160", "dark", "expected_oks")
+    assert len(rows) == 7
+    ways = ("argmax", "quarter", "softargmax β=160", "softargmax_quarter β=160", "dark", "dark_udp", "expected_oks")
     crops = f"msra geometry, crops {describe_weights(DEFAULT).spec.padding:g} × the boxes"
     for row, way in zip(rows, ways, strict=True):
         assert row.startswith("lpn50 ")
         assert f" {way} " in row
         assert row.endswith(f"(given boxes, no flip test, {way}, {crops}, OKS-NMS hard 0.9 by box areas)")
-    assert ["[" in row for row in rows] == [False, True, True, True, True, True]
+    assert ["[" in row for row in rows] == [False] + [True] * 6
     assert last == "in brackets: 95 % percentile intervals of gains, 9 draws, seed 0"
 
 
 def test_records_of_decoders_and_of_an_evaluation_fill_the_papers_tables(tmp_path, lightpose, labelled):
     records = tmp_path / "decoders.json"
     records.write_text(lightpose("ablate", "decode", "lpn50", *labelled, *FAST, "--json")[1])
-    assert len(json.loads(records.read_text())) == 14
+    assert len(json.loads(records.read_text())) == 15
     table = json.loads(lightpose("paper", "table5", "--results", records, "--json")[1])
     [row] = [row for row in table["rows"] if row["whose"] == "ours" and row["cells"]]
     assert set(row["cells"]) == {"Common", "β=40", "β=80", "β=120", "β=160", "β=200"}

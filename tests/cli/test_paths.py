@@ -231,6 +231,7 @@ stages = 1
 teacher = "{teacher}"
 [feature_distillation]
 teacher = "{maps}"
+trust = true
 [data]
 store = "{store}"
 [[data.train]]

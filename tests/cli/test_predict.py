@@ -297,7 +297,7 @@ def box_file(box: str) -> str:
         ([], {}, "name at least one image"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[1, 2, 0, 4]").encode()}, "has no area"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[900, 2, 3, 4]").encode()}, "outside the 512x512"),
-        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[NaN, 2, 3, 4]").encode()}, "NaN or infinite"),
+        ([ASTRONAUT, "--boxes", "b.json"], {"b.json": box_file("[NaN, 2, 3, 4]").encode()}, "all of them finite"),
         ([ASTRONAUT, "--boxes", "b.json"], {"b.json": b"{}"}, "must hold a list"),
         ([ASTRONAUT, "--boxes", "none.json"], {}, "cannot read none.json"),
         ([ASTRONAUT, "--model", "none.onnx"], {}, "no weights at none.onnx"),

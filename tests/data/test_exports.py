@@ -81,7 +81,7 @@ def test_a_network_that_finds_the_joints_is_found_to_do_so(tool, source):
 
 def test_crops_to_train_on_are_those_of_the_plain_file(tool, plain, source, tmp_path):
     wanted, store = (
-        open_store(each, Skeleton("all", each.skeleton.joints), (64, 48), "msra", tmp_path / name)
+        open_store(each, Skeleton("all", each.skeleton.joints), (64, 48), tmp_path / name)
         for name, each in (("a", read_coco(plain.annotations, plain.images)), ("b", source))
     )
     np.testing.assert_array_equal(store.crops, wanted.crops)

@@ -90,14 +90,14 @@ def test_a_png_can_have_a_mark(tmp_path):
 @pytest.mark.parametrize("marks", [(6, 6, 8), (6, 3, 1)])
 def test_labels_made_upright_are_measured_upright_where_a_size_tells(drawn, tmp_path, marks, caplog):
     """All of them then, those that lie on a side and those upside down, which alone could not tell."""
-    plain = open_store(read_coco(drawn.annotations, drawn.images), COCO17, (64, 48), "msra", tmp_path / "plain").crops
+    plain = open_store(read_coco(drawn.annotations, drawn.images), COCO17, (64, 48), tmp_path / "plain").crops
     document = mark_set(drawn, marks)
     source = read_coco(drawn.annotations, drawn.images)
     marked = sum(mark != 1 for mark in marks)
     assert f"{marked} images carry an EXIF orientation (0001.jpg: 6) and were labelled turned upright" in caplog.text
     runtime = ColorRuntime(ModelSpec("colors", COCO17, (128, 96), decoder="dark"))
     assert evaluate_given_boxes(source, runtime, PredictOptions()).scores.ap > 0.95
-    crops = open_store(source, COCO17, (64, 48), "msra", tmp_path / "store").crops
+    crops = open_store(source, COCO17, (64, 48), tmp_path / "store").crops
     assert np.abs(crops.astype(float) - plain).mean((1, 2, 3)).max() < 10, "JPEG aside they are the same"
     finding = {each.code: each for each in check_coco(document, drawn.images)}["upright"]
     assert (finding.severity, finding.count) == ("note", marked)

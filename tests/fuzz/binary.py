@@ -147,7 +147,19 @@ def xml_attributes(content: bytes, rng: Generator) -> bytes:
         found = [*re.finditer(rb'"[^"]*"|>[^<>\n]+<', content)]
         if found:
             one = found[rng.integers(len(found))]
-            new = [b"", b"-1", b"0", b"99999999999999999999", b"nan", b"f32", b"&amp;", b"&x;", b"\xff", b"[1,2]", b"x" * 9999]
+            new = [
+                b"",
+                b"-1",
+                b"0",
+                b"99999999999999999999",
+                b"nan",
+                b"f32",
+                b"&amp;",
+                b"&x;",
+                b"\xff",
+                b"[1,2]",
+                b"x" * 9999,
+            ]
             value = new[rng.integers(len(new))]
             content = content[: one.start() + 1] + value + content[one.end() - 1 :]
     return re.sub(rb"<\w+ [^<>]*/>", b"", content, count=1) if rng.random() < 0.1 else content

@@ -48,7 +48,7 @@ def damaged(number: int, seed: int, seeds: Path) -> tuple[Reader, str, bytes]:
     for _ in range(20):
         try:
             return reader, damage.__name__, damage(content, rng)
-        except Exception:  # noqa: S112  # a damage that cannot be written down, such as a text in a field of numbers
+        except Exception:  # a damage that cannot be written down, such as a text in a field of numbers
             continue
     return reader, "none", content
 
@@ -102,7 +102,7 @@ def _run(reader: Reader, content: bytes) -> tuple[int | None, BaseException | No
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else None
     except LightposeError as error:
-        print(f"lightpose: {error}", file=sys.stderr)
+        sys.stderr.write(f"lightpose: {error}\n")
         code = 2
     except BaseException as error:
         unforeseen.append(error)
@@ -112,7 +112,7 @@ def _run(reader: Reader, content: bytes) -> tuple[int | None, BaseException | No
         if stdin is not None:
             os.dup2(stdin, 0)
             os.close(stdin)
-            sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123
+            sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout.flush()
     sys.stderr.flush()
     return code, unforeseen[0] if unforeseen else None
@@ -183,7 +183,7 @@ def _stdin(content: bytes) -> int:
         file.write(content)
         file.seek(0)
         os.dup2(file.fileno(), 0)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
     return kept
 
 

@@ -26,7 +26,8 @@ from tests.fuzz.trees import checkpoint_tree, json_tree, safetensors_header, tom
 from tests.helpers import draw_set
 
 FORMATS = {
-    "png": (png_chunks,), "jpg": (jpeg_segments,), "webp": (named_boxes,), "avif": (named_boxes,), "jp2": (named_boxes,),
+    "png": (png_chunks,), "jpg": (jpeg_segments,), "webp": (named_boxes,), "avif": (named_boxes,),
+    "jp2": (named_boxes,),
     "tiff": (tiff_tags,), "bmp": (header_words,), "gif": (header_words,), "ppm": (pnm_tokens,),
 }  # fmt: skip
 LAYOUTS = ("ours", "yolox", "yolox_raw", "yolov5", "yolov6", "yolov8")
@@ -160,8 +161,8 @@ def _checkpoint(path: str) -> object:
 
 
 def _records(path: str) -> object:
-    from lightpose.paper import tables
     from lightpose.evaluate.record import read_records
+    from lightpose.paper import tables
 
     found = read_records([path])
     return [table(found) for table in (tables.table1, tables.table2, tables.table3, tables.table5)]

@@ -17,6 +17,7 @@ from lightpose.weights import find_weights
 from lightpose.weights.open import open_runtime
 
 PHOTO = Path(__file__).parents[2] / "examples/photos/astronaut.jpg"
+NETWORK = Path(__file__).parents[2] / "weights/lpn50.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,30 @@ def test_openvino_travels_too(image: ImageArray):
     crops = np.ascontiguousarray(image[None, :256, :192])
     other = pickle.loads(pickle.dumps(runtime))
     np.testing.assert_array_equal(other.heatmaps(crops), runtime.heatmaps(crops))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["latency", "throughput", "torch"])
+def test_a_forked_process_may_use_any_engine_that_ran_in_its_parent_with_several_threads(image: ImageArray, kind: str):
+    """OpenVINO closed in the child, and PyTorch with several threads there, wait without end."""
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot fork")
+    pytest.importorskip("torch" if kind == "torch" else "openvino")
+    if kind == "torch":
+        if not NETWORK.exists():
+            pytest.skip("only a checkout has the network's weights")
+        runtime = open_runtime(NETWORK, 2)
+    else:
+        runtime = open_runtime("lpn50", 2, "openvino", kind)
+    crops = np.ascontiguousarray(image[None, :256, :192])
+    expected = runtime.heatmaps(crops)
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    child = context.Process(target=lambda: answers.put(runtime.heatmaps(crops)), daemon=True)
+    child.start()
+    np.testing.assert_allclose(answers.get(timeout=60), expected, atol=1e-5)
+    child.join(60)
+    assert child.exitcode == 0
 
 
 def test_a_file_that_has_moved_is_named(tmp_path: Path):

@@ -124,7 +124,7 @@ def test_a_pose_network_learns_what_its_teacher_sees(colors, people, tmp_path):
         config_for(
             people,
             tmp_path,
-            feature_distillation=Features(colors, 1000.0),
+            feature_distillation=Features(colors, 1000.0, trust=True),
             optim=optim,
             checkpoint_every_s=1e9,
         ),
@@ -143,7 +143,7 @@ def test_a_stopped_run_with_a_hint_ends_as_if_nothing_had_happened(drawn_people,
             if about[:2] == (1, 1):
                 raise KeyboardInterrupt
 
-    features = Features(exported(Colors(), tmp_path / "colors.pt2", (64, 64)))
+    features = Features(exported(Colors(), tmp_path / "colors.pt2", (64, 64)), trust=True)
     whole = detector_config_for(drawn_people, tmp_path / "whole", feature_distillation=features)
     parts = dataclasses.replace(whole, out=str(tmp_path / "parts"))
     train(whole)
@@ -161,7 +161,7 @@ def test_what_is_frozen_is_named_as_in_the_network_alone(colors, people, tmp_pat
         config_for(
             people,
             tmp_path,
-            feature_distillation=Features(colors),
+            feature_distillation=Features(colors, trust=True),
             optim=optim,
             checkpoint_every_s=1e9,
         )
@@ -169,7 +169,7 @@ def test_what_is_frozen_is_named_as_in_the_network_alone(colors, people, tmp_pat
     config = config_for(
         people,
         tmp_path / "other",
-        feature_distillation=Features(colors),
+        feature_distillation=Features(colors, trust=True),
         optim=dataclasses.replace(optim, frozen=("x",)),
     )
     with pytest.raises(ConfigError, match=r"optim\.frozen names 'x', which the network does not have; it has stem"):

@@ -15,8 +15,9 @@ torch = pytest.importorskip("torch")
 from lightpose.errors import ConfigError, DataError, LightposeError, TrainingError, WeightsError  # noqa: E402
 from lightpose.train.config import ModelConfig, OptimConfig, SourceConfig, TrainConfig  # noqa: E402
 from lightpose.train.distributed import World, choose_device, join  # noqa: E402
-from lightpose.train.loop import Trainer  # noqa: E402
+from lightpose.train.loop import Trainer, rank  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
+from lightpose.train.pose import PoseTask  # noqa: E402
 from lightpose.weights.network import load_network  # noqa: E402
 from tests.train.runs import (  # noqa: E402
     INPUT_HW,
@@ -76,7 +77,7 @@ def test_the_log_holds_what_the_diary_was_told(learned):
     for entry in written["epochs"]:
         assert 0 <= entry["ap"] <= entry["ap50"] <= 1
         assert 0 <= entry["pck"] <= 1
-    best = max(written["epochs"], key=lambda entry: entry["ap"])
+    best = max(written["epochs"], key=rank)
     assert written["stages"] == [{"stage": 0, "ap": best["ap"], "epoch": best["epoch"]}]
     ((result,),) = diary.stages
     assert (result.stage, result.ap, result.epoch) == (0, best["ap"], best["epoch"])
@@ -91,18 +92,34 @@ def test_previews_are_made_as_often_as_asked_and_at_the_end(learned):
         assert picture.std() > 5
 
 
-def test_the_best_weights_are_those_of_the_epoch_with_the_highest_ap(learned, people):
+def test_the_best_weights_are_those_of_the_epoch_that_ranks_highest(learned, people):
     config, diary = learned
-    scores = [ap for _, _, ap, _ in diary.evaluations]
-    assert [best for *_, best in diary.evaluations] == [
-        ap > max([-1.0, *scores[:epoch]]) for epoch, ap in enumerate(scores)
-    ]
     progress = checkpoint(config.out)["progress"]
-    best, epoch = max(scores), int(np.argmax(scores))
+    ranks = [rank(measured) for measured in progress["epochs"]]
+    assert [best for *_, best in diary.evaluations] == [
+        each == max(ranks[: number + 1]) for number, each in enumerate(ranks)
+    ]
+    epoch = ranks.index(max(ranks))
+    best = progress["epochs"][epoch]["ap"]
+    assert best == max(ap for _, _, ap, _ in diary.evaluations)
     kept = {"best_ap": best, "best_epoch": epoch, "stage_ap": best, "stage_epoch": epoch}
     assert {name: progress[name] for name in kept} == kept
     assert (progress["epoch"], progress["step"], progress["loss"]) == (8, 0, 0.0)
-    assert ap_of(Path(config.out) / "best.safetensors", people) == pytest.approx(max(scores), abs=1e-9)
+    assert ap_of(Path(config.out) / "best.safetensors", people) == pytest.approx(best, abs=1e-9)
+
+
+def test_a_validation_that_fails_loses_no_epoch(few_people, tmp_path, monkeypatch):
+    """As on a full disk: the epoch is kept, and the run that goes on validates it without another step."""
+    config = config_for(few_people, tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(PoseTask, "evaluate", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            train(config, Diary())
+    assert not (tmp_path / "best.safetensors").exists()
+    diary = Diary()
+    train(config, diary)
+    assert diary.steps[0][0] == 1
+    assert [number for number, *_ in diary.evaluations] == [0, 1]
 
 
 def test_weights_that_got_worse_do_not_replace_the_best(learned, people, tmp_path):
@@ -131,13 +148,14 @@ def test_a_finished_run_leaves_weights_checkpoint_and_log(uninterrupted):
     assert len(diary.steps) == 16
 
 
-def test_a_finished_run_started_again_does_nothing(uninterrupted, people):
+def test_a_finished_run_started_again_says_so_and_does_nothing(uninterrupted, people, caplog):
     out, _ = uninterrupted
     before = {path: path.read_bytes() for path in out.iterdir()}
     diary = Diary()
     progress = train(config_for(people, out), diary)
     assert (diary.steps, diary.evaluations, diary.stages) == ([], [], [])
     assert progress.epoch == 2
+    assert "all of its 2 epochs are done" in caplog.text
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 

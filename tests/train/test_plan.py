@@ -16,6 +16,7 @@ from lightpose.train.callbacks import StageResult  # noqa: E402
 from lightpose.train.config import PlanConfig  # noqa: E402
 from lightpose.train.distributed import World  # noqa: E402
 from lightpose.train.learner import Learner  # noqa: E402
+from lightpose.train.loop import rank  # noqa: E402
 from lightpose.train.loss import LossConfig  # noqa: E402
 from lightpose.train.pose import PoseTask  # noqa: E402
 from lightpose.train.sampling import Share  # noqa: E402
@@ -84,16 +85,17 @@ def test_all_stages_are_walked_with_their_rates(whole):
     assert sorted(path.name for path in out.iterdir()) == FILES
 
 
-def best_of(scores):
-    """(AP, epoch) of the first that no other is above."""
-    return max(scores, key=lambda entry: (entry[0], -entry[1]))
+def best_of(epochs):
+    """(AP, epoch) of the one that ranks highest."""
+    best = max(epochs, key=rank)
+    return best["ap"], best["epoch"]
 
 
 def test_each_stage_keeps_its_best_weights_and_the_best_of_all_are_the_runs(whole, few_people):
     _, out, diary = whole
-    scores = [(ap, epoch) for epoch, _, ap, _ in diary.evaluations]
-    assert len(set(scores)) == 7
-    assert len({ap for ap, _ in scores}) > 2, "scores that are all the same would prove nothing"
+    scores = log(out)["epochs"]
+    assert [each["epoch"] for each in scores] == [epoch for epoch, *_ in diary.evaluations]
+    assert len({each["ap"] for each in scores}) > 2, "scores that are all the same would prove nothing"
     bests = [best_of(scores[:3]), best_of(scores[3:5]), best_of(scores[5:])]
     for stage, (ap, _) in enumerate(bests):
         assert ap_of(out / f"stage_{stage}.safetensors", few_people) == pytest.approx(ap, abs=1e-9)
