@@ -21,6 +21,9 @@ DEBUG = "LIGHTPOSE_DEBUG"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move the cursor, colour the terminal or turn text around, and halves of none; not tab and newline."""
 
+_HALF = 1000
+"""Characters at either end of a sentence that are shown."""
+
 
 def escape_controls(text: str) -> str:
     """The text with control characters as Python shows them, so that a file's name cannot act as one."""
@@ -118,8 +121,13 @@ def _say(sentence: str, error: BaseException | None = None, code: int = 2) -> No
     if error is not None and os.environ.get(DEBUG):
         raise error
     with suppress(OSError, ValueError):  # nobody reads it
-        print(escape_controls(f"lightpose: {sentence}".replace("\n", " ")), file=sys.stderr, flush=True)
+        print(escape_controls(_short(f"lightpose: {sentence}".replace("\n", " "))), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _short(sentence: str) -> str:
+    """A sentence without its middle where a value out of a file makes it too long to be read."""
+    return sentence if len(sentence) <= 2 * _HALF else f"{sentence[:_HALF]} … {sentence[-_HALF:]}"
 
 
 def _close_output() -> None:

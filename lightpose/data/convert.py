@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +26,9 @@ MARGIN = 0.08
 boxes reach 0.06 beyond at the sides, and 0.10 above (the ears) and below."""
 
 Floats = NDArray[np.float64]
+
+_PROBE = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], variable_names=[sys.argv[2]])"
+"""A program that reads a MATLAB file and gives nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def load_mat(path: Path, variable: str) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    _survive(path, variable)
     try:
         found = loadmat(BytesIO(content), struct_as_record=False, squeeze_me=True, variable_names=[variable])
     except NotImplementedError as error:
@@ -57,6 +63,14 @@ def load_mat(path: Path, variable: str) -> Any:
     if variable not in found:
         raise DataError(f"{path} has no variable called {variable}; is it the data set's own file?")
     return found[variable]
+
+
+def _survive(path: Path, variable: str) -> None:
+    """Raise DataError if scipy's reader, which trusts the types that a file tells of, takes its process down."""
+    command = [sys.executable, "-c", _PROBE, str(path), variable]
+    ended = subprocess.run(command, check=False, capture_output=True).returncode
+    if ended not in (0, 1):
+        raise DataError(f"{path} is not a whole MATLAB file (the process that read it ended with {ended})")
 
 
 def category(skeleton: Skeleton) -> dict[str, Any]:

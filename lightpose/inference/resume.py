@@ -19,6 +19,9 @@ KEYPOINTS, POSES = "keypoints.json", "poses.json"
 PARTIAL = ".lightpose.partial.jsonl"
 """The results of an unfinished run: one line about the run, then one line for each image."""
 
+_KINDS = {"name": str, "stamp": str, "rows": list, "table": dict}
+"""What a line about an image holds."""
+
 
 class ResultFiles:
     """A sink that writes keypoints.json and poses.json at `close`, and continues an interrupted run.
@@ -126,10 +129,7 @@ class ResultFiles:
         with self._path.open("rb") as file:
             self._end = len(file.readline())
             for text in file:
-                try:
-                    line = json.loads(text) if text.endswith(b"\n") else None
-                except ValueError:
-                    line = None
+                line = _read_line(text)
                 if line is None:
                     break
                 if self._stamps.get(line["name"]) == line["stamp"] and line["stamp"]:
@@ -143,6 +143,16 @@ class ResultFiles:
         self.people += people
         if not people:
             self.nobody.append(name)
+
+
+def _read_line(text: bytes) -> dict[str, Any] | None:
+    """The results of an image; None if the line was cut off, or is damaged."""
+    try:
+        line = json.loads(text) if text.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(line, dict) and line.keys() == _KINDS.keys()
+    return line if whole and all(isinstance(line[name], kind) for name, kind in _KINDS.items()) else None
 
 
 def _line(value: Any) -> bytes:

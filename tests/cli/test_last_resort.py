@@ -16,6 +16,7 @@ from lightpose.cli import main
 from lightpose.cli.console import SafeConsole
 from lightpose.cli.last_resort import DEBUG, escape_controls
 from lightpose.cli.predict import Predict
+from lightpose.errors import LightposeError
 from tests.helpers import DrawnSet
 
 COMMAND = [sys.executable, "-m", "lightpose"]
@@ -51,6 +52,14 @@ def test_an_error_that_nobody_has_foreseen_is_one_sentence(fail, error: Exceptio
     assert said.count("\n") == 1
     assert f"{type(error).__name__}" in said
     assert f"set {DEBUG}=1" in said
+
+
+def test_a_value_of_a_hundred_thousand_letters_leaves_a_sentence_that_can_be_read(fail):
+    code, said = fail(raising(LightposeError(f"a.json has the joint {'x' * 100_000}, which is unknown")))
+    assert code == 2
+    assert len(said) < 2100
+    assert said.startswith("lightpose: a.json has the joint xxx")
+    assert said.endswith("xxx, which is unknown\n")
 
 
 def test_the_details_are_there_for_who_asks(fail, monkeypatch: pytest.MonkeyPatch):

@@ -280,3 +280,14 @@ def test_without_scipy_the_extra_that_has_it_is_named(lsp, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(MissingPackageError, match=r"scipy; install it with: pip install 'lightpose\[train\]'"):
         read_lsp(lsp / "joints.mat", lsp, "lsp")
+
+
+def test_a_type_that_takes_scipy_down_is_told(tmp_path):
+    joints = np.ones((3, 14, 2), np.int64)
+    savemat(tmp_path / "joints.mat", {"joints": joints})
+    size = joints.nbytes.to_bytes(4, "little")
+    content = (tmp_path / "joints.mat").read_bytes()
+    assert content.count(b"\x0c\0\0\0" + size) == 1
+    (tmp_path / "joints.mat").write_bytes(content.replace(b"\x0c\0\0\0" + size, b"\0\0\0\0" + size))
+    with pytest.raises(DataError, match="is not a whole MATLAB file"):
+        read_lsp(tmp_path / "joints.mat", tmp_path, "lsp")

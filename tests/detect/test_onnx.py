@@ -272,3 +272,11 @@ def test_a_file_for_tensorrt_is_refused_for_what_it_is(tmp_path: Path):
 def test_a_threshold_out_of_its_range_is_refused(tmp_path: Path, threshold: float):
     with pytest.raises(ConfigError, match="the detector's threshold must be from 0 to 1"):
         OnnxDetector(tmp_path / "none.onnx", threshold)
+
+
+def test_a_graph_without_an_input_is_refused(tmp_path: Path):
+    model = onnx.load(graphs.yolov8(tmp_path / "a.onnx"))
+    del model.graph.input[:]
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(WeightsError, match="it has no input"):
+        OnnxDetector(tmp_path / "a.onnx")

@@ -162,16 +162,16 @@ def _checkpoint(path: str) -> object:
 
 def _records(path: str) -> object:
     from lightpose.evaluate.record import read_records
-    from lightpose.paper import tables
+    from lightpose.paper.tables import table5
 
     found = read_records([path])
-    return [table(found) for table in (tables.table1, tables.table2, tables.table3, tables.table5)]
+    return [(each.network, each.gc, each.input_hw, each.figure("ap")) for each in found], table5(found).to_text()
 
 
 def _speeds(path: str) -> object:
-    from lightpose.paper.figure import figure4, read_speeds
+    from lightpose.paper.figure import read_speeds
 
-    return figure4([], read_speeds([path])).to_text()
+    return read_speeds([path])
 
 
 def _results(path: str) -> object:

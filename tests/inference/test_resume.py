@@ -87,6 +87,22 @@ def test_a_line_that_was_cut_off_is_done_again(estimator: PoseEstimator, folder:
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("line", [b"3", b"[]", b'{"name": "000.png"}', b'{"name": [], "stamp": 1}', b"[" * 100_000])
+def test_a_damaged_line_and_what_follows_are_done_again(
+    line: bytes, estimator: PoseEstimator, folder: Path, tmp_path: Path
+):
+    files = find_images([str(folder)])
+    predict_images(files, estimator, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        predict_images(files, estimator, tmp_path / "out", progress=stop_after(20))
+    partial = tmp_path / "out" / PARTIAL
+    lines = partial.read_bytes().splitlines()
+    lines[3] = line
+    partial.write_bytes(b"\n".join(lines) + b"\n")
+    predict_images(files, estimator, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_an_image_that_has_changed_is_done_again(estimator: PoseEstimator, folder: Path, tmp_path: Path):
     files = find_images([str(folder)])
     with pytest.raises(KeyboardInterrupt):
