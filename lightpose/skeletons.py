@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _LARGEST_TOML = 2**20
-_DEEP_KEY = re.compile(rb"[\w\"'-]+(?:[ \t]*\.[ \t]*[\w\"'-]+){32}")
+_DEEP_KEY = re.compile(rb"(?<![\w\"'-])[\w\"'-]++(?:[ \t]*+\.[ \t]*+[\w\"'-]++){32}")
 """A dotted key of more parts than any table has; the standard library needs the square of their number in memory."""
 
 DEFAULT_SIGMA = 0.079

@@ -204,3 +204,9 @@ def test_a_file_that_is_meant_to_fill_the_memory_is_refused(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(SkeletonError, match=r"deep\.toml"):
         from_toml(path)
+
+
+def test_a_file_of_long_names_is_read_at_once(tmp_path: Path):
+    path = tmp_path / "long.toml"
+    path.write_text(f"joints = ['{'x' * 900_000}']")
+    assert len(from_toml(path).joints[0]) == 900_000
