@@ -18,6 +18,9 @@ PATIENCE_S = SECONDS + 5
 
 def _work(pipe: Connection, seed: int, seeds: Path) -> None:
     """Do the inputs whose numbers come, with standard output and error in files of this process."""
+    import torch  # takes seconds, which are no input's
+
+    torch.set_num_threads(1)
     for number in (1, 2):
         with tempfile.TemporaryFile() as file:
             os.dup2(file.fileno(), number)

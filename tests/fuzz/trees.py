@@ -1,5 +1,7 @@
 """Damage to what is nested: JSON, TOML, the header of safetensors, the content of a checkpoint."""
 
+import copy
+import io
 import json
 import tomllib
 from typing import Any
@@ -41,11 +43,11 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
 def edit(tree: Any, rng: Generator, nasty: tuple[Any, ...] = NASTY) -> Any:
     """The tree with one to three places changed; the tree itself may be replaced."""
     if rng.random() < 0.02:
-        return nasty[rng.integers(len(nasty))]
+        return _one(nasty, rng)
     for _ in range(int(rng.integers(1, 4))):
         found = places(tree) if isinstance(tree, dict | list) else []
         if found:
-            _change(*found[rng.integers(len(found))], found, rng, nasty)
+            _change(*found[int(rng.integers(len(found)))], found, rng, nasty)
     return tree
 
 
@@ -53,7 +55,7 @@ def _change(node: Any, key: Any, found: list[tuple[Any, Any]], rng: Generator, n
     value = node[key]
     way = rng.choice(["replace", "replace", "number", "text", "remove", "copy", "twice", "wrap", "rename"])
     if way == "replace":
-        node[key] = nasty[rng.integers(len(nasty))]
+        node[key] = _one(nasty, rng)
     elif way == "number" and isinstance(value, int | float):
         node[key] = [-value, value * 1000, value + 0.5, float(value), str(value), [value], -value - 1][rng.integers(7)]
     elif way == "text" and isinstance(value, str):
@@ -64,25 +66,21 @@ def _change(node: Any, key: Any, found: list[tuple[Any, Any]], rng: Generator, n
         del node[key]
     elif way == "copy":  # what is right elsewhere
         other, at = found[rng.integers(len(found))]
-        node[key] = other[at] if at in other or (isinstance(other, list) and at < len(other)) else None
-        node[key] = json.loads(json.dumps(node[key])) if _is_json(node[key]) else node[key]
+        there = at in other if isinstance(other, dict) else at < len(other)
+        node[key] = copy.deepcopy(other[at]) if there else None
     elif way == "twice":
         if isinstance(node, list):
             node.insert(key, value)
         else:
-            node[Twin(key)] = nasty[rng.integers(len(nasty))]
+            node[Twin(key)] = _one(nasty, rng)
     elif way == "rename" and isinstance(node, dict):
         node[f"{key}_"] = node.pop(key)
     else:
         node[key] = [value] if rng.random() < 0.5 else {"value": value}
 
 
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _one(nasty: tuple[Any, ...], rng: Generator) -> Any:
+    return copy.deepcopy(nasty[rng.integers(len(nasty))])
 
 
 def json_tree(content: bytes, rng: Generator) -> bytes:
@@ -140,8 +138,6 @@ def safetensors_header(content: bytes, rng: Generator) -> bytes:
 
 def checkpoint_tree(content: bytes, rng: Generator) -> bytes:
     """The content of a torch checkpoint changed as a tree, tensors being leaves."""
-    import io
-
     import torch
 
     tree = torch.load(io.BytesIO(content), weights_only=True)
