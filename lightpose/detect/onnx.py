@@ -106,7 +106,7 @@ class _Input:
     def __init__(self, inputs: Sequence[Any], metadata: Mapping[str, str]) -> None:
         given = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
         if not inputs:
-            raise WeightsError("it is no person detector: it has no input")
+            raise WeightsError("it is no person detector: it takes no image")
         first = inputs[0]
         shape = list(first.shape)
         self.batched = len(shape) == 4

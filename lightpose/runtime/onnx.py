@@ -89,7 +89,7 @@ class OnnxRuntime:
         metadata = self._session.metadata
         outputs = {output.name for output in self._session.outputs}
         spec = ModelSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None  # which refuses a detector's
-        if spec is None or not {"heatmaps", "keypoints"} <= outputs:
+        if spec is None or not {"heatmaps", "keypoints"} <= outputs or not self._session.inputs:
             raise WeightsError(
                 f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from lightpose.errors import MissingPackageError, WeightsError
 from lightpose.runtime.ir import BIN_KEY, check_bin, read_facts
 from lightpose.runtime.onnx import Session
-from lightpose.types import SPEC_KEY, Spec, read_spec
+from lightpose.types import LARGEST_SIDE, SPEC_KEY, Spec, read_spec
 from lightpose.weights import bundled_weights, file_sha256, find_weights, known_sha256
 
 __all__ = ["Description", "Verdict", "describe_weights", "has_description", "verify_weights"]
@@ -153,6 +154,8 @@ def _noise(node: Any, file: Description) -> np.ndarray[Any, Any]:
     shape = [
         side if isinstance(side, int) else 1 if not number else next(sides, 1) for number, side in enumerate(node.shape)
     ]
+    if min(shape, default=1) < 0 or math.prod(shape) > 3 * LARGEST_SIDE**2:
+        raise WeightsError(f"{file.path} takes {shape} for {node.name}, and no crop is as large")
     return np.random.default_rng(0).integers(0, 256, shape).astype(_TYPES[node.type])
 
 

@@ -138,10 +138,10 @@ def _judge(
         return "control characters", repr(said[-300:])
     if command and code == 2 and (len(said) > 5000 or said.count("\n") > 12):
         return "no short sentence", said[:300]
-    after = _listing(place)
-    changed = [name for name, digest in before.items() if after.get(name) != digest]
-    allowed = (*reader.writes, *_LOCKS)
-    strays = [name for name in after.keys() - before if not any(fnmatch.fnmatch(name, each) for each in allowed)]
+    after, allowed = _listing(place), (*reader.writes, *_LOCKS)
+    fixed = [name for name in (*before, *after) if not any(fnmatch.fnmatch(name, each) for each in allowed)]
+    changed = [name for name in fixed if name in before and after.get(name) != before[name]]
+    strays = [name for name in fixed if name not in before]
     if changed or strays:
         return "an input changed" if changed else "a stray file", ", ".join([*changed, *strays])[:300]
     peak = _peak_mb()

@@ -1,9 +1,14 @@
 """Every reader of lightpose with a small valid file, how that is damaged, and the command that reads it."""
 
+import importlib.util
+import io
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -21,8 +26,9 @@ from tests.fuzz.binary import (
     png_chunks,
     pnm_tokens,
     tiff_tags,
+    xml_attributes,
 )
-from tests.fuzz.trees import checkpoint_tree, json_tree, safetensors_header, toml_tree
+from tests.fuzz.trees import checkpoint_tree, json_lines, json_tree, safetensors_header, toml_tree
 from tests.helpers import draw_set
 
 FORMATS = {
@@ -30,6 +36,7 @@ FORMATS = {
     "jp2": (named_boxes,),
     "tiff": (tiff_tags,), "bmp": (header_words,), "gif": (header_words,), "ppm": (pnm_tokens,),
 }  # fmt: skip
+XML = importlib.util.find_spec("openvino") is not None
 LAYOUTS = ("ours", "yolox", "yolox_raw", "yolov5", "yolov6", "yolov8")
 RECORD = {
     "model": "lpn50", "network": "lpn50", "input": "256x192", "gc": True, "ap": 0.7, "ap50": 0.9, "decoder": "argmax",
@@ -96,6 +103,7 @@ def make_seeds(folder: Path) -> None:
         (folder / f"mixed/image.{suffix}").write_bytes(_encoded(image[:48, :64], suffix))
     _make_networks(folder)
     _make_matlab(folder)
+    _make_half(folder)
 
 
 def _encoded(image: np.ndarray, suffix: str) -> bytes:
@@ -115,6 +123,10 @@ def _make_networks(folder: Path) -> None:
     from tests.detect import graphs
 
     graphs.pose_network(folder / "pose.onnx")
+    if XML:
+        from lightpose.runtime.openvino import read_graph, save_graph
+
+        save_graph(*read_graph(folder / "pose.onnx"), folder / "pose.xml")
     for layout in LAYOUTS:
         getattr(graphs, layout)(folder / f"{layout}.onnx")
     spec = ModelSpec("simple50", COCO17, (64, 48)).to_json()
@@ -140,6 +152,22 @@ def _make_matlab(folder: Path) -> None:
 
     (folder / "mpii").mkdir()
     shapes.mpii(folder / "mpii", [[shapes.rect(shapes.BODY)], [shapes.rect(shapes.BODY)]])
+
+
+def _make_half(folder: Path) -> None:
+    """A folder of results whose run was stopped after its last image."""
+    from lightpose.cli import main
+    from lightpose.inference.resume import ResultFiles
+
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        with patch.object(ResultFiles, "close", lambda self, *_: self.leave()), redirect_stdout(io.StringIO()):
+            main(HALF.split())
+    except SystemExit:
+        pass
+    finally:
+        os.chdir(here)
 
 
 def _skeleton(path: str) -> object:
@@ -180,6 +208,7 @@ def _results(path: str) -> object:
     return compare(read_results(path), [])
 
 
+HALF = "predict images --out half --model pose.onnx --threads 1 --detector whole --no-draw"
 PREDICT = "predict {source} --out out --model pose.onnx --threads 1"
 LABELLED = "--images images --threads 1 --model pose.onnx"
 DETECT = "--detector whole"
@@ -212,6 +241,7 @@ def readers() -> Iterator[Reader]:
         yield Reader(name, trees, call)
     yield Reader("log.json", trees, "ablate stages log.json")
     yield Reader("log.json", trees, "paper table4 --results log.json")
+    yield Reader("half/.lightpose.partial.jsonl", (json_lines, json_lines, anywhere), HALF, ("half/*",))
     tables = (toml_tree, toml_tree, anywhere)
     yield Reader("train.toml", tables, _config, share=4)
     yield Reader("skeleton.toml", tables, _skeleton)
@@ -221,6 +251,12 @@ def readers() -> Iterator[Reader]:
     yield Reader("pose.onnx", graphs, f"{source} {DETECT} --no-draw", out, share=4)
     yield Reader("pose.onnx", graphs, "weights info pose.onnx")
     yield Reader("pose.onnx", graphs, "weights verify pose.onnx")
+    if XML:
+        yield Reader(
+            "pose.xml", (xml_attributes, anywhere), f"{source.replace('.onnx', '.xml')} {DETECT} --no-draw", out
+        )
+        yield Reader("pose.bin", (anywhere,), "weights verify pose.xml", share=1)
+        yield Reader("pose.xml", (xml_attributes, anywhere), "weights info pose.xml")
     headers = (safetensors_header, safetensors_header, anywhere)
     for command, writes in (
         ("weights info some.safetensors", ()),

@@ -91,6 +91,15 @@ def test_a_number_that_is_none_is_found_in_a_graph(graph: Path, value: float, mo
         verify_weights(graph)
 
 
+def test_an_input_that_would_fill_the_memory_is_refused(graph: Path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(graph)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**31 - 1
+    onnx.save(model, graph)
+    with pytest.raises(WeightsError, match="no crop is as large"):
+        verify_weights(graph)
+
+
 def test_a_changed_weight_is_another_file_but_whole(graph: Path):
     rewrite(graph, value=0.125)
     verdict = verify_weights(graph)
