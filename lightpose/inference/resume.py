@@ -151,8 +151,9 @@ def _read_line(text: bytes) -> dict[str, Any] | None:
         line = json.loads(text) if text.endswith(b"\n") else None
     except (ValueError, RecursionError):
         return None
-    whole = isinstance(line, dict) and line.keys() == _KINDS.keys()
-    return line if whole and all(isinstance(line[name], kind) for name, kind in _KINDS.items()) else None
+    if not isinstance(line, dict) or line.keys() != _KINDS.keys():
+        return None
+    return line if all(isinstance(line[name], kind) for name, kind in _KINDS.items()) else None
 
 
 def _line(value: Any) -> bytes:

@@ -122,7 +122,7 @@ def _make_networks(folder: Path) -> None:
 
     from tests.detect import graphs
 
-    graphs.pose_network(folder / "pose.onnx")
+    _make_pose(folder / "pose.onnx")
     if XML:
         from lightpose.runtime.openvino import read_graph, save_graph
 
@@ -137,6 +137,23 @@ def _make_networks(folder: Path) -> None:
     torch.save(checkpoint, folder / "other.pth")
     progress = {"epoch": 1, "step": 0, "loss": 0.0, "epochs": [], "stages": []}
     torch.save({"progress": progress, "fingerprint": {"seed": 1}, "states": {}}, folder / "last.pt")
+
+
+def _make_pose(path: Path) -> None:
+    """The network of the tests, with keypoints of the shape that its description promises."""
+    import onnx
+    from onnx import helper
+
+    from tests.detect.graphs import pose_network
+
+    model = onnx.load(pose_network(path))
+    graph = model.graph
+    graph.node.pop()
+    graph.node.append(helper.make_node("ReduceMax", ["heatmaps"], ["rows"], axes=[3], keepdims=0))
+    graph.node.append(helper.make_node("AveragePool", ["rows"], ["keypoints"], kernel_shape=[5], strides=[5]))
+    keypoints = helper.make_tensor_value_info("keypoints", onnx.TensorProto.FLOAT, ["N", 3, 3])
+    graph.output[1].CopyFrom(keypoints)
+    onnx.save(model, path)
 
 
 def _make_matlab(folder: Path) -> None:
