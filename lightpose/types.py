@@ -16,8 +16,10 @@ from lightpose.errors import ConfigError, SkeletonError, WeightsError
 from lightpose.skeletons import Skeleton
 
 __all__ = [
+    "AP_LOSS_KEY",
     "LARGEST_SIDE",
     "PADDING",
+    "SOURCE_KEY",
     "SPECS",
     "SPEC_KEY",
     "ColorOrder",
@@ -44,6 +46,12 @@ LARGEST_SIDE = 4096
 
 SPEC_KEY = "lightpose"
 """Name under which a weights file's metadata holds its `ModelSpec` or `DetectorSpec`, in safetensors and ONNX files."""
+
+SOURCE_KEY = "lightpose_source_sha256"
+"""The same for the SHA-256 of the float file that an int8 graph was made from; no other file has it."""
+
+AP_LOSS_KEY = "lightpose_ap_loss"
+"""The same for the points of AP that an int8 graph lost, the most of all sets that it was measured on."""
 
 PADDING = 1.25
 """How much wider than the box a crop is, in the paper and its predecessors."""

@@ -93,6 +93,8 @@ class ColorRuntime:
     """A Runtime whose heatmap of a joint says how near the crop's colour there is to the joint's colour."""
 
     name = "colors"
+    precision = "float32"
+    path = None
 
     def __init__(self, spec: ModelSpec, colors: np.ndarray | None = None) -> None:
         self.spec = spec

@@ -63,6 +63,8 @@ class _Known:
     spec: ModelSpec
     answer: FloatArray
     name: str = "known"
+    precision: PrecisionName = "float32"
+    path: Path | None = None
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         return self.answer[: len(crops)]

@@ -29,8 +29,10 @@ class TorchVariant:
     Of the same name as the engine. Its threads are set anew at each run, as PyTorch has one number for all networks.
     """
 
+    precision: PrecisionName = "float32"
+
     def __init__(self, spec: ModelSpec, weights: Path | None, engine: str, threads: int) -> None:
-        self.name, self.spec = engine, spec
+        self.name, self.spec, self.path = engine, spec, weights
         self._threads = threads
         self._layout = torch.contiguous_format if engine == "torch" else torch.channels_last
         network = nn.Sequential(Normalise(spec), _network(spec, weights)).eval().to(memory_format=self._layout)  # type: ignore[call-overload]

@@ -16,7 +16,7 @@ from lightpose.runtime.threads import choose_threads
 from lightpose.skeletons import COCO17
 from lightpose.types import ImageArray, ModelSpec
 from lightpose.weights import bundled_weights, file_sha256, find_weights
-from lightpose.weights.open import open_runtime
+from lightpose.weights.open import made_from, open_runtime
 
 __all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
 
@@ -37,8 +37,7 @@ class Source:
     @property
     def precision(self) -> str:
         """`int8` for a file that `lightpose quantize` wrote, else `fp32`."""
-        quantized = self.path is not None and self.path.suffix == ".xml" and b'"FakeQuantize"' in self.path.read_bytes()
-        return "int8" if quantized else "fp32"
+        return "int8" if self.path is not None and made_from(self.path) else "fp32"
 
 
 @dataclass(frozen=True)

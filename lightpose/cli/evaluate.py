@@ -44,6 +44,8 @@ class Evaluate:
     paper-code: the same with the quarter pixel that the authors' code adds."""
     engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
     """What runs the network; see lightpose predict."""
+    precision: Literal["float32", "bf16", "int8"] | None = None
+    """int8 runs the network's int8 file, bf16 needs OpenVINO. Not given: the file as it is."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     mode: Literal["latency", "throughput"] = "latency"
@@ -103,6 +105,7 @@ class Evaluate:
                 seed=self.seed,
                 breakdown=self.breakdown or self.plot is not None,
                 engine=self.engine,
+                precision=self.precision,
                 threads=self.threads,
                 mode=self.mode,
                 check=self._check_job,

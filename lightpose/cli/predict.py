@@ -58,6 +58,9 @@ class Predict:
     engine: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
     """What runs the network. auto: ONNX Runtime for .onnx, OpenVINO for .xml, PyTorch for .safetensors. OpenVINO runs
     .onnx too, and on some CPUs faster: try it."""
+    precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
+    """auto: int8 where this CPU is made for it and the network has an int8 file whose loss was measured, else float32.
+    bf16 is OpenVINO's."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     mode: Literal["latency", "throughput"] = "latency"
@@ -103,6 +106,7 @@ class Predict:
             threads=self.threads,
             engine=self.engine,
             mode=self.mode,
+            precision=self.precision,
         )
         with counting("images", len(images)) as advance:
             results = predict_images(images, estimator, self.out, self.draw, self.restart, advance)

@@ -102,4 +102,5 @@ class Job:
             "nms_areas": protocol.areas,
             "input": f"{spec.input_hw[0]}x{spec.input_hw[1]}",
             "engine": self.runtime.name,
+            "precision": self.runtime.precision,
         }

@@ -17,7 +17,7 @@ from lightpose.evaluate.job import Job
 from lightpose.evaluate.pck import SizeName
 from lightpose.evaluate.protocol import PROTOCOLS, NmsName, ProtocolName
 from lightpose.evaluate.report import Report, figures
-from lightpose.runtime import EngineName, ModeName, Runtime
+from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
 from lightpose.types import DecoderName
 from lightpose.weights.open import open_runtime
 
@@ -61,12 +61,14 @@ def run(
     engine: EngineName = "auto",
     threads: int = 0,
     mode: ModeName = "latency",
+    precision: PrecisionName | None = None,
     check: Callable[[Job], None] = lambda _: None,
     progress: Progress = lambda *_: None,
 ) -> Evaluated:
     """Measure OKS AP and PCK of a pose network on a COCO keypoint file.
 
-    model: bundled weights by name, a weights file, or an open Runtime, for which engine, threads and mode do not count.
+    model: bundled weights by name, a weights file, or an open Runtime, for which engine, threads, mode and
+    precision do not count. precision: that of the file if not given; bf16 is OpenVINO's.
     boxes: COCO detection results to crop by; detector: a name, an .onnx file, or a function; the labelled people's own
     boxes if neither is given. What a detector loses against those stands in the report. box_threshold: least score.
     padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
@@ -79,7 +81,7 @@ def run(
     rules = dataclasses.replace(PROTOCOLS[protocol], nms=nms, size=pck)
     options = rules.options(flip, decoder, beta, padding)
     source = open_source(annotations, images)
-    runtime = open_runtime(model, threads, engine, mode) if isinstance(model, str | Path) else model
+    runtime = open_runtime(model, threads, engine, mode, precision) if isinstance(model, str | Path) else model
     people = None if boxes is None else read_detections(boxes, source, box_threshold)
     if detector is not None:
         people = _detect(source, detector, box_threshold, threads, progress)

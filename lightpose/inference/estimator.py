@@ -20,7 +20,7 @@ from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
 from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
 from lightpose.weights import DEFAULT, find_weights
-from lightpose.weights.open import open_runtime
+from lightpose.weights.open import PrecisionChoice, open_runtime
 
 __all__ = ["ImageInput", "PoseEstimator"]
 
@@ -44,7 +44,8 @@ class PoseEstimator:
     dropped once their keypoints are known; the detector's own if not given. Neither applies to boxes that `predict`
     gets. flip: average with the mirrored crop, twice the work. decoder, beta, padding: the weights' own if not given.
     batch: crops at a time. threads: 0 for one on each physical core. engine: auto, onnxruntime, openvino or torch.
-    mode: latency, or throughput for OpenVINO.
+    mode: latency, or throughput for OpenVINO. precision: auto runs the weights' int8 file where this CPU is made for
+    it, else the file as it is; float32, int8, or bf16 for OpenVINO. `runtime.precision` says which it is.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class PoseEstimator:
         threads: int = 0,
         engine: EngineName = "auto",
         mode: ModeName = "latency",
+        precision: PrecisionChoice = "auto",
     ) -> None:
         check_threshold(detector_threshold)
         check_threshold(min_person_score, "the least score of a person")
@@ -71,8 +73,8 @@ class PoseEstimator:
         self.detector = as_detector(detector)
         self.detector_threshold = self.detector.threshold if detector_threshold is None else detector_threshold
         self.min_person_score = self.detector.min_person_score if min_person_score is None else min_person_score
-        self.path = find_weights(model)
-        self.runtime = open_runtime(model, threads, engine, mode)
+        self.runtime = open_runtime(model, threads, engine, mode, precision)
+        self.path = self.runtime.path or find_weights(model)
 
     @overload
     def predict(self, image: list[ImageInput], boxes: None = None, color: ColorOrder = "rgb") -> list[Poses]: ...

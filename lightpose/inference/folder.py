@@ -172,6 +172,7 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
     return {
         "model": spec.model,
         "engine": estimator.runtime.name,
+        "precision": estimator.runtime.precision,
         "boxes": estimator.detector.name,
         "box_threshold": estimator.detector_threshold,
         "min_person_score": estimator.min_person_score,

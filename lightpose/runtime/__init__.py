@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from lightpose.errors import ShapeError, WeightsError
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 
-__all__ = ["EngineName", "ModeName", "OutputName", "Runtime", "check_crops", "check_output"]
+__all__ = ["EngineName", "ModeName", "OutputName", "PrecisionName", "Runtime", "check_crops", "check_output"]
 
 EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 ModeName = Literal["latency", "throughput"]
 """latency: all cores on one batch. throughput: a batch is split, and the parts run side by side."""
 
-
+PrecisionName = Literal["float32", "bf16", "int8"]
 OutputName = Literal["heatmaps", "keypoints"]
 
 
@@ -25,6 +26,14 @@ class Runtime(Protocol):
     @property
     def name(self) -> str:
         """The engine, as a report names it."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it was opened from; None for a network in memory."""
+
+    @property
+    def precision(self) -> PrecisionName:
+        """The numbers that most of the network is computed in."""
 
     @property
     def spec(self) -> ModelSpec:

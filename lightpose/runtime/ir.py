@@ -11,13 +11,10 @@ from xml.etree import ElementTree
 
 from lightpose.errors import WeightsError
 
-__all__ = ["BIN_KEY", "SOURCE_KEY", "check_bin", "hash_bin", "keep_float32", "read_facts"]
+__all__ = ["BIN_KEY", "check_bin", "hash_bin", "keep_float32", "read_facts"]
 
 BIN_KEY = "lightpose_bin_sha256"
 """Name under which the .xml's rt_info holds the SHA-256 of the .bin."""
-
-SOURCE_KEY = "lightpose_source_sha256"
-"""The same for the file that an int8 graph was made from."""
 
 
 def read_facts(path: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,9 @@ from typing import Any
 import onnxruntime
 
 from lightpose.errors import WeightsError
-from lightpose.runtime import OutputName, check_crops, check_output
+from lightpose.runtime import OutputName, PrecisionName, check_crops, check_output
 from lightpose.runtime.threads import choose_threads
-from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
+from lightpose.types import AP_LOSS_KEY, SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
 __all__ = ["OnnxRuntime", "Session", "open_session"]
 
@@ -79,12 +80,14 @@ class Session:
 class OnnxRuntime:
     """Runs a graph that lightpose exported, with ONNX Runtime on the CPU.
 
-    threads: 0 for one on each usable core. Raises WeightsError if the file is no such graph.
+    threads: 0 for one on each usable core. made_from: SHA-256 of the float file that an int8 file was made from, or
+    None. ap_loss: points of AP that it lost, NaN if unknown. Raises WeightsError if the file is no such graph.
     """
 
     name = "onnxruntime"
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self.path: Path | None = Path(path)
         self._session = Session(path, threads)
         metadata = self._session.metadata
         outputs = {output.name for output in self._session.outputs}
@@ -94,6 +97,9 @@ class OnnxRuntime:
                 f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
             )
         self.spec = spec
+        self.made_from = metadata.get(SOURCE_KEY)
+        self.precision: PrecisionName = "float32" if self.made_from is None else "int8"
+        self.ap_loss = _number(metadata.get(AP_LOSS_KEY, ""))
         self._input = self._session.inputs[0].name
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
@@ -106,3 +112,10 @@ class OnnxRuntime:
     def _run(self, output: OutputName, crops: ImageArray) -> FloatArray:
         check_crops(crops, self.spec)
         return check_output(self._session.run({self._input: crops}, [output])[0], output, crops, self.spec)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

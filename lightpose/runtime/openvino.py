@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.io.files import written_aside
-from lightpose.runtime import ModeName, OutputName, check_crops, check_output
+from lightpose.runtime import ModeName, OutputName, PrecisionName, check_crops, check_output
 from lightpose.runtime.ir import BIN_KEY, check_bin, hash_bin, keep_float32
 from lightpose.runtime.threads import choose_threads
-from lightpose.types import SPEC_KEY, FloatArray, ImageArray, ModelSpec
+from lightpose.types import SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
 try:
     import openvino
@@ -31,24 +31,30 @@ class OpenVinoRuntime:
 
     The graph is compiled once, for any batch: one for each size would be 3 % faster on a CPU with AVX2, and would take
     a second at each new size. threads: 0 for one on each usable core. mode: throughput splits a batch over as many
-    requests as the CPU runs best side by side. May be called from several threads. Raises WeightsError if the file is
-    no such graph, MissingPackageError without OpenVINO.
+    requests as the CPU runs best side by side. bf16: compute in bfloat16 what is not in int8. May be called from
+    several threads. Raises WeightsError if the file is no such graph, ConfigError if it is in int8 for ONNX Runtime or
+    the CPU has no bfloat16, MissingPackageError without OpenVINO.
     """
 
     name = "openvino"
 
-    def __init__(self, path: str | Path, threads: int = 0, mode: ModeName = "latency") -> None:
-        self._made = (Path(path).absolute(), threads, mode)
+    def __init__(self, path: str | Path, threads: int = 0, mode: ModeName = "latency", bf16: bool = False) -> None:
+        self._made = (Path(path).absolute(), threads, mode, bf16)
+        if bf16 and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ConfigError("this CPU cannot compute in bfloat16; leave --precision bf16 out")
+        self.path: Path | None = Path(path)
         self._lock = Lock()
         self._compile()
 
     def _compile(self) -> None:
-        path, threads, mode = self._made
+        path, threads, mode, bf16 = self._made
         graph, self.spec = read_graph(path)
-        self._compiled, self._process = compile_graph(graph, threads, mode), os.getpid()
+        int8 = graph.has_rt_info([SOURCE_KEY])
+        self.precision: PrecisionName = "int8" if int8 else "bf16" if bf16 else "float32"
+        self._compiled, self._process = compile_graph(graph, threads, mode, bf16=bf16), os.getpid()
         self._queue = openvino.AsyncInferQueue(self._compiled) if mode == "throughput" else None
 
-    def __reduce__(self) -> tuple[type[OpenVinoRuntime], tuple[Path, int, ModeName]]:
+    def __reduce__(self) -> tuple[type[OpenVinoRuntime], tuple[Path, int, ModeName, bool]]:
         return OpenVinoRuntime, self._made  # a copy opens the file again, as a forked process does
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
@@ -96,14 +102,16 @@ class OpenVinoRuntime:
         return np.concatenate(found)
 
 
-def compile_graph(graph: Any, threads: int = 0, mode: ModeName = "latency", profile: bool = False) -> Any:
+def compile_graph(
+    graph: Any, threads: int = 0, mode: ModeName = "latency", profile: bool = False, bf16: bool = False
+) -> Any:
     """A graph made ready for the CPU, as openvino.CompiledModel.
 
-    threads: 0 for one on each usable core. profile: note what each node takes.
+    threads: 0 for one on each usable core. profile: note what each node takes. bf16: compute in bfloat16.
     """
     settings = {
         "PERFORMANCE_HINT": mode.upper(),
-        "INFERENCE_PRECISION_HINT": "f32",  # else CPUs that have bfloat16 use it, with other answers
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",  # unsaid, CPUs that have bfloat16 use it
         "PERF_COUNT": "YES" if profile else "NO",
     }
     if count := choose_threads(threads):
@@ -114,7 +122,8 @@ def compile_graph(graph: Any, threads: int = 0, mode: ModeName = "latency", prof
 def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
     """An exported graph as openvino.Model, and its spec.
 
-    Raises WeightsError if the file is missing or is none, or if the .bin beside an .xml is not the one it came with.
+    Raises WeightsError if the file is missing or is none, or if the .bin beside an .xml is not the one it came with;
+    ConfigError if it is in int8 for ONNX Runtime.
     """
     path = Path(path)
     kind = "OpenVINO" if path.suffix == ".xml" else "ONNX"
@@ -130,6 +139,11 @@ def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
     if not places or not {"heatmaps", "keypoints"} <= names:
         raise WeightsError(
             f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
+        )
+    if graph.has_rt_info(["framework", SOURCE_KEY]):
+        raise ConfigError(
+            f"{path} is in int8 for ONNX Runtime, and OpenVINO computes it wrongly; leave --engine openvino out, or "
+            "make a file for OpenVINO: lightpose quantize with --out mine_int8.xml"
         )
     if graph.has_rt_info([BIN_KEY]):
         check_bin(path, str(graph.get_rt_info([BIN_KEY]).value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from lightpose.models.detector import decode
 from lightpose.ops.codec import soft_argmax
 from lightpose.ops.geometry import heatmap_scale
+from lightpose.runtime import PrecisionName
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec, Spec
 
@@ -83,6 +85,8 @@ class TorchRuntime:
     """Runs a network with PyTorch, on the device that its weights are on, in evaluation mode."""
 
     name = "torch"
+    precision: PrecisionName = "float32"
+    path: Path | None = None
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         self.spec = spec

@@ -3,32 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from lightpose.errors import ConfigError, WeightsError
-from lightpose.runtime import EngineName, ModeName, Runtime
-from lightpose.weights import DEFAULT, find_weights
+from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
+from lightpose.runtime.cpu import has_byte_products
+from lightpose.runtime.ir import read_facts
+from lightpose.runtime.onnx import OnnxRuntime
+from lightpose.types import SOURCE_KEY
+from lightpose.weights import DEFAULT, file_sha256, find_weights
 
-__all__ = ["open_runtime"]
+__all__ = ["LARGEST_AP_LOSS", "PrecisionChoice", "find_twin", "made_from", "open_runtime"]
 
+PrecisionChoice = PrecisionName | Literal["auto"] | None
+"""auto: int8 where it is better. None: the file as it is."""
+
+LARGEST_AP_LOSS = 0.5
+"""The most points of AP that an int8 file may have lost to be chosen where none is named."""
 
 _ENGINES: dict[str, tuple[EngineName, ...]] = {".safetensors": ("torch",), ".xml": ("openvino",)}
 """The engines that can run a kind of file, the usual one first."""
 
 
+def find_twin(path: Path, engine: EngineName = "auto") -> Path:
+    """Where the int8 file of an exported network is looked for: mine_int8.onnx beside mine.onnx, .xml for OpenVINO."""
+    return path.with_name(f"{path.stem}_int8{'.xml' if engine == 'openvino' else path.suffix}")
+
+
 def open_runtime(
-    model: str | Path = DEFAULT, threads: int = 0, engine: EngineName = "auto", mode: ModeName = "latency"
+    model: str | Path = DEFAULT,
+    threads: int = 0,
+    engine: EngineName = "auto",
+    mode: ModeName = "latency",
+    precision: PrecisionChoice = None,
 ) -> Runtime:
     """A network ready to run: bundled weights by name, or an .onnx, .xml (OpenVINO) or .safetensors (PyTorch) file.
 
     threads: 0 for one on each usable core. engine: auto is ONNX Runtime for .onnx files, which OpenVINO can run too.
-    mode: throughput is OpenVINO's. Raises WeightsError if there is no such file or it is damaged, ConfigError if the
-    engine cannot run it, MissingPackageError if the engine is not installed.
+    mode: throughput is OpenVINO's. precision: int8 runs the network's `find_twin`, unless the file is in int8 itself.
+    bf16 is OpenVINO's. auto runs the int8 twin if this CPU multiplies bytes fast, and if the twin was made from this
+    very file and lost at most `LARGEST_AP_LOSS` points of AP when that was measured; else the file as it is.
+
+    Raises WeightsError if there is no such file or it is damaged, ConfigError if the engine cannot run it,
+    MissingPackageError if the engine is not installed.
     """
     path = find_weights(model)
     if path.suffix in (".pt", ".pth"):
         raise WeightsError(
             f"{path} is a checkpoint; give a run's best.safetensors; another project's needs lightpose weights import"
         )
+    if precision == "auto" and engine in ("auto", "onnxruntime") and mode == "latency":
+        if twin := _good_twin(path, threads):
+            return twin
+    elif precision == "int8" and made_from(path) is None:
+        path = _existing_twin(path, engine)
+    elif precision == "bf16" and engine == "auto":
+        engine = "openvino"
     able = _ENGINES.get(path.suffix, ("onnxruntime", "openvino"))
     chosen = able[0] if engine == "auto" else engine
     if chosen not in able:
@@ -36,16 +66,50 @@ def open_runtime(
         raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}{other}")
     if mode != "latency" and chosen != "openvino":
         raise ConfigError(f"mode {mode} is for the engine openvino, not {chosen}; leave it out or choose that engine")
-    if chosen == "torch":
+    if precision == "bf16" and chosen != "openvino":
+        raise ConfigError(f"bf16 is for the engine openvino, not {chosen}; leave it out or choose that engine")
+    runtime = _open(path, threads, chosen, mode, bf16=precision == "bf16")
+    if precision == "float32" and runtime.precision == "int8":
+        raise ConfigError(f"{path} is in int8; give the float32 file that it was made from")
+    return runtime
+
+
+def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, *, bf16: bool) -> Runtime:
+    if engine == "torch":
         from lightpose.runtime.torch import TorchRuntime, limit_threads
         from lightpose.weights.network import load_network
 
         limit_threads(threads)
         return TorchRuntime(*load_network(path))
-    if chosen == "openvino":
+    if engine == "openvino":
         from lightpose.runtime.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(path, threads, mode)
-    from lightpose.runtime.onnx import OnnxRuntime
-
+        return OpenVinoRuntime(path, threads, mode, bf16)
     return OnnxRuntime(path, threads)
+
+
+def _good_twin(path: Path, threads: int) -> Runtime | None:
+    """The int8 file that is better than this one on this CPU, if there is one."""
+    twin = find_twin(path)
+    if path.suffix != ".onnx" or not twin.is_file() or not has_byte_products():
+        return None
+    runtime = OnnxRuntime(twin, threads)
+    good = runtime.made_from == file_sha256(path) and runtime.ap_loss <= LARGEST_AP_LOSS
+    return runtime if good else None
+
+
+def _existing_twin(path: Path, engine: EngineName) -> Path:
+    """The int8 file of a network. Raises WeightsError if there is none, or if it was made from another file."""
+    twin = find_twin(path, engine)
+    if path.suffix not in (".onnx", ".xml") or not twin.is_file():
+        raise WeightsError(f"{path} has no int8 file {twin.name} beside it; make it with lightpose quantize")
+    if made_from(twin) != file_sha256(path):
+        raise WeightsError(f"{twin} was not made from {path}; make it again with lightpose quantize")
+    return twin
+
+
+def made_from(path: Path) -> str | None:
+    """SHA-256 of the file that an int8 file was made from; None for one that is not in int8."""
+    if path.suffix == ".onnx":
+        return OnnxRuntime(path, threads=1).made_from
+    return read_facts(path).get(SOURCE_KEY) if path.suffix == ".xml" else None

@@ -1,0 +1,295 @@
+"""int8 for ONNX Runtime: a graph's convolutions, with their ReLUs and additions, in 8 bits."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from lightpose.errors import MissingPackageError
+from lightpose.io.files import write_aside
+from lightpose.types import AP_LOSS_KEY, FloatArray, ImageArray
+
+__all__ = ["PAIR_LIMIT", "Graph", "adjacent_sums", "quantized", "record_ap_loss"]
+
+OPERATORS = ["Conv", "Relu", "Add", "MaxPool"]
+"""What is computed in 8 bits. With convolutions alone, each would turn its result into floats and back."""
+
+PAIR_LIMIT = 128
+"""The most that two neighbouring weights of one sign may add up to.
+
+CPUs without VNNI multiply 8-bit numbers in pairs and add each pair in 16 bits, at most 32,767. A value is at most 255,
+and 255 · 128 = 32,640.
+"""
+
+
+def quantized(path: Path, calibration: ImageArray) -> Any:
+    """An exported network as onnx.ModelProto in int8, with the metadata of the original.
+
+    calibration: crops (N, H, W, 3) uint8, whose smallest and largest values set the scales. The convolutions that give
+    the heatmaps, and all that follows them, stay in float. Raises MissingPackageError without the package onnx.
+    """
+    try:
+        import onnx
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    except ImportError as error:
+        raise MissingPackageError("onnx", "quantize") from error
+    original = onnx.load(str(path))
+    graph = Graph(original)
+    end = _end_of(graph)
+    pixels = _take_bytes(graph)
+    onnxruntime.set_default_logger_severity(4)
+    logging.getLogger().addFilter(_is_no_advice)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        onnx.save(original, str(source))
+        quantize_static(
+            source,
+            target,
+            _Crops(calibration, original.graph.input[0].name),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=OPERATORS,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=end,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"TensorQuantOverrides": pixels},
+        )
+        result = onnx.load(str(target))
+    done = Graph(result)
+    for name in pixels:
+        _drop_conversion(done, name)
+    _fit_weights(done, graph)
+    done.drop_unused()
+    onnx.helper.set_model_props(result, {each.key: each.value for each in original.metadata_props})
+    onnx.checker.check_model(result)
+    return result
+
+
+def record_ap_loss(path: Path, points: float) -> None:
+    """Write into an int8 file how many points of AP it lost, so that it may be chosen where no precision is named."""
+    import onnx
+
+    model = onnx.load(str(path))
+    facts = {each.key: each.value for each in model.metadata_props}
+    onnx.helper.set_model_props(model, {**facts, AP_LOSS_KEY: f"{points:.2f}"})
+    write_aside(path, model.SerializeToString())
+
+
+class Graph:
+    """An ONNX graph with its nodes found by what they give, and its constants as arrays."""
+
+    def __init__(self, model: Any) -> None:
+        self.nodes = model.graph.node
+        self._graph = model.graph
+        self._constants = {each.name: each for each in model.graph.initializer}
+        self.outputs = [each.name for each in model.graph.output]
+        self.input_hw = tuple(side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[1:3])
+        del model.graph.value_info[:]  # shapes that would no longer be true
+
+    def source(self, value: str) -> Any:
+        """The node that gives a value, or None for an input or a constant."""
+        return next((node for node in self.nodes if value in node.output), None)
+
+    def users(self, value: str) -> list[Any]:
+        """The nodes that take a value."""
+        return [node for node in self.nodes if value in node.input]
+
+    def constant(self, name: str) -> FloatArray | None:
+        """A constant by name; None if there is none."""
+        import onnx
+
+        found: FloatArray | None = None
+        if name in self._constants:
+            found = onnx.numpy_helper.to_array(self._constants[name])
+        return found
+
+    def put(self, name: str, value: np.ndarray[Any, Any]) -> str:
+        """Set a constant, new or not; returns its name."""
+        import onnx
+
+        if name not in self._constants:
+            self._constants[name] = self._graph.initializer.add()
+        self._constants[name].CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def insert(self, before: Any, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """Add a node in front of another; returns the name of its one output, which is its own."""
+        import onnx
+
+        place = next(place for place, node in enumerate(self.nodes) if node.name == before.name)
+        self.nodes.insert(place, onnx.helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def drop_unused(self) -> None:
+        """Remove nodes and constants that no output depends on."""
+        while unused := [node for node in self.nodes if not any(map(self._is_used, node.output))]:
+            for node in unused:
+                self.nodes.remove(node)
+        used = {name for node in self.nodes for name in node.input}
+        kept = [each for each in self._graph.initializer if each.name in used]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+
+    def _is_used(self, value: str) -> bool:
+        return value in self.outputs or bool(self.users(value))
+
+
+class _Crops:
+    """Crops one by one, as the calibration asks for them."""
+
+    def __init__(self, crops: ImageArray, name: str) -> None:
+        self._crops, self._name = iter(crops), name
+
+    def get_next(self) -> dict[str, ImageArray] | None:
+        crop = next(self._crops, None)
+        return None if crop is None else {self._name: crop[None]}
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """ONNX Runtime's quantizer tells the root logger what to do before; it is done."""
+    return "pre-processing before quantization" not in record.getMessage()
+
+
+def _end_of(graph: Graph) -> list[str]:
+    """Names of the convolutions between which and the heatmaps there is no other, and of all that comes after them."""
+    waiting, last = ["heatmaps"], []
+    while waiting:
+        node = graph.source(waiting.pop())
+        if node is not None and node.op_type == "Conv":
+            last.append(node)
+        elif node is not None:
+            waiting += node.input
+    found, after = {}, list(last)
+    while after:
+        node = after.pop()
+        if node.name not in found:
+            found[node.name] = node
+            after += [user for value in node.output for user in graph.users(value)]
+    return list(found)
+
+
+def _take_bytes(graph: Graph) -> dict[str, list[dict[str, np.ndarray[Any, Any]]]]:
+    """Fold the normalisation of pixels into the first convolution, so that it takes the crops' bytes as they are.
+
+    (p - mean) · scale · w = (p - z) · (scale · w) + (z - mean) · (scale · w), where z is one number for all colours.
+    Around the crop, the bytes are z and not each colour's mean: that differs by at most a few grey values. Returns the
+    scale and zero point that are right for the value that is p - z, by its name; empty if the graph begins otherwise.
+    """
+    first = next(node for node in graph.nodes if node.op_type == "Conv")
+    multiply = graph.source(first.input[0])
+    subtract = multiply and graph.source(multiply.input[0])
+    cast = subtract and graph.source(subtract.input[0])
+    kinds = [node.op_type if node is not None else "" for node in (cast, subtract, multiply)]
+    turned = graph.source(cast.input[0]) if kinds == ["Cast", "Sub", "Mul"] else None
+    if turned is None or turned.op_type != "Transpose":
+        return {}
+    mean, scale = (graph.constant(node.input[1]) for node in (subtract, multiply))
+    weights, bias = (graph.constant(name) for name in first.input[1:3])
+    if mean is None or scale is None or weights is None or bias is None or mean.size != 3 or scale.size != 3:
+        return {}
+    zero = int(np.rint(mean.mean()).clip(0, 255))
+    scaled = weights.astype(np.float64) * scale.reshape(1, 3, 1, 1)
+    graph.put(first.input[2], (bias + (scaled * (zero - mean.reshape(1, 3, 1, 1))).sum((1, 2, 3))).astype(np.float32))
+    graph.put(subtract.input[1], np.array(zero, np.float32))
+    first.input[0] = subtract.output[0]
+    graph.nodes.remove(multiply)
+    graph.put(first.input[1], _by_fours(graph, first, turned, scaled).astype(np.float32))
+    return {subtract.output[0]: [{"scale": np.array(1, np.float32), "zero_point": np.array(zero, np.uint8)}]}
+
+
+def _by_fours(graph: Graph, first: Any, turned: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let the first convolution take squares of four pixels as twelve channels; returns its new weights.
+
+    A kernel of 7 and stride 2 on 3 channels becomes one of 4 and stride 1 on 12: the same sums, of numbers that lie
+    together in memory.
+    """
+    attributes = {each.name: each for each in first.attribute}
+    side, _, rows, columns = weights.shape[0], *weights.shape[1:]
+    before = rows // 2
+    shape = graph.input_hw
+    fits = rows == columns and before % 2 == 1 and rows % 2 == 1 and not any(each % 2 for each in shape)
+    wanted = {"strides": [2, 2], "pads": [before] * 4, "dilations": [1, 1]}
+    if not fits or any(list(attributes[name].ints) != value for name, value in wanted.items() if name in attributes):
+        return weights
+    pairs = (rows + 1) // 2
+    padded = np.zeros((side, 3, rows + 1, columns + 1))
+    padded[:, :, 1:, 1:] = weights
+    folded = padded.reshape(side, 3, pairs, 2, pairs, 2).transpose(0, 3, 5, 1, 2, 4).reshape(side, 12, pairs, pairs)
+    new = {"strides": [1, 1], "pads": [(before + 1) // 2] * 2 + [pairs - 1 - (before + 1) // 2] * 2}
+    for name, value in {**new, "kernel_shape": [pairs, pairs]}.items():
+        attributes[name].ints[:] = value
+    height, width = (each // 2 for each in shape)
+    squares = graph.put("squares_shape", np.array([0, height, 2, width, 6]))
+    channels = graph.put("channels_shape", np.array([0, height, width, 12]))
+    rows_of = graph.insert(turned, "Reshape", [turned.input[0], squares], "crops_in_rows")
+    together = graph.insert(turned, "Transpose", [rows_of], "crops_in_squares", perm=[0, 1, 3, 2, 4])
+    turned.input[0] = graph.insert(turned, "Reshape", [together, channels], "crops_by_fours")
+    return folded
+
+
+def _drop_conversion(graph: Graph, name: str) -> None:
+    """Let what took the bytes as floats, and those as bytes again, take the bytes."""
+    subtract = graph.source(name)
+    cast = graph.source(subtract.input[0])
+    for quantize in graph.users(name):
+        for user in graph.users(quantize.output[0]):
+            user.input[0] = cast.input[0]
+
+
+def _fit_weights(graph: Graph, original: Graph) -> None:
+    """Choose each channel's scale as small as neighbouring weights allow (`PAIR_LIMIT`), and set biases by it.
+
+    Depthwise convolutions are computed in other ways, so their weights may use all 8 bits.
+    """
+    floats = {node.name: node for node in original.nodes if node.op_type == "Conv"}
+    for node, parts in list(_quantized_convolutions(graph)):
+        values, weights, *bias = parts
+        exact = original.constant(floats[node.name].input[1])
+        assert exact is not None
+        scale = np.abs(exact).reshape(len(exact), -1).max(1) / 127
+        if exact.shape[1] > 1:
+            scale = np.maximum(scale, adjacent_sums(exact).max(1) / (PAIR_LIMIT - 1))  # rounding adds at most 1
+        scale = np.maximum(scale, 1e-12).astype(np.float32)
+        rounded = np.rint(exact / scale.reshape(-1, 1, 1, 1)).astype(np.int8)
+        graph.put(weights.input[0], rounded)
+        graph.put(weights.input[1], scale)
+        if bias:
+            of_sum = graph.constant(values.input[1]) * scale
+            exact = original.constant(floats[node.name].input[2])
+            parts = [
+                graph.put(f"{node.name}_bias", np.rint(exact / of_sum).astype(np.int32)),
+                graph.put(f"{node.name}_bias_scale", of_sum.astype(np.float32)),
+                graph.put(f"{node.name}_bias_zero", np.zeros(len(of_sum), np.int32)),
+            ]
+            node.input[2] = graph.insert(node, "DequantizeLinear", parts, f"{node.name}_bias_float", axis=0)
+
+
+def _quantized_convolutions(graph: Graph) -> Iterator[tuple[Any, list[Any]]]:
+    """Each convolution whose values and weights are 8-bit, with the nodes that make floats of its inputs."""
+    for node in graph.nodes:
+        if node.op_type == "Conv":
+            parts = [graph.source(value) for value in node.input]
+            if all(part is not None and part.op_type == "DequantizeLinear" for part in parts):
+                yield node, parts
+
+
+def adjacent_sums(weights: FloatArray) -> FloatArray:
+    """Sums of the positive parts, and of the negative ones, of neighbours among a convolution's weights, by channel.
+
+    weights: (O, I, h, w). Returns (O, n), none below 0. Neighbours are those of both orders in which engines multiply:
+    by place and then by input channel, and the reverse.
+    """
+    orders: list[Callable[[FloatArray], FloatArray]] = [lambda each: each, lambda each: each.transpose(0, 2, 3, 1)]
+    found = [np.zeros((len(weights), 1), weights.dtype)]
+    for order in orders:
+        flat = order(weights).reshape(len(weights), -1)
+        found += [part[:, :-1] + part[:, 1:] for part in (np.maximum(flat, 0), np.maximum(-flat, 0))]
+    return np.concatenate(found, axis=1)
