@@ -48,8 +48,9 @@ def export_detector(
 
     Input `images` (N, H, W, 3) uint8 RGB: pictures scaled to fit, at the top left, the rest grey `spec.pad`. Outputs
     `boxes` (N, 300, 4): left, top, right, bottom in input pixels; `scores` (N, 300) in [0, 1], falling. Weights are
-    stored in half precision, at half the size, and used in single. opset: as in `export_onnx`. Compared with PyTorch, weights rounded alike, on
-    random pictures: raises WeightsError, and leaves no file, if scores differ by more than 1e-4 or boxes by 0.05 px.
+    stored in half precision, at half the size, and used in single. opset: 17 to 20. Compared with PyTorch, weights
+    rounded alike, on random pictures: raises WeightsError, and leaves no file, if scores differ by more than 1e-4 or
+    boxes by 0.05 px.
     """
     fused = fuse(network).cpu()
     for tensor in [*fused.parameters(), *fused.buffers()]:
