@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,3 +32,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """A test that lets PyTorch use more threads leaves the next one as many as there were before."""
+    threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    yield
+    if threads is not None:
+        sys.modules["torch"].set_num_threads(threads)

