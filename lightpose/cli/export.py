@@ -32,12 +32,15 @@ class Export:
     input_hw: tuple[int, int] | None = None
     """Of a person detector: height and width of its input, if not what it was trained at; more pixels find smaller
     people and take longer."""
+    opset: int | None = None
+    """Of an .onnx file: ONNX's version of the operators, 17 to 20. Not given: 17, which the oldest runtimes open. The
+    answers are the same."""
 
     def run(self) -> int:
         """0 if the file was written and, for a graph, agrees with PyTorch."""
         from lightpose.export import run
 
-        done = run(self.weights, self.out, to=self.to, images=self.images, input_hw=self.input_hw)
+        done = run(self.weights, self.out, to=self.to, images=self.images, input_hw=self.input_hw, opset=self.opset)
         height, width = done.spec.input_hw
         print(f"{done.path}: {done.size_bytes / 1e6:.1f} MB, {done.spec.model} {height}×{width}, {done.title}")
         if done.parity is not None:

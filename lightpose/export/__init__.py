@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.errors import ConfigError, MissingPackageError, WeightsError
+from lightpose.export.opset import check_opset
 from lightpose.io.files import check_place
 from lightpose.io.places import Place, check_apart, with_bin
 from lightpose.types import Spec
@@ -83,18 +84,21 @@ def run(
     to: FormatName | None = None,
     images: str | Path | None = None,
     input_hw: tuple[int, int] | None = None,
+    opset: int | None = None,
 ) -> Exported:
     """Write a trained network as a graph that runs without lightpose, or as a small weights file in float16.
 
     weights: a .safetensors file of a pose network or person detector. to: the format; if not given, the suffix of `out`
     decides. images: an image or a folder. The graph of a pose network is compared with PyTorch on up to 16 of these
-    images, each taken whole; if not given, on noise. input_hw: another input size, for detectors only. If the graph
-    differs from PyTorch, raises WeightsError and leaves no file. Raises ConfigError if options do not go together.
+    images, each taken whole; if not given, on noise. input_hw: another input size, for detectors only. opset: of an
+    .onnx file, 17 to 20; 17 if not given, which the oldest runtimes open. If the graph differs from PyTorch, raises
+    WeightsError and leaves no file. Raises ConfigError if options do not go together.
 
         export.run("runs/mine/best.safetensors", "mine.onnx", images="photos")
     """
     weights, out = Path(weights), _named(Path(out), to)
     _check_apart(out, weights, images)
+    _check_opset(out, opset)
     try:
         from lightpose.export.tasks import EXPORTERS
         from lightpose.weights.network import load_any, read_task, save_network
@@ -108,7 +112,7 @@ def run(
     if out.suffix == ".safetensors":
         save_network(out, network, spec, half=True)
     else:
-        parity = exporter.write(network, spec, out, images)
+        parity = exporter.write(network, spec, out, images, opset)
     return Exported(out, spec, exporter.title(spec), parity, images)
 
 
@@ -134,7 +138,6 @@ def run_quantize(
         export.run_quantize("mine.onnx", "train.json", "mine_int8.onnx", images="train")
     """
     from lightpose.data.calibration import calibration_crops
-    from lightpose.errors import ConfigError
     from lightpose.export.quantize import compare_speed, quantize
     from lightpose.weights import find_weights
     from lightpose.weights.open import open_runtime
@@ -164,6 +167,14 @@ def _named(out: Path, to: FormatName | None) -> Path:
     out = out.with_suffix(suffix)
     check_place(out)
     return out
+
+
+def _check_opset(out: Path, opset: int | None) -> None:
+    """Raise ConfigError if an opset is asked for that there is not, or of a file that is not ONNX."""
+    if opset is not None:
+        check_opset(opset)
+        if out.suffix != ".onnx":
+            raise ConfigError(f"{out} has no opset: only .onnx files have; leave --opset out")
 
 
 def _check_apart(out: Path, *reads: str | Path | None) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lightpose.errors import WeightsError
+from lightpose.export.opset import LEAST_OPSET
 from lightpose.export.pose import onnx_model
 from lightpose.io.files import written_aside
 from lightpose.models.fused import fuse
@@ -40,13 +41,16 @@ class DetectorParity:
         return f"scores {self.scores:.1e}, boxes {self.boxes_px:.1e} px"
 
 
-def export_detector(network: nn.Module, spec: DetectorSpec, path: str | Path) -> DetectorParity:
+def export_detector(
+    network: nn.Module, spec: DetectorSpec, path: str | Path, opset: int = LEAST_OPSET
+) -> DetectorParity:
     """Write a detector as an ONNX graph with any batch size and the spec in its metadata, whole or not at all.
 
     Input `images` (N, H, W, 3) uint8 RGB: pictures scaled to fit, at the top left, the rest grey `spec.pad`. Outputs
     `boxes` (N, 300, 4): left, top, right, bottom in input pixels; `scores` (N, 300) in [0, 1], falling. Weights are
-    stored in half precision, at half the size, and used in single. Compared with PyTorch, weights rounded alike, on
-    random pictures: raises WeightsError, and leaves no file, if scores differ by more than 1e-4 or boxes by 0.05 px.
+    stored in half precision, at half the size, and used in single. opset: 17 to 20. Compared with PyTorch, weights
+    rounded alike, on random pictures: raises WeightsError, and leaves no file, if scores differ by more than 1e-4 or
+    boxes by 0.05 px.
     """
     fused = fuse(network).cpu()
     for tensor in [*fused.parameters(), *fused.buffers()]:
@@ -58,7 +62,7 @@ def export_detector(network: nn.Module, spec: DetectorSpec, path: str | Path) ->
         expected = tuple(value.numpy() for value in graph(torch.from_numpy(pictures)))
     if not all(np.isfinite(values).all() for values in expected):
         raise WeightsError("the detector gives boxes that are no numbers; its weights are damaged or training diverged")
-    model = onnx_model(graph, spec, "images", ("boxes", "scores"))
+    model = onnx_model(graph, spec, "images", ("boxes", "scores"), opset)
     _halve(model)
     with written_aside(Path(path)) as (aside,):
         aside.write_bytes(model.SerializeToString())

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.export.opset import LEAST_OPSET, OPSETS, check_opset
 from lightpose.io.files import write_aside, written_aside
 from lightpose.models.fused import fold_batch_norm, fuse
 from lightpose.ops.codec import soft_argmax
@@ -74,21 +75,23 @@ class Graph(Protocol):
         """The same → (N, K, 3)."""
 
 
-def export_onnx(network: nn.Module, spec: ModelSpec, path: str | Path) -> None:
+def export_onnx(network: nn.Module, spec: ModelSpec, path: str | Path, opset: int = LEAST_OPSET) -> None:
     """Write a network as an ONNX graph with any batch size and the spec in its metadata, whole or not at all.
 
     Input `crops` (N, H, W, 3) uint8 RGB. Outputs `heatmaps` (N, K, h, w) and `keypoints` (N, K, 3): x, y in crop
-    pixels, score, by β-soft-argmax.
+    pixels, score, by β-soft-argmax. opset: ONNX's version of the operators, 17 to 20; each gives the same answers.
     """
     graph = CropNetwork(fuse(network).cpu(), spec).eval()
-    write_aside(path, onnx_model(graph, spec, "crops", ("heatmaps", "keypoints")).SerializeToString())
+    write_aside(path, onnx_model(graph, spec, "crops", ("heatmaps", "keypoints"), opset).SerializeToString())
 
 
-def onnx_model(graph: nn.Module, spec: Spec, pixels: str, outputs: tuple[str, ...]) -> Any:
+def onnx_model(graph: nn.Module, spec: Spec, pixels: str, outputs: tuple[str, ...], opset: int = LEAST_OPSET) -> Any:
     """A module as onnx.ModelProto with the spec in its metadata.
 
-    pixels: name of its one input, (N, H, W, 3) uint8, N any number. outputs: names of what it gives.
+    pixels: name of its one input, (N, H, W, 3) uint8, N any number. outputs: names of what it gives. opset: 17 to 20.
+    Raises WeightsError if an operator of the module cannot be written in that opset.
     """
+    check_opset(opset)
     try:
         import onnx
         import onnxscript  # noqa: F401  (torch.onnx needs it)
@@ -105,16 +108,32 @@ def onnx_model(graph: nn.Module, spec: Spec, pixels: str, outputs: tuple[str, ..
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             verbose=False,
+            opset_version=max(OPSETS),
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
-    model = program.model_proto
+    model = _in_opset(program.model_proto, opset)
     for node in model.graph.node:  # the exporter's stack traces, some 0.8 MB of them
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
     onnx.helper.set_model_props(model, {SPEC_KEY: spec.to_json()})
     onnx.checker.check_model(model)
     return model
+
+
+def _in_opset(model: Any, opset: int) -> Any:
+    """A model in another opset, with the oldest format of files that has it, so that old runtimes open it."""
+    import onnx
+    from onnx.version_converter import ConvertError, convert_version
+
+    try:
+        converted = convert_version(model, opset)
+    except (ConvertError, RuntimeError) as error:
+        raise WeightsError(
+            f"the network has an operator that opset {opset} lacks; export it with --opset {max(OPSETS)}"
+        ) from error
+    converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
+    return converted
 
 
 def _example(spec: Spec) -> torch.Tensor:
@@ -166,19 +185,25 @@ def _open_openvino(path: Path) -> Graph:
     return OpenVinoRuntime(path)
 
 
-FORMATS: dict[str, tuple[Callable[[nn.Module, ModelSpec, Path], None], Callable[[Path], Graph]]] = {
+FORMATS: dict[str, tuple[Callable[..., None], Callable[[Path], Graph]]] = {
     ".onnx": (export_onnx, OnnxRuntime),
     ".xml": (export_openvino, _open_openvino),
     ".pt": (export_torchscript, _TorchScript),
 }
-"""How files of each suffix are written, and how they are opened."""
+"""How a network, its spec and a path become a file of each suffix, and how it is opened."""
 
 
-def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path, crops: ImageArray | None = None) -> Parity:
+def export_checked(
+    network: nn.Module,
+    spec: ModelSpec,
+    path: str | Path,
+    crops: ImageArray | None = None,
+    opset: int | None = None,
+) -> Parity:
     """Export in the format of the path's suffix, and compare with PyTorch before the file is kept.
 
-    crops: what to compare on, (N, H, W, 3) uint8; random ones if not given. Raises WeightsError, and leaves no file, if
-    they differ by more than `Parity.holds` allows.
+    crops: what to compare on, (N, H, W, 3) uint8; random ones if not given. opset: of an .onnx file only. Raises
+    WeightsError, and leaves no file, if they differ by more than `Parity.holds` allows.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -187,7 +212,7 @@ def export_checked(network: nn.Module, spec: ModelSpec, path: str | Path, crops:
         crops = np.random.default_rng(0).integers(0, 256, (4, *spec.input_hw, 3), dtype=np.uint8)
     files = [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
     with written_aside(*files) as (*_, aside):
-        FORMATS[path.suffix][0](network, spec, aside)
+        FORMATS[path.suffix][0](network, spec, aside, **({} if opset is None else {"opset": opset}))
         parity = check_parity(aside, network, spec, crops)
         if not parity.holds:  # NaN included
             raise WeightsError(

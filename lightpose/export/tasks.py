@@ -12,6 +12,7 @@ from torch import nn
 from lightpose.data.calibration import calibration_crops
 from lightpose.errors import ConfigError
 from lightpose.export.detector import DetectorParity, export_detector
+from lightpose.export.opset import LEAST_OPSET
 from lightpose.export.pose import Parity, export_checked
 from lightpose.types import DetectorSpec, ModelSpec, TaskName
 
@@ -22,12 +23,12 @@ __all__ = ["EXPORTERS", "Exporter"]
 class Exporter:
     """check: raises ConfigError for a file to write, images to compare on, or an input size that the task has not.
 
-    write: exports a network with its spec to a file, compared with PyTorch on images, None for noise. title: what is
-    said of a spec in words.
+    write: exports a network with its spec to a file, compared with PyTorch on images, None for noise, and in an opset,
+    None for the usual one. title: what is said of a spec in words.
     """
 
     check: Callable[[Path, Path, Path | None, tuple[int, int] | None], None]
-    write: Callable[[nn.Module, Any, Path, Path | None], Parity | DetectorParity]
+    write: Callable[[nn.Module, Any, Path, Path | None, int | None], Parity | DetectorParity]
     title: Callable[[Any], str]
 
 
@@ -36,8 +37,8 @@ def _check_pose(weights: Path, _out: Path, _images: Path | None, input_hw: tuple
         raise ConfigError(f"{weights} is a pose network, whose input size is fixed; leave --input-hw out")
 
 
-def _write_pose(network: nn.Module, spec: ModelSpec, out: Path, images: Path | None) -> Parity:
-    return export_checked(network, spec, out, None if images is None else calibration_crops(images, spec, 16))
+def _write_pose(network: nn.Module, spec: ModelSpec, out: Path, images: Path | None, opset: int | None) -> Parity:
+    return export_checked(network, spec, out, None if images is None else calibration_crops(images, spec, 16), opset)
 
 
 def _check_detector(weights: Path, out: Path, images: Path | None, _input_hw: tuple[int, int] | None) -> None:
@@ -48,8 +49,10 @@ def _check_detector(weights: Path, out: Path, images: Path | None, _input_hw: tu
         )
 
 
-def _write_detector(network: nn.Module, spec: DetectorSpec, out: Path, _images: Path | None) -> DetectorParity:
-    return export_detector(network, spec, out)
+def _write_detector(
+    network: nn.Module, spec: DetectorSpec, out: Path, _images: Path | None, opset: int | None
+) -> DetectorParity:
+    return export_detector(network, spec, out, LEAST_OPSET if opset is None else opset)
 
 
 EXPORTERS: dict[TaskName, Exporter] = {

@@ -71,7 +71,10 @@ class EarlyContext(nn.Module):
         scale, shift = norm.weight.flatten(), norm.bias.flatten()
         hidden = functional.layer_norm(hidden, list(scale.shape), scale, shift, norm.eps).relu()
         added = functional.linear(hidden, self.expand.weight.flatten(1), self.expand.bias)[:, :, None, None]
-        out: Tensor = (self.last(y) + (self.shortcut(x) + added)).relu()
+        short = self.shortcut(x)
+        # OpenCV joins a convolution and a sum, and fails where a term is to be stretched; a difference is the same
+        short = short + added if short is x else short - -added
+        out: Tensor = (self.last(y) + short).relu()
         return out
 
 
