@@ -52,7 +52,7 @@ def draw_boxes(image: ImageArray, boxes: Boxes) -> ImageArray:
 
 def main(options: Options) -> None:
     """Predict with flip test, draw boxes and poses, and write the sheet, four pictures a row."""
-    estimator = PoseEstimator(options.model, options.detector or "whole", flip=True)
+    estimator = PoseEstimator(options.model, options.detector or "whole", flip=True, precision="float32")
     people = sorted(read_coco(options.annotations, options.images).persons(), key=lambda person: person.image_id)
     groups = [list(group) for _, group in groupby(people, key=lambda person: person.image_id)]
     chosen = [group for group in groups if len(group) >= options.least][:: options.every][: options.count]

@@ -62,7 +62,7 @@ def people(options: Options, source: CocoFile) -> None:
     labelled: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in source.document["images"]}
     for row in source.document["annotations"]:
         labelled[row["image_id"]].append(row)
-    estimator, judged = PoseEstimator(options.model, "builtin", min_person_score=0.0), []
+    estimator, judged = PoseEstimator(options.model, "builtin", min_person_score=0.0, precision="float32"), []
     for row in source.document["images"]:
         poses = estimator.predict(read_image(options.images / row["file_name"], exif=False))
         judged += judge(poses, labelled[row["id"]])

@@ -39,9 +39,10 @@ class Options:
 
 
 def photo_rows() -> list[dict[str, Any]]:
-    """keypoints.json of the example photos, with flip test."""
+    """keypoints.json of the example photos, with flip test, in float32."""
     with tempfile.TemporaryDirectory() as out:
-        predict_images(find_images([str(ROOT / "examples/photos")]), PoseEstimator(flip=True), Path(out), draw=False)
+        estimator = PoseEstimator(flip=True, precision="float32")
+        predict_images(find_images([str(ROOT / "examples/photos")]), estimator, Path(out), draw=False)
         rows: list[dict[str, Any]] = json.loads((Path(out) / "keypoints.json").read_text(encoding="utf-8"))
     return rows
 

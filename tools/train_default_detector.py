@@ -191,7 +191,7 @@ def best_threshold(source: PeopleFile, found: dict[int, Boxes]) -> float:
 
 def with_joints(source: PeopleFile, found: dict[int, Boxes], threshold: float) -> dict[int, Boxes]:
     """Of the boxes found those from the threshold on, each with the score of the whole person."""
-    estimator = PoseEstimator(detector="whole")
+    estimator = PoseEstimator(detector="whole", precision="float32")
     seen = {}
     for scene in source.scenes():
         boxes = found[scene.image_id]

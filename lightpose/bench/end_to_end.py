@@ -23,6 +23,7 @@ from lightpose.io.images import decode_image, encode_image
 from lightpose.io.sources import find_images
 from lightpose.ops.geometry import cut_crops
 from lightpose.results import Boxes, draw_poses
+from lightpose.runtime import PrecisionName
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 from lightpose.weights import has_detector
 
@@ -92,6 +93,7 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
         batch=min(people, BATCH),
         threads=variant.threads,
         engine="openvino" if variant.engine == "openvino" else "onnxruntime",
+        precision=None,
     )
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"

@@ -11,6 +11,7 @@ from torch import nn
 from lightpose.errors import ConfigError
 from lightpose.export.pose import export_onnx
 from lightpose.models import build
+from lightpose.runtime import PrecisionName
 from lightpose.runtime.torch import Normalise, limit_threads
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 from lightpose.weights.network import load_network

@@ -122,7 +122,9 @@ def variants_of(
 
 
 def _can_run(source: Source, engine: Engine) -> bool:
-    """Graphs in OpenVINO's own format are its alone."""
+    """Graphs in OpenVINO's own format are its alone, and int8 ones in ONNX are ONNX Runtime's."""
+    if source.precision == "int8" and source.path is not None and source.path.suffix == ".onnx":
+        return engine == "onnxruntime"
     return engine == "openvino" or source.path is None or source.path.suffix != ".xml"
 
 

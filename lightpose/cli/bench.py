@@ -33,7 +33,7 @@ class Bench:
     """
 
     models: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="MODEL...")] = ("lpn50",)
-    """Bundled weights, files (.onnx, .xml or .safetensors; an int8 .xml of `lightpose quantize` as well), or networks
+    """Bundled weights, files (.onnx, .xml or .safetensors; int8 ones of `lightpose quantize` as well), or networks
     by name (hrnet_w32, …), which are made untrained on the spot; the latter need `pip install 'lightpose[train]'`."""
     engines: tuple[Literal["onnxruntime", "openvino", "torch", "torch_channels_last", "torch_compile"], ...] = (
         "onnxruntime",

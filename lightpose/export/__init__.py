@@ -61,7 +61,7 @@ class Exported:
 @dataclass(frozen=True, eq=False)
 class Quantized:
     """The result of a quantization. path: the file; the .bin of an .xml lies beside it. calibrated_on: the number of
-    crops. shift: how far keypoints moved. speed: the times before and after. before, after: the names of the engines that were
+    crops. shift: how far keypoints moved. speed: the times before and after. before, after: the engines that were
     timed."""
 
     path: Path
@@ -128,9 +128,10 @@ def run_quantize(
 ) -> Quantized:
     """Write an exported network with its convolutions in int8, and measure how far keypoints move and how fast it is.
 
-    model: an .onnx or .xml file, or bundled weights by name. out: .onnx for ONNX Runtime, .xml for OpenVINO. calibrate: a COCO keypoint file, with the folder of its
-    `images`; or an image or folder, with a JSON file of `boxes`, or each image taken whole. A quarter of the crops, up
-    to 64, is kept out of the calibration for the comparison. crops: at most this many are used for calibration.
+    model: an .onnx or .xml file, or bundled weights by name. out: .onnx for ONNX Runtime, .xml for OpenVINO.
+    calibrate: a COCO keypoint file, with the folder of its `images`; or an image or folder, with a JSON file of
+    `boxes`, or each image taken whole. A quarter of the crops, up to 64, is kept out of the calibration for the
+    comparison. crops: at most this many are used for calibration.
     max_shift_px: the mean distance that keypoints may move, in pixels of the crop. If they move further, or if the
     graph decodes its own heatmaps wrongly, raises WeightsError and leaves no file. Raises MissingPackageError if onnx,
     or NNCF and OpenVINO, are missing.

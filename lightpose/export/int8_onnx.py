@@ -16,7 +16,7 @@ from lightpose.errors import MissingPackageError
 from lightpose.io.files import write_aside
 from lightpose.types import AP_LOSS_KEY, FloatArray, ImageArray
 
-__all__ = ["PAIR_LIMIT", "Graph", "adjacent_sums", "quantized", "record_ap_loss"]
+__all__ = ["PAIR_LIMIT", "Graph", "adjacent_sums", "fold_normalisation", "quantized", "record_ap_loss"]
 
 OPERATORS = ["Conv", "Relu", "Add", "MaxPool"]
 """What is computed in 8 bits. With convolutions alone, each would turn its result into floats and back."""
@@ -43,7 +43,7 @@ def quantized(path: Path, calibration: ImageArray) -> Any:
     original = onnx.load(str(path))
     graph = Graph(original)
     end = _end_of(graph)
-    pixels = _take_bytes(graph)
+    pixels = fold_normalisation(graph)
     onnxruntime.set_default_logger_severity(4)
     logging.getLogger().addFilter(_is_no_advice)
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +176,7 @@ def _end_of(graph: Graph) -> list[str]:
     return list(found)
 
 
-def _take_bytes(graph: Graph) -> dict[str, list[dict[str, np.ndarray[Any, Any]]]]:
+def fold_normalisation(graph: Graph) -> dict[str, list[dict[str, np.ndarray[Any, Any]]]]:
     """Fold the normalisation of pixels into the first convolution, so that it takes the crops' bytes as they are.
 
     (p - mean) · scale · w = (p - z) · (scale · w) + (z - mean) · (scale · w), where z is one number for all colours.

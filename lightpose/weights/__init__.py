@@ -30,18 +30,14 @@ SUMS = "SHA256SUMS"
 
 
 def bundled_weights() -> dict[str, Path]:
-    """The weights that the package brings, by name: .onnx files, and int8 ones for OpenVINO, .xml with .bin."""
-    return {path.stem: path for path in sorted(_BUNDLED.iterdir()) if path.suffix in (".onnx", ".xml")}
+    """The weights that the package brings, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.iterdir()) if path.suffix == ".onnx"}
 
 
 def known_sha256() -> dict[str, str]:
-    """The SHA-256 of bundled weights as they were packed, by name: SHA256SUMS, which `sha256sum -c` reads too.
-
-    Of a pair, it is that of the .xml, which holds that of its .bin.
-    """
+    """The SHA-256 of bundled weights as they were packed, by name: SHA256SUMS, which `sha256sum -c` reads too."""
     lines = (_BUNDLED / SUMS).read_text(encoding="utf-8").splitlines()
-    named = [(Path(name), digest) for digest, name in (line.split() for line in lines)]
-    return {file.stem: digest for file, digest in named if file.suffix != ".bin"}
+    return {Path(name).stem: digest for digest, name in (line.split() for line in lines)}
 
 
 def install_weights(folder: Path, *files: Path) -> None:
@@ -49,7 +45,7 @@ def install_weights(folder: Path, *files: Path) -> None:
 
     A kill leaves no SHA256SUMS beside files that it is not of.
     """
-    there = {path.name: path for path in folder.iterdir() if path.suffix in (".bin", ".onnx", ".xml")}
+    there = {path.name: path for path in folder.iterdir() if path.suffix == ".onnx"}
     there |= {path.name: path for path in files}
     sums = "".join(f"{file_sha256(path)}  {name}\n" for name, path in sorted(there.items()))
     with replace_together(*(folder / path.name for path in files), folder / SUMS) as (*targets, target):

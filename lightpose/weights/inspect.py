@@ -75,8 +75,8 @@ def has_description(path: Path) -> bool:
 def verify_weights(name_or_path: str | Path) -> Verdict:
     """Look whether a weights file is whole and usable; bundled ones must be as they were packed, to the bit.
 
-    A graph is run on noise; a .safetensors file is loaded into its network, which needs torch. An .xml file needs
-    OpenVINO, but for bundled ones, which are then only compared. Raises WeightsError, which says what is wrong.
+    A graph is run on noise, an .xml file by OpenVINO. A .safetensors file is loaded into its network, which needs
+    torch. Raises WeightsError, which says what is wrong.
     """
     path = find_weights(name_or_path)
     packed = next((name for name, each in bundled_weights().items() if each.samefile(path)), None)
@@ -84,11 +84,7 @@ def verify_weights(name_or_path: str | Path) -> Verdict:
         raise WeightsError(f"{path} is not the file that lightpose was packed with; install lightpose again")
     file = describe_weights(path)
     checks = ["as packed"] if file.known_as else []
-    try:
-        checks += (_check_graph if path.suffix.lower() in _RUN else _check_tensors)(file)
-    except MissingPackageError:
-        if not file.known_as or path.suffix.lower() != ".xml":
-            raise
+    checks += (_check_graph if path.suffix.lower() in _RUN else _check_tensors)(file)
     return Verdict(file, tuple(checks))
 
 

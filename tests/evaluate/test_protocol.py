@@ -101,6 +101,8 @@ class RandomRuntime:
     """Heatmaps of a few blobs that depend on nothing but how many crops have come."""
 
     name = "random"
+    precision = "float32"
+    path = None
 
     def __init__(self):
         self.spec = SPEC

@@ -35,6 +35,8 @@ class FakeRuntime:
     peaks: dict = field(default_factory=dict)
     crops: list = field(default_factory=list)
     name = "fake"
+    precision = "float32"
+    path = None
 
     def heatmaps(self, crops):
         self.crops.append(crops)
