@@ -1,12 +1,15 @@
 """Counting usable cores, on systems made of files."""
 
 import os
+import pickle
+import threading
 
+import numpy as np
 import pytest
 
 from lightpose.errors import ConfigError
-from lightpose.runtime.onnx import open_session
-from lightpose.runtime.threads import choose_threads, usable_cores
+from lightpose.runtime.onnx import OnnxRuntime, open_session
+from lightpose.runtime.threads import Lanes, choose_threads, usable_cores
 from lightpose.weights import DEFAULT, find_weights
 
 
@@ -99,3 +102,34 @@ def test_fewer_than_no_threads_are_refused():
 def test_idle_threads_of_one_session_leave_the_cores_to_the_next():
     options = open_session(find_weights(DEFAULT), threads=2).get_session_options()
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_lanes_give_what_work_gives_in_order_and_travel():
+    """A copy and a fork have threads of their own."""
+    lanes = Lanes(3)
+    assert lanes.map(lambda each: each * each, range(7)) == [0, 1, 4, 9, 16, 25, 36]
+    assert lanes.map(str, []) == []
+    copy = pickle.loads(pickle.dumps(lanes))
+    assert (copy.count, copy.map(str, [1, 2])) == (3, ["1", "2"])
+    with pytest.raises(ZeroDivisionError):
+        lanes.map(lambda each: 1 / each, [1, 2, 0])
+    names = lanes.map(lambda _: threading.current_thread().name, range(3))
+    assert names[0] == threading.current_thread().name
+    assert all(name.startswith("lane") for name in names[1:])
+
+
+def test_lanes_run_side_by_side():
+    """Each waits until all have come."""
+    everyone = threading.Barrier(3, timeout=20)
+    assert sorted(Lanes(3).map(lambda _: everyone.wait(), range(3))) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["lpn50", "lpn50_int8"])
+def test_any_number_of_threads_gives_the_same_answers(name):
+    crops = np.random.default_rng(0).integers(0, 256, (5, 256, 192, 3), dtype=np.uint8)
+    expected = OnnxRuntime(find_weights(name), 1).heatmaps(crops)
+    for threads in (2, 3, 7):  # less than the crops, as many or less, and more
+        np.testing.assert_array_equal(OnnxRuntime(find_weights(name), threads).heatmaps(crops), expected)
+    runtime = OnnxRuntime(find_weights(name), 2)
+    np.testing.assert_array_equal(runtime.heatmaps(crops[:1]), expected[:1])
+    assert runtime.heatmaps(crops[:0]).shape == (0, *expected.shape[1:])
