@@ -462,3 +462,24 @@ def test_a_file_that_memory_has_no_room_for_is_an_error_of_ours(tmp_path, monkey
     monkeypatch.setattr(os, "fdopen", failing)
     with pytest.raises(ImageError, match=r"a\.png needs more memory than there is"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+        (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411),
+        (cv2.IMWRITE_JPEG_QUALITY, 30, cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+    ],
+)
+def test_jpegs_have_the_pixels_that_opencv_gives(channels, settings):
+    """Whole ones are decoded by another library; damaged ones are not."""
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (53, 71, channels), dtype=np.uint8), (5, 5), 0)
+    content = cv2.imencode(".jpg", image, settings)[1].tobytes()
+    middle = len(content) // 2
+    for each in (content, content[:middle] + bytes(40) + content[middle + 40 :]):
+        expected = cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR_RGB)
+        np.testing.assert_array_equal(decode_image(each), expected)
