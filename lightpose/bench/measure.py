@@ -106,7 +106,7 @@ def _row(variant: Variant, timings: Sequence[Timing], repeats: int, peak: float 
         model=spec.model,
         file=variant.source.name,
         engine=variant.engine,
-        precision=variant.source.precision,
+        precision=variant.precision,
         batch=variant.batch,
         threads=variant.threads,
         input_hw=spec.input_hw,

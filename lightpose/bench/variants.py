@@ -20,8 +20,9 @@ from lightpose.weights.open import made_from, open_runtime
 
 __all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
 
-Engine = Literal["onnxruntime", "openvino", "torch", "torch_channels_last", "torch_compile"]
-"""torch: memory as PyTorch lays it out. torch_channels_last: channels together. torch_compile: that, compiled."""
+Engine = Literal["onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile"]
+"""openvino_bf16: in bfloat16 what is not in int8. torch: memory as PyTorch lays it out. torch_channels_last: channels
+together. torch_compile: that, compiled."""
 
 INPUT_HW = (256, 192)
 
@@ -52,12 +53,18 @@ class Variant:
 
     def open(self) -> Runtime:
         """The network, ready to run. Raises MissingPackageError if the engine is not installed."""
+        if self.engine == "openvino_bf16":
+            return open_runtime(self.path or "", self.threads, "openvino", precision="bf16")
         if self.engine in ("onnxruntime", "openvino"):
-            assert self.path is not None
-            return open_runtime(self.path, self.threads, self.engine)
+            return open_runtime(self.path or "", self.threads, self.engine)
         from lightpose.bench.networks import TorchVariant
 
         return TorchVariant(self.source.spec, self.path, self.engine, self.threads)
+
+    @property
+    def precision(self) -> str:
+        """`int8`, `bf16` or `fp32`."""
+        return "bf16" if self.engine == "openvino_bf16" and self.source.precision == "fp32" else self.source.precision
 
     @property
     def opened_as(self) -> tuple[str, tuple[int, int], Engine, int]:
@@ -125,13 +132,13 @@ def _can_run(source: Source, engine: Engine) -> bool:
     """Graphs in OpenVINO's own format are its alone, and int8 ones in ONNX are ONNX Runtime's."""
     if source.precision == "int8" and source.path is not None and source.path.suffix == ".onnx":
         return engine == "onnxruntime"
-    return engine == "openvino" or source.path is None or source.path.suffix != ".xml"
+    return engine in ("openvino", "openvino_bf16") or source.path is None or source.path.suffix != ".xml"
 
 
 def _file_for(source: Source, engine: Engine, cache: Path) -> Path | None:
     """The file that the engine reads: the source's own, or an export of it into the cache."""
     path = source.path
-    if engine not in ("onnxruntime", "openvino"):
+    if engine not in ("onnxruntime", "openvino", "openvino_bf16"):
         return path if path is not None and path.suffix == ".safetensors" else None
     if path is not None and path.suffix != ".safetensors":
         return path

@@ -35,11 +35,12 @@ class Bench:
     models: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="MODEL...")] = ("lpn50",)
     """Bundled weights, files (.onnx, .xml or .safetensors; int8 ones of `lightpose quantize` as well), or networks
     by name (hrnet_w32, …), which are made untrained on the spot; the latter need `pip install 'lightpose[train]'`."""
-    engines: tuple[Literal["onnxruntime", "openvino", "torch", "torch_channels_last", "torch_compile"], ...] = (
-        "onnxruntime",
-    )
-    """What runs them. torch: as it is; torch_channels_last: channels together in memory; torch_compile: that, compiled,
-    which takes a minute or more. An engine that cannot run a file is passed over."""
+    engines: tuple[
+        Literal["onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile"], ...
+    ] = ("onnxruntime",)
+    """What runs them. openvino_bf16: in bfloat16 what is not in int8. torch: as it is; torch_channels_last: channels
+    together in memory; torch_compile: that, compiled, which takes a minute or more. An engine that cannot run a file is
+    passed over."""
     inputs: tuple[str, ...] = ()
     """Heights and widths, such as 256x192 384x288, for networks by name; 256x192, or a file's own, if not given."""
     batch: tuple[int, ...] = (1,)
