@@ -12,6 +12,7 @@ __all__ = [
     "SkeletonError",
     "TrainingError",
     "WeightsError",
+    "brief",
 ]
 
 
@@ -60,6 +61,12 @@ class MissingPackageError(LightposeError):
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
         return MissingPackageError, self._given  # else it could not come back from another process
+
+
+def brief(error: Exception) -> str:
+    """What a library's error says, in at most 160 letters of its first line: it may hold half of a damaged file."""
+    line = str(error).partition("\n")[0]
+    return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 class RenamedWarning(FutureWarning):

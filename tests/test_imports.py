@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lightpose"
 
 FLOORS = (
-    ("errors", "skeletons", "types"),
+    ("errors", "limits", "skeletons", "types"),
     ("ops", "io", "models"),
     ("results", "runtime"),
     ("weights",),
@@ -26,7 +26,13 @@ FLOORS = (
 )
 """From the ground up. An import goes down, never up, and never to a neighbour on the same floor."""
 
-NEIGHBOURS = {("skeletons", "errors"), ("types", "errors"), ("types", "skeletons"), ("runtime", "results")}
+NEIGHBOURS = {
+    ("limits", "errors"),
+    ("skeletons", "errors"),
+    ("types", "errors"),
+    ("types", "skeletons"),
+    ("runtime", "results"),
+}
 """The few imports along a floor."""
 
 TORCH = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lightpose.errors import ConfigError
+from lightpose.limits import check_range
 from lightpose.ops.geometry import crop_span, invert, region_matrices, transform_points
 from lightpose.types import FloatArray, GeometryName
 
@@ -19,6 +18,8 @@ __all__ = ["AugmentConfig", "Regions", "Views", "draw_views", "half_bodies", "re
 
 LOWER_BODY = ("hip", "knee", "ankle", "heel", "toe", "foot", "paw")
 HALF_BODY_JOINTS, HALF_BODY_MARGIN = 8, 1.5
+LARGEST_SCALE = 0.9
+"""With which the nearest crop shows a tenth of the person."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,10 @@ class AugmentConfig:
     half_body_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.scale < 1:
-            raise ConfigError(f"augment.scale must be in [0, 1), not {self.scale}")
-        for name in ("rotation_probability", "flip_probability", "half_body_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} must be in [0, 1], not {getattr(self, name)}")
-        if not (0 <= self.rotation_deg < math.inf and 0 <= self.color < math.inf):
-            raise ConfigError("augment.rotation_deg and augment.color must be finite and not below 0")
+        check_range("augment.scale", self.scale, 0, LARGEST_SCALE)
+        check_range("augment.rotation_deg", self.rotation_deg, 0, 180)
+        for name in ("rotation_probability", "flip_probability", "half_body_probability", "color"):
+            check_range(f"augment.{name}", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ As for crops, a view is one affine resample of a stored image, all of a batch at
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +16,12 @@ from torch.nn import functional
 
 from lightpose.data.augment import resample
 from lightpose.errors import ConfigError
+from lightpose.limits import check_range
 from lightpose.types import FloatArray
 
 __all__ = ["LEAST_VISIBLE", "Labels", "SceneAugmentConfig", "SceneViews", "draw_scene_views", "see"]
 
+SCALES = (0.01, 100.0)
 LEAST_VISIBLE = 0.3
 """Share of a box that must be in view for it to be learned; else its part in view is left out of the loss."""
 
@@ -41,13 +42,12 @@ class SceneAugmentConfig:
     color: float = 0.15
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
-            raise ConfigError(f"augment.scale must be two numbers above 0, the least first, not {self.scale}")
-        for name in ("mosaic_probability", "flip_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} must be in [0, 1], not {getattr(self, name)}")
-        if not (0 <= self.aspect < math.inf and 0 <= self.color < math.inf):
-            raise ConfigError("augment.aspect and augment.color must be finite and not below 0")
+        for number, scale in enumerate(self.scale):
+            check_range(f"augment.scale[{number}]", scale, *SCALES)
+        if self.scale[0] > self.scale[1]:
+            raise ConfigError(f"augment.scale must be two numbers, the least first, not {self.scale}")
+        for name in ("aspect", "mosaic_probability", "flip_probability", "color"):
+            check_range(f"augment.{name}", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from lightpose.data.augment import AugmentConfig
 from lightpose.errors import ConfigError
+from lightpose.limits import FACTORS, check_factors, check_range
+from lightpose.models import MODELS
 from lightpose.skeletons import get_skeleton
 from lightpose.train.loss import LossConfig
 from lightpose.train.run_config import FeatureDistillationConfig, OptimConfig, PlanConfig, RunConfig
+from lightpose.train.settings import REPEATS, check_model, named_in
 from lightpose.types import PADDING, DecoderName, GeometryName, ModelSpec
 
 __all__ = [
@@ -22,6 +24,9 @@ __all__ = [
     "SourceConfig",
     "TrainConfig",
 ]
+
+SIGMAS = (0.1, 100.0)
+"""Of a target's Gaussian, in heatmap pixels: narrower it is one pixel, wider it is flat."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,9 @@ class SourceConfig:
     label_weights: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not 0 < self.repeat < math.inf:
-            raise ConfigError(f"data source {self.annotations}: repeat must be above 0, not {self.repeat}")
-        if not all(0 <= weight < math.inf for weight in self.label_weights) or not any(self.label_weights):
-            raise ConfigError(
-                f"data source {self.annotations}: label_weights must not be below 0, nor both 0: {self.label_weights}"
-            )
+        check_range(f"data source {self.annotations}: repeat", self.repeat, *REPEATS)
+        place = f"data source {self.annotations}: label_weights"
+        check_factors({f"{place}[{number}]": weight for number, weight in enumerate(self.label_weights)})
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ class ModelConfig:
     exact_target: bool = False
     init: str = "paper"
 
+    def __post_init__(self) -> None:
+        check_model(self.name, MODELS, self.init, ("paper", "kaiming"))
+        check_range("model.sigma", self.sigma, *SIGMAS)
+        with named_in("model"):
+            self.spec()
+
     def spec(self) -> ModelSpec:
         """What the trained weights will say of themselves."""
         return ModelSpec(
@@ -113,8 +121,8 @@ class DistillConfig:
     min_score: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise ConfigError(f"distill.weight must be finite and not below 0, not {self.weight}")
+        check_range("distill.weight", self.weight, *FACTORS, or_zero=True)
+        check_range("distill.min_score", self.min_score, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from lightpose.data.mosaic import SceneAugmentConfig
 from lightpose.errors import ConfigError
+from lightpose.limits import check_range
+from lightpose.models import DETECTORS
 from lightpose.train.detector_targets import DetectorLossConfig
 from lightpose.train.run_config import RunConfig
+from lightpose.train.settings import REPEATS, check_model, named_in
 from lightpose.types import DetectorSpec
 
 __all__ = ["DetectorConfig", "DetectorModelConfig", "SceneDataConfig", "SceneSourceConfig"]
+
+STRIDES = (4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,7 @@ class SceneSourceConfig:
     complete: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.repeat < math.inf:
-            raise ConfigError(f"data source {self.annotations}: repeat must be above 0, not {self.repeat}")
+        check_range(f"data source {self.annotations}: repeat", self.repeat, *REPEATS)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ class DetectorModelConfig:
     stride: int = 4
     gc: bool = True
     init: str = "kaiming"
+
+    def __post_init__(self) -> None:
+        check_model(self.name, DETECTORS, self.init, ("kaiming",))
+        if self.stride not in STRIDES:
+            raise ConfigError(f"model.stride must be {', '.join(map(str, STRIDES))}, not {self.stride}")
+        with named_in("model"):
+            self.spec()
 
     def spec(self) -> DetectorSpec:
         """What the trained weights will say of themselves."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightpose.errors import ConfigError
+from lightpose.limits import check_factors
 from lightpose.models.detector import Detection
 
 __all__ = ["CentreTargets", "DetectorLossConfig", "centre_targets", "detector_loss", "generalised_iou"]
@@ -26,9 +25,7 @@ class DetectorLossConfig:
     box: float = 5.0
 
     def __post_init__(self) -> None:
-        factors = (self.centre, self.box)
-        if not all(0 <= factor < math.inf for factor in factors) or sum(factors) == 0:
-            raise ConfigError("loss.centre and loss.box must be finite, not below 0, and not both 0")
+        check_factors({"loss.centre": self.centre, "loss.box": self.box})
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Learner(Generic[B]):
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._frozen = [_freeze(_bare(self.network), name) for name in config.optim.frozen]
+        if not any(weight.requires_grad for weight in self.network.parameters()):
+            raise ConfigError("optim.frozen names the whole network, so that nothing would be trained; name less")
         self._normalise = Normalise(task.spec).to(device)
         self._trained = self._wrap()
         self.restart()

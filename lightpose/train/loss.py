@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightpose.errors import ConfigError
+from lightpose.limits import LARGEST_INT, check_factors, check_range
 from lightpose.ops.codec import TEMPERATURE
 
 __all__ = ["LossConfig", "heatmap_loss"]
@@ -30,13 +29,9 @@ class LossConfig:
     hard_joints: int = 0
 
     def __post_init__(self) -> None:
-        factors = (self.mse, self.cross_entropy)
-        if not all(0 <= factor < math.inf for factor in factors) or sum(factors) == 0:
-            raise ConfigError("loss.mse and loss.cross_entropy must be finite, not below 0, and not both 0")
-        if not 0 < self.temperature < math.inf:
-            raise ConfigError(f"loss.temperature must be finite and above 0, not {self.temperature}")
-        if self.hard_joints < 0:
-            raise ConfigError(f"loss.hard_joints must not be below 0, not {self.hard_joints}")
+        check_factors({"loss.mse": self.mse, "loss.cross_entropy": self.cross_entropy})
+        check_range("loss.temperature", self.temperature, 1e-3, 1e4)
+        check_range("loss.hard_joints", self.hard_joints, 0, LARGEST_INT)
 
 
 def heatmap_loss(heatmaps: Tensor | tuple[Tensor, ...], targets: Tensor, weights: Tensor, config: LossConfig) -> Tensor:

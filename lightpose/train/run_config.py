@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from lightpose.errors import ConfigError
+from lightpose.limits import FACTORS, LARGEST_INT, check_range
 
 __all__ = ["FeatureDistillationConfig", "OptimConfig", "PlanConfig", "RunConfig"]
+
+RATES, NORMS = (1e-10, 10.0), (1e-6, 1e9)
+"""Of less, float32 weights do not move; of more, they leave all sense in a step."""
+LARGEST_BATCH, LARGEST_EPOCHS, LARGEST_STAGES, LARGEST_PAUSE_S = 2**16, 10**6, 1000, 1e9
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,20 @@ class OptimConfig:
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("lr", "batch", "accumulate", "epochs"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"optim.{name} must be finite and above 0, not {getattr(self, name)}")
+        check_range("optim.lr", self.lr, *RATES)
+        check_range("optim.weight_decay", self.weight_decay, 0, 1)
+        for name in ("batch", "accumulate"):
+            check_range(f"optim.{name}", getattr(self, name), 1, LARGEST_BATCH)
+        check_range("optim.epochs", self.epochs, 1, LARGEST_EPOCHS)
+        for number, milestone in enumerate(self.milestones):
+            check_range(f"optim.milestones[{number}]", milestone, 1, LARGEST_EPOCHS)
+        if not 0 <= self.warmup_epochs <= self.epochs:
+            raise ConfigError(
+                f"optim.warmup_epochs must be from 0 to optim.epochs, which is {self.epochs}, not {self.warmup_epochs}"
+            )
         if not 0 <= self.ema < 1:
             raise ConfigError(f"optim.ema must be in [0, 1), not {self.ema}")
-        for name in ("weight_decay", "warmup_epochs", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"optim.{name} must be finite and not below 0, not {getattr(self, name)}")
+        check_range("optim.clip_norm", self.clip_norm, *NORMS, or_zero=True)
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,8 @@ class PlanConfig:
     restart_epoch: int = 60
 
     def __post_init__(self) -> None:
-        if self.stages < 1 or self.restart_epoch < 0:
-            raise ConfigError("plan.stages must be at least 1 and plan.restart_epoch not below 0")
+        check_range("plan.stages", self.stages, 1, LARGEST_STAGES)
+        check_range("plan.restart_epoch", self.restart_epoch, 0, LARGEST_EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -84,8 +94,7 @@ class FeatureDistillationConfig:
                 f"feature_distillation.teacher {self.teacher} is no .onnx file: opening it can run code that is in it; "
                 "name an .onnx file, or set trust = true beside it if you know who made it"
             )
-        if not 0 <= self.weight < math.inf:
-            raise ConfigError(f"feature_distillation.weight must be finite and not below 0, not {self.weight}")
+        check_range("feature_distillation.weight", self.weight, *FACTORS, or_zero=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +120,10 @@ class RunConfig:
     checkpoint_every_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.evaluate_every < 1:
-            raise ConfigError(f"evaluate_every must be at least 1, not {self.evaluate_every}")
-        if self.seed < 0 or self.preview_every < 0:
-            raise ConfigError("seed and preview_every must not be below 0")
+        check_range("evaluate_every", self.evaluate_every, 1, LARGEST_INT)
+        for name in ("seed", "preview_every"):
+            check_range(name, getattr(self, name), 0, LARGEST_INT)
+        check_range("checkpoint_every_s", self.checkpoint_every_s, 0, LARGEST_PAUSE_S)
         if self.plan.kind == "iterative" and self.plan.restart_epoch >= self.optim.epochs:
             raise ConfigError(
                 f"plan.restart_epoch {self.plan.restart_epoch} must be before the end, optim.epochs {self.optim.epochs}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from lightpose.errors import ConfigError, RenamedWarning
+from lightpose.limits import LARGEST_INT
 from lightpose.skeletons import load_toml
 
 __all__ = ["RENAMED", "fill", "read_toml"]
@@ -59,13 +60,19 @@ def _fill(kind: Any, value: Any, path: str, key: str) -> Any:
     if origin is tuple and isinstance(value, list):
         kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
         if len(kinds) == len(value):
+            if "" in value:
+                raise ConfigError(f"{path}: {key}[{value.index('')}] is empty; name something or leave it out")
             return tuple(
                 _fill(each, item, path, f"{key}[{n}]") for n, (each, item) in enumerate(zip(kinds, value, strict=True))
             )
     elif origin is Literal and value in inner:
         return value
-    elif kind is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
-        return float(value)
+    elif kind is float and type(value) in (int, float):
+        if abs(value) <= sys.float_info.max:
+            return float(value)
+        raise ConfigError(f"{path}: {key} must be a finite number, not {reprlib.repr(value)}")
+    elif kind is int and type(value) is int and abs(value) > LARGEST_INT:
+        raise ConfigError(f"{path}: {key} must be a number of 64 bits, not {reprlib.repr(value)}")
     elif type(value) is kind:
         return value
     wanted = " or ".join(repr(item) for item in inner) if origin is Literal else getattr(kind, "__name__", str(kind))
@@ -84,4 +91,6 @@ def _fill_dataclass(kind: Any, table: Any, path: str, key: str) -> Any:
         required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
         if required and each.name not in table:
             raise ConfigError(f"{path}: {prefix}{each.name} is missing")
+        if table.get(each.name) == "" and each.default != "":
+            raise ConfigError(f"{path}: {prefix}{each.name} is empty; name something, or leave it out for the default")
     return kind(**{name: _fill(hints[name], value, path, prefix + name) for name, value in table.items()})

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.errors import MissingPackageError, WeightsError, brief
 from lightpose.runtime.ir import BIN_KEY, check_bin, read_facts
 from lightpose.runtime.onnx import Session
 from lightpose.types import LARGEST_SIDE, SPEC_KEY, Spec, read_spec
@@ -111,7 +111,7 @@ def _metadata(path: Path) -> dict[str, str]:
         with safetensors.safe_open(str(path), framework="numpy") as file:
             return file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
+        raise WeightsError(f"{path} is not a whole safetensors file ({brief(error)})") from error
 
 
 def _check_graph(file: Description) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from lightpose.errors import ConfigError, MissingPackageError, WeightsError
+from lightpose.errors import ConfigError, MissingPackageError, WeightsError, brief
 from lightpose.io.files import write_aside
 from lightpose.models import BUILDERS, MODELS
 from lightpose.models.detector import PersonDetector
@@ -194,7 +194,7 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
+        raise WeightsError(f"{path} is not a whole safetensors file ({brief(error)})") from error
     if SPEC_KEY not in metadata:
         raise WeightsError(
             f"{path} does not say which model, joints and input it is for; it was not written by lightpose"

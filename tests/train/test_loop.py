@@ -326,15 +326,22 @@ def test_more_processes_and_parts_than_persons_in_a_batch_are_refused(few_people
         Trainer(config, Diary(), world, torch.device("cpu"))
 
 
+def beyond(config, lr, mse=1.0):
+    """The configuration with values that its checks refuse, to bring about what they are there to prevent."""
+    object.__setattr__(config.optim, "lr", lr)
+    object.__setattr__(config.loss, "mse", mse)
+    return config
+
+
 def test_a_run_that_diverges_says_so(few_people, tmp_path):
     """Steps this long end in infinite weights and heatmaps that are no numbers."""
     with pytest.raises(LightposeError):
-        train(config_for(few_people, tmp_path, lr=1e30, epochs=3))
+        train(beyond(config_for(few_people, tmp_path, epochs=3), lr=1e30))
 
 
 def test_a_loss_that_is_no_number_is_named_with_its_moment_and_keeps_the_last_good_checkpoint(few_people, tmp_path):
     """A loss this large and a step this long: the second step's heatmaps are beyond all numbers."""
-    config = config_for(few_people, tmp_path, loss=LossConfig(mse=1e38), lr=1e20, batch=2)
+    config = beyond(config_for(few_people, tmp_path, batch=2), lr=1e20, mse=1e38)
     text = r"the loss became (nan|inf) at epoch 1, step 2, learning rate 1\.0e\+20; lower optim\.lr, or set optim\.clip"
     with pytest.raises(TrainingError, match=text):
         train(config)

@@ -220,3 +220,11 @@ def test_graphs_are_listed_described_and_verified_without_torch(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(known_sha256()[DEFAULT]) == 3
+
+
+def test_what_a_damaged_safetensors_file_says_is_cut(tmp_path: Path):
+    header = b'{"__metadata__": {"a": "b"}, "x": "' + b"x" * 5000 + b'"}'
+    (tmp_path / "long.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightsError, match="is not a whole safetensors file") as raised:
+        describe_weights(tmp_path / "long.safetensors")
+    assert len(str(raised.value)) < 240 + len(str(tmp_path))

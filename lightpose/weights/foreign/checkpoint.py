@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightpose.errors import MissingPackageError, WeightsError
+from lightpose.errors import MissingPackageError, WeightsError, brief
 from lightpose.types import SPEC_KEY
 
 __all__ = ["Checkpoint", "read_checkpoint"]
@@ -88,7 +88,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
                 raise WeightsError(f"{path} is lightpose's own already; use it as it is")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from error
+        raise WeightsError(f"{path} is not a whole safetensors file ({brief(error)})") from error
 
 
 def _read_torch(path: Path) -> Any:
