@@ -1,0 +1,89 @@
+"""How well the tracker keeps identities: association alone, on the true boxes of clips with labels in MOT format.
+
+Of the true boxes a share is dropped and the rest shaken, once for each seed. IDF1, MOTA and switches are those of the
+package motmetrics (pip install motmetrics), with intersections over unions of our own; two boxes match from 0.5.
+
+    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import motmetrics
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from tyro.conf import Positional
+
+from lightpose.inference.track import Tracker
+from lightpose.ops.boxes import iou, to_xyxy
+from lightpose.results import Boxes, Poses
+from lightpose.skeletons import COCO17
+
+
+@dataclass(frozen=True)
+class Options:
+    """clips: folders with gt/gt.txt. fps: frames a second, one for each clip or one for all. dropped: share of the
+    boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
+    every: uses one of so many frames. seeds: how many. tracker: its settings."""
+
+    clips: Positional[tuple[Path, ...]]
+    fps: tuple[float, ...] = (25.0,)
+    dropped: float = 0.2
+    noise: float = 0.03
+    every: int = 1
+    seeds: int = 10
+    tracker: Tracker = Tracker()
+
+
+@dataclass(frozen=True)
+class Score:
+    """idf1, mota: at most 1. switches: how often a person got another id."""
+
+    idf1: float
+    mota: float
+    switches: int
+
+
+def people_of(xywh: NDArray[np.float64]) -> Poses:
+    """Poses that are boxes alone: all joints score 0."""
+    count = len(xywh)
+    keypoints = np.zeros((count, len(COCO17), 3), np.float32)
+    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh), COCO17)
+
+
+def measure(rows: NDArray[np.float64], fps: float, options: Options, seed: int) -> Score:
+    """rows: (N, 6) frame, id, left, top, width, height. The frames that are left out are not judged."""
+    generator = np.random.default_rng(seed)
+    judge = motmetrics.MOTAccumulator(auto_id=True)
+    tracker = options.tracker
+    tracker.reset()
+    for frame in range(int(rows[:, 0].min()), int(rows[:, 0].max()) + 1, options.every):
+        true = rows[rows[:, 0] == frame]
+        kept = true[generator.random(len(true)) >= options.dropped, 2:]
+        shaken = kept + generator.normal(0, options.noise, kept.shape) * kept[:, [2, 3, 2, 3]]
+        found = tracker.update(people_of(shaken), frame / fps)
+        ids, boxes = found.ids, found.boxes.xywh.astype(np.float64)
+        overlap = iou(to_xyxy(true[:, 2:]), to_xyxy(boxes))
+        distance = np.where(overlap >= 0.5, 1 - overlap, np.nan)
+        judge.update(true[:, 1].astype(int).tolist(), [] if ids is None else ids.tolist(), distance)
+    table = motmetrics.metrics.create().compute(judge, ["idf1", "mota", "num_switches"])
+    return Score(float(table.idf1.iloc[0]), float(table.mota.iloc[0]), int(table.num_switches.iloc[0]))
+
+
+def main() -> None:
+    """Print the means over the seeds for each clip."""
+    options = tyro.cli(Options, description=__doc__)
+    print("| clip | IDF1 | lowest and highest seed | MOTA | switches |\n|---|---|---|---|---|")
+    for number, clip in enumerate(options.clips):
+        rows = np.loadtxt(clip / "gt" / "gt.txt", delimiter=",", usecols=range(6), ndmin=2)
+        fps = options.fps[min(number, len(options.fps) - 1)]
+        scores = [measure(rows, fps, options, seed) for seed in range(options.seeds)]
+        idf1 = [score.idf1 for score in scores]
+        mota, switches = (np.mean([getattr(score, name) for score in scores]) for name in ("mota", "switches"))
+        extremes = f"{min(idf1):.3f} to {max(idf1):.3f}"
+        print(f"| {clip.name} | {np.mean(idf1):.3f} | {extremes} | {mota:.3f} | {switches:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
