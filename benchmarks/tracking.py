@@ -6,7 +6,7 @@ package motmetrics (pip install motmetrics), with intersections over unions of o
     python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import motmetrics
@@ -25,15 +25,16 @@ from lightpose.skeletons import COCO17
 class Options:
     """clips: folders with gt/gt.txt. fps: frames a second, one for each clip or one for all. dropped: share of the
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
-    every: uses one of so many frames. seeds: how many. tracker: its settings."""
+    image_hw: of the clips. every: uses one of so many frames. seeds: how many. tracker: its settings."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
+    image_hw: tuple[int, int] = (480, 640)
     dropped: float = 0.2
     noise: float = 0.03
     every: int = 1
     seeds: int = 10
-    tracker: Tracker = Tracker()
+    tracker: Tracker = field(default_factory=Tracker)
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,16 @@ class Score:
     switches: int
 
 
-def people_of(xywh: NDArray[np.float64]) -> Poses:
+def people_of(xywh: NDArray[np.float64], image_hw: tuple[int, int]) -> Poses:
     """Poses that are boxes alone: all joints score 0."""
     count = len(xywh)
     keypoints = np.zeros((count, len(COCO17), 3), np.float32)
-    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh), COCO17)
+    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh), COCO17, image_hw)
 
 
-def measure(rows: NDArray[np.float64], fps: float, options: Options, seed: int) -> Score:
+def measure(
+    rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, options: Options, seed: int
+) -> Score:
     """rows: (N, 6) frame, id, left, top, width, height. The frames that are left out are not judged."""
     generator = np.random.default_rng(seed)
     judge = motmetrics.MOTAccumulator(auto_id=True)
@@ -62,7 +65,7 @@ def measure(rows: NDArray[np.float64], fps: float, options: Options, seed: int) 
         true = rows[rows[:, 0] == frame]
         kept = true[generator.random(len(true)) >= options.dropped, 2:]
         shaken = kept + generator.normal(0, options.noise, kept.shape) * kept[:, [2, 3, 2, 3]]
-        found = tracker.update(people_of(shaken), frame / fps)
+        found = tracker.update(people_of(shaken, image_hw), frame / fps)
         ids, boxes = found.ids, found.boxes.xywh.astype(np.float64)
         overlap = iou(to_xyxy(true[:, 2:]), to_xyxy(boxes))
         distance = np.where(overlap >= 0.5, 1 - overlap, np.nan)
@@ -78,7 +81,7 @@ def main() -> None:
     for number, clip in enumerate(options.clips):
         rows = np.loadtxt(clip / "gt" / "gt.txt", delimiter=",", usecols=range(6), ndmin=2)
         fps = options.fps[min(number, len(options.fps) - 1)]
-        scores = [measure(rows, fps, options, seed) for seed in range(options.seeds)]
+        scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]
         idf1 = [score.idf1 for score in scores]
         mota, switches = (np.mean([getattr(score, name) for score in scores]) for name in ("mota", "switches"))
         extremes = f"{min(idf1):.3f} to {max(idf1):.3f}"

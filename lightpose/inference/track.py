@@ -69,7 +69,8 @@ class Tracker:
 
     keep_lost_s: for how long a person who is not seen keeps the id. sure: least box score that may begin a person.
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
-    how long they hold it. reach: how far, in standard deviations of the forecast, boxes are widened to meet. noise: error of boxes, as a share of the height. pose_weight: share of OKS in the likeness.
+    how long they hold it. reach: how far, in standard deviations of the forecast, boxes are widened to meet. size_weight: power of
+    the ratio of two heights, by which their overlap shrinks. noise: error of boxes, as a share of the height. pose_weight: share of OKS in the likeness.
     least_likeness: of two sights of one person. Raises ConfigError if a number is out of range.
     """
 
@@ -77,11 +78,12 @@ class Tracker:
     sure: float = 0.5
     least: float = 0.1
     pace: float = 0.5
-    steady_s: float = 1.0
+    steady_s: float = 2.0
     noise: float = 0.04
     reach: float = 1.0
+    size_weight: float = 2.0
     pose_weight: float = 0.5
-    least_likeness: float = 0.2
+    least_likeness: float = 0.3
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
     _people: _People = field(default_factory=lambda: _nobody(0), init=False, repr=False)
@@ -90,6 +92,9 @@ class Tracker:
         for name in ("keep_lost_s", "pace", "steady_s", "noise"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name}={getattr(self, name)} must be a number above 0")
+        for name in ("reach", "size_weight"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(f"{name}={getattr(self, name)} must be a number of at least 0")
         for name in ("pose_weight", "least_likeness"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be from 0 to 1")
@@ -111,7 +116,7 @@ class Tracker:
         first, self._time_s = self._time_s is None, float(time_s)
         joints = poses.keypoints.shape[1]
         known = self._people if self._people.joints.shape[1] == joints else _nobody(joints)
-        known = known[time_s - known.seen_s <= self.keep_lost_s + 1e-6]
+        known = known[(time_s - known.seen_s <= self.keep_lost_s + 1e-6) & ~self._left(known, time_s, poses.image_hw)]
         scores, seen = poses.boxes.scores, self._sights(poses, time_s)
         sure = scores >= self.sure
         owner = np.full(len(poses), -1, np.intp)  # of each pose, in `known`
@@ -173,6 +178,15 @@ class Tracker:
             np.nan_to_num(poses.keypoints.astype(np.float64)),
         )
 
+    def _left(self, people: _People, time_s: float, image_hw: tuple[int, int] | None) -> NDArray[np.bool_]:
+        """Who has walked out of the picture, of those who are not seen: the middle of the forecast lies outside."""
+        if image_hw is None:
+            return np.zeros(len(people.ids), bool)
+        center = _moved(people, self._gone(people, time_s), self.steady_s)[:, :2]
+        outside = (center < 0) | (center > np.array(image_hw[::-1]))
+        within = (people.boxes[:, :2] >= 0) & (people.boxes[:, :2] <= np.array(image_hw[::-1]))
+        return (outside & within).any(-1)
+
     def _gone(self, people: _People, time_s: float) -> Floats:
         return np.maximum(time_s - people.seen_s, 0.0)
 
@@ -212,6 +226,8 @@ class Tracker:
         forecast = _moved(people, gone_s, self.steady_s)
         doubt = np.sqrt(self._spread(people, gone_s)[:, 0]) * self.reach  # in heights
         overlap = iou(_grown(forecast, doubt)[:, None], _grown(seen.boxes[None], doubt[:, None]))[:, 0]
+        heights = np.maximum(forecast[:, None, 3], 1e-9) / np.maximum(seen.boxes[None, :, 3], 1e-9)
+        overlap *= np.minimum(heights, 1 / heights) ** self.size_weight
         counted = (people.joints[:, None, :, 2] > SURE_JOINT) & (seen.joints[None, :, :, 2] > SURE_JOINT)
         if not counted.any():
             return overlap
