@@ -50,12 +50,10 @@ def people_of(xywh: NDArray[np.float64], image_hw: tuple[int, int]) -> Poses:
     """Poses that are boxes alone: all joints score 0."""
     count = len(xywh)
     keypoints = np.zeros((count, len(COCO17), 3), np.float32)
-    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh), COCO17, image_hw)
+    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh.astype(np.float32)), COCO17, image_hw)
 
 
-def measure(
-    rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, options: Options, seed: int
-) -> Score:
+def measure(rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, options: Options, seed: int) -> Score:
     """rows: (N, 6) frame, id, left, top, width, height. The frames that are left out are not judged."""
     generator = np.random.default_rng(seed)
     judge = motmetrics.MOTAccumulator(auto_id=True)

@@ -196,8 +196,9 @@ class Poses:
         return f"Poses({people}, {len(self.skeleton)} joints{size}{f', {self.name}' if self.name else ''})"
 
     def plot(self, image: ImageArray, threshold: float = 0.2) -> ImageArray:
-        """A copy of the image with all skeletons. A person's left side is orange, the right blue, the middle green. With
-        ids, limbs have the colour of the person's id, which is written above the head.
+        """A copy of the image with all skeletons. A person's left side is orange, the right blue, the middle green.
+
+        With ids, limbs have the colour of the person's id, which is written above the head.
 
         image: (H, W, 3) uint8 RGB; the copy is RGB too. threshold: joints with a lower score are left out, and so are
         their limbs.

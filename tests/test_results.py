@@ -145,7 +145,7 @@ def test_ids_go_with_their_people_into_every_form(tmp_path: Path):
     assert repr(poses[0]) == "Pose(id 7, score 0.75, 3 joints)"
 
 
-def test_without_ids_no_form_speaks_of_them(tmp_path: Path):
+def test_without_ids_no_form_speaks_of_them():
     poses = two_people("a.jpg")
     assert (poses.ids, poses[0].id, poses[:1].ids) == (None, None, None)
     assert "id" not in poses.to_dict()["people"][0]

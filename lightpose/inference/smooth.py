@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Joints:
-    """One person's joints as they were left: time, points (K, 2), their speeds (K, 2) in pixels a second, person size in
-    pixels, and which joints (K,) have been seen at all."""
+    """One person's joints as they were left: time, points (K, 2), their speeds (K, 2) in pixels a second, person size
+    in pixels, and which joints (K,) have been seen at all."""
 
     time_s: float
     points: Floats
@@ -155,8 +155,8 @@ def butterworth(points: ArrayLike, time_s: ArrayLike, hz: float = 6.0) -> Floats
 
     points: (T, …), any number of series; NaN where a joint was not seen: the parts in between are filtered alone.
     time_s: (T,), rising; uneven stamps are filtered on an even grid of their median distance. hz: at this frequency
-    half the amplitude is left. Returns (T, …). Raises ShapeError if the lengths differ, ConfigError if times do not rise
-    or the frames are too few a second for that frequency.
+    half the amplitude is left. Returns (T, …). Raises ShapeError if the lengths differ, ConfigError if times do not
+    rise or the frames are too few a second for that frequency.
     """
     values, times = _series(points, time_s)
     if len(times) < 2:

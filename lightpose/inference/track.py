@@ -69,9 +69,10 @@ class Tracker:
 
     keep_lost_s: for how long a person who is not seen keeps the id. sure: least box score that may begin a person.
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
-    how long they hold it. reach: how far, in standard deviations of the forecast, boxes are widened to meet. size_weight: power of
-    the ratio of two heights, by which their overlap shrinks. noise: error of boxes, as a share of the height. pose_weight: share of OKS in the likeness.
-    least_likeness: of two sights of one person. Raises ConfigError if a number is out of range.
+    how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
+    the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
+    shrinks. pose_weight: share of OKS in the likeness. least_likeness: of two sights of one person. Raises ConfigError
+    if a number is out of range.
     """
 
     keep_lost_s: float = 1.0
@@ -185,7 +186,8 @@ class Tracker:
         center = _moved(people, self._gone(people, time_s), self.steady_s)[:, :2]
         outside = (center < 0) | (center > np.array(image_hw[::-1]))
         within = (people.boxes[:, :2] >= 0) & (people.boxes[:, :2] <= np.array(image_hw[::-1]))
-        return (outside & within).any(-1)
+        gone: NDArray[np.bool_] = np.any(outside & within, axis=-1)
+        return gone
 
     def _gone(self, people: _People, time_s: float) -> Floats:
         return np.maximum(time_s - people.seen_s, 0.0)
@@ -238,9 +240,12 @@ class Tracker:
         alike = similarity(distances2, size2, np.full(counted.shape[-1], JOINT_SIGMA)) * counted
         joints = counted.sum(-1)
         weight = self.pose_weight * joints / counted.shape[-1]
-        return (1 - weight) * overlap + weight * alike.sum(-1) / np.maximum(joints, 1)
+        mixed: Floats = (1 - weight) * overlap + weight * alike.sum(-1) / np.maximum(joints, 1)
+        return mixed
 
-    def _pair(self, likeness: Floats, free: NDArray[np.bool_], some: NDArray[np.bool_], owner: NDArray[np.intp]) -> None:
+    def _pair(
+        self, likeness: Floats, free: NDArray[np.bool_], some: NDArray[np.bool_], owner: NDArray[np.intp]
+    ) -> None:
         """Write the owners of some poses, out of the people that are free, into `owner`."""
         rows, columns = np.flatnonzero(free), np.flatnonzero(some)
         good = likeness[np.ix_(rows, columns)]

@@ -66,7 +66,7 @@ def color_of_id(number: int) -> tuple[int, int, int]:
 def _write(
     canvas: ImageArray, text: str, bottom_xy: tuple[float, float], scale: float, color: tuple[int, int, int]
 ) -> None:
-    """A text with a dark rim, its lower edge in the middle at a point, moved inside the image where it would stick out."""
+    """A text with a dark rim, its lower edge in the middle at a point, moved inside the image if it would stick out."""
     font, thick = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(2 * scale))
     (width, height), _ = cv2.getTextSize(text, font, scale, thick)
     left = int(np.clip(bottom_xy[0] - width / 2, 0, max(0, canvas.shape[1] - width)))

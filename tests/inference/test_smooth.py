@@ -20,7 +20,9 @@ def person(points: np.ndarray, score: float = 1.0, ids: list[int] | None = None,
     points = np.asarray(points, float).reshape(-1, 2, 2)
     keypoints = np.concatenate([points, np.full((len(points), 2, 1), score)], -1).astype(np.float32)
     boxes = Boxes(np.tile([0, 0, size, size], (len(points), 1)))
-    return Poses(keypoints, np.ones(len(points), np.float32), boxes, TWO, ids=ids or [1 + n for n in range(len(points))])
+    return Poses(
+        keypoints, np.ones(len(points), np.float32), boxes, TWO, ids=ids or [1 + n for n in range(len(points))]
+    )
 
 
 def one_euro(signal: np.ndarray, times: list[float], size: float, min_hz: float, beta: float, speed_hz: float):

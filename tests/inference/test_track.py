@@ -16,7 +16,9 @@ AT = np.array([[0.5, 0.1], [0.3, 0.7], [0.7, 0.7]])
 """Where joints are in a box."""
 
 
-def people(xywh: object, scores: object = (), joint_score: float = 0.0, image_hw: tuple[int, int] | None = None) -> Poses:
+def people(
+    xywh: object, scores: object = (), joint_score: float = 0.0, image_hw: tuple[int, int] | None = None
+) -> Poses:
     """People of these boxes, with joints at fixed places in them."""
     boxes = Boxes(np.array(xywh, float).reshape(-1, 4), np.array(scores, float))
     points = boxes.xywh[:, None, :2] + AT * boxes.xywh[:, None, 2:]
