@@ -80,10 +80,10 @@ class Tracker:
     least: float = 0.1
     pace: float = 0.5
     steady_s: float = 2.0
-    noise: float = 0.04
+    noise: float = 0.06
     reach: float = 1.0
     size_weight: float = 2.0
-    pose_weight: float = 0.5
+    pose_weight: float = 0.3
     least_likeness: float = 0.3
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
