@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.errors import BoxesError, ConfigError, MissingPackageError, SkeletonError
+from lightpose.errors import BoxesError, ConfigError, MissingPackageError, ShapeError, SkeletonError
 from lightpose.io.files import write_aside
 from lightpose.io.images import IMAGE_SUFFIXES, encode_image
 from lightpose.ops.draw import draw_skeletons
@@ -103,7 +103,8 @@ class Pose:
         left_knee.x, left_knee.y, left_knee.score
 
     keypoints: (K, 3) float32: x, y in pixels of the image, score. score: how sure the model is of the whole person.
-    box_xywh: (4,) float32 left, top, width, height. skeleton: the names of the K joints.
+    box_xywh: (4,) float32 left, top, width, height. skeleton: the names of the K joints. id: the same person's in every
+    frame of a video, None if nobody was tracked.
     """
 
     keypoints: FloatArray
@@ -111,6 +112,7 @@ class Pose:
     box_xywh: FloatArray
     box_score: float
     skeleton: Skeleton
+    id: int | None = None
 
     def __getitem__(self, joint: str) -> Keypoint:
         """The joint with this name. Raises SkeletonError, which lists the known joints, if there is none."""
@@ -119,11 +121,14 @@ class Pose:
         return Keypoint(*self.keypoints[self.skeleton.joints.index(joint)].tolist())
 
     def __repr__(self) -> str:
-        return f"Pose(score {self.score:.2f}, {len(self.skeleton)} joints)"
+        named = "" if self.id is None else f"id {self.id}, "
+        return f"Pose({named}score {self.score:.2f}, {len(self.skeleton)} joints)"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4."""
+        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4. `id` if there is
+        one."""
         return {
+            **({} if self.id is None else {"id": self.id}),
             "box": [round(value, 2) for value in self.box_xywh.tolist()],
             "box_score": round(self.box_score, 4),
             "score": round(self.score, 4),
@@ -146,6 +151,8 @@ class Poses:
     keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1]. scores: (N,) float32: how sure the
     model is of each person: the box score times the mean of the keypoint scores above 0.2. skeleton: the names of the K
     joints. image_hw: the image's height and width, if known. name: the image's file name; empty for arrays and bytes.
+    ids: (N,) int64, the same number for the same person in every frame of a video; None if nobody was tracked. Raises
+    ShapeError if there are more or fewer ids than people.
     """
 
     keypoints: FloatArray
@@ -154,6 +161,14 @@ class Poses:
     skeleton: Skeleton
     image_hw: tuple[int, int] | None = None
     name: str = ""
+    ids: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.ids is not None:
+            ids = np.array(self.ids, np.int64)
+            if ids.shape != (len(self.keypoints),):
+                raise ShapeError(f"{len(self.keypoints)} people need {len(self.keypoints)} ids; got shape {ids.shape}")
+            object.__setattr__(self, "ids", ids)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -169,10 +184,11 @@ class Poses:
         """One `Pose` for a number. Some of the people, as `Poses`, for a slice, an array of numbers (M,), or a mask
         (N,) of bool."""
         keypoints, scores = self.keypoints[which], self.scores[which]
+        ids = None if self.ids is None else self.ids[which]
         if isinstance(which, int | np.integer):
             box, box_score = self.boxes.xywh[which], float(self.boxes.scores[which])
-            return Pose(keypoints, float(scores), box, box_score, self.skeleton)
-        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name)
+            return Pose(keypoints, float(scores), box, box_score, self.skeleton, None if ids is None else int(ids))
+        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name, ids)
 
     def __repr__(self) -> str:
         people = f"{len(self)} {'person' if len(self) == 1 else 'people'}"
@@ -182,10 +198,12 @@ class Poses:
     def plot(self, image: ImageArray, threshold: float = 0.2) -> ImageArray:
         """A copy of the image with all skeletons. A person's left side is orange, the right blue, the middle green.
 
+        With ids, limbs have the colour of the person's id, which is written above the head.
+
         image: (H, W, 3) uint8 RGB; the copy is RGB too. threshold: joints with a lower score are left out, and so are
         their limbs.
         """
-        return draw_skeletons(image, self.keypoints, self.skeleton, threshold)
+        return draw_skeletons(image, self.keypoints, self.skeleton, threshold, self.ids)
 
     def save(self, path: str | Path, image: ImageArray | None = None) -> None:
         """Write the poses to a file. Its suffix decides how: .json (`to_dict`), .csv (`to_records`), or .jpg, .png, …
@@ -199,7 +217,7 @@ class Poses:
             content = json.dumps(self.to_dict(), indent=1, ensure_ascii=False).encode()
         elif suffix == ".csv":
             text = io.StringIO()
-            table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            table = csv.DictWriter(text, self._columns, lineterminator="\n")
             table.writeheader()
             table.writerows(self.to_records())
             content = text.getvalue().encode()
@@ -232,12 +250,16 @@ class Poses:
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict for each joint of each person: image, person (0, 1, …), joint, x and y in pixels, score,
-        person_score."""
+        person_score; `id` too if there are ids."""
         return [
-            dict(zip(COLUMNS, (self.name, number, joint, *values, person.score), strict=True))
+            dict(zip(self._columns, (self.name, number, joint, *values, person.score, person.id), strict=False))
             for number, person in enumerate(self)
             for joint, values in zip(self.skeleton.joints, person.keypoints.tolist(), strict=True)
         ]
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return COLUMNS if self.ids is None else (*COLUMNS, "id")
 
     def to_frame(self, library: FrameLibrary | None = None) -> Any:
         """A table with the columns of `to_records`, as a frame of pandas, polars or pyarrow.
@@ -262,9 +284,10 @@ class Poses:
             "joint": list(joints) * count,
             **dict(zip(("x", "y", "score"), self.keypoints.reshape(-1, 3).T, strict=True)),
             "person_score": np.repeat(self.scores, len(joints)),
+            **({} if self.ids is None else {"id": np.repeat(self.ids, len(joints))}),
         }
         texts, whole, real = narwhals.String(), narwhals.Int64(), narwhals.Float32()
-        schema = dict(zip(COLUMNS, (texts, whole, texts, real, real, real, real), strict=True))
+        schema = dict(zip(self._columns, (texts, whole, texts, real, real, real, real, whole), strict=False))
         return narwhals.from_dict(columns, schema, backend=backend).to_native()
 
     def to_supervision(self) -> Any:
@@ -278,6 +301,7 @@ class Poses:
             class_id=np.zeros(len(self), np.int64),
             keypoint_confidence=self.keypoints[..., 2].copy(),
             detection_confidence=self.scores.copy(),
+            **({} if self.ids is None else {"data": {"tracker_id": self.ids.copy()}}),
         )
 
 

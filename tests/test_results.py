@@ -2,13 +2,15 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lightpose.errors import ConfigError, MissingPackageError, SkeletonError
+from lightpose.errors import ConfigError, MissingPackageError, ShapeError, SkeletonError
 from lightpose.io.images import read_image
+from lightpose.ops.draw import color_of_id
 from lightpose.results import Boxes, Poses, draw_poses
 from lightpose.skeletons import Skeleton
 
@@ -128,3 +130,42 @@ def test_what_cannot_be_saved_is_refused_and_no_file_is_left(tmp_path: Path, nam
     with pytest.raises(ConfigError, match=reason):
         two_people().save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_ids_go_with_their_people_into_every_form(tmp_path: Path):
+    poses = replace(two_people("a.jpg"), ids=[7, 3])
+    assert (poses[0].id, poses[1:].ids.tolist(), poses[np.array([1, 0])].ids.tolist()) == (7, [3], [3, 7])
+    assert [person.id for person in poses] == [7, 3]
+    assert [person["id"] for person in poses.to_dict()["people"]] == [7, 3]
+    assert [row["id"] for row in poses.to_records()] == [7, 7, 7, 3, 3, 3]
+    assert poses.to_frame("pandas")["id"].tolist() == [7, 7, 7, 3, 3, 3]
+    poses.save(tmp_path / "a.csv")
+    rows = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert [row["id"] for row in rows] == [*"777333"]
+    assert repr(poses[0]) == "Pose(id 7, score 0.75, 3 joints)"
+
+
+def test_without_ids_no_form_speaks_of_them():
+    poses = two_people("a.jpg")
+    assert (poses.ids, poses[0].id, poses[:1].ids) == (None, None, None)
+    assert "id" not in poses.to_dict()["people"][0]
+    assert "id" not in poses.to_records()[0]
+    assert list(poses.to_frame("pandas").columns) == [*poses.to_records()[0]]
+
+
+def test_ids_are_as_many_as_people():
+    with pytest.raises(ShapeError, match="2 people need 2 ids"):
+        replace(two_people(), ids=[1])
+
+
+def test_a_drawing_has_each_id_and_one_colour_for_it():
+    poses = two_people()
+    keypoints = np.array([[[20, 60, 1], [10, 90, 1], [40, 90, 1]], [[80, 60, 1], [70, 90, 1], [95, 90, 1]]], np.float32)
+    poses, image = replace(poses, keypoints=keypoints), np.zeros((120, 120, 3), np.uint8)
+    drawn = replace(poses, ids=[1, 2]).plot(image)
+    assert drawn[:50].any()
+    assert not poses.plot(image)[:50].any()
+    middles = [drawn[88:93, x].max(0).tolist() for x in (25, 82)]  # of the limbs between the knees
+    assert np.abs(np.subtract(middles, [color_of_id(1), color_of_id(2)])).max() <= 25  # thin lines are mixed with black
+    swapped = replace(poses, ids=[2, 1]).plot(image)
+    assert np.abs(np.subtract(swapped[88:93, 25].max(0), color_of_id(2))).max() <= 25

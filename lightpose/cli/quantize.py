@@ -85,4 +85,6 @@ class Quantize:
                 found.append(100 * scores.ap)
             if self.out.suffix == ".onnx":
                 record_ap_loss(self.out, found[0] - found[1])
+        else:
+            print("AP was not measured: name labelled people as --annotations and --annotation-images", file=sys.stderr)
         return 0

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from lightpose.errors import DataError
+from lightpose.errors import DataError, ImageError, LightposeError
 from lightpose.io.places import check_own
 from lightpose.types import ImageArray
 
@@ -27,6 +27,8 @@ __all__ = ["file_name", "open_pixels"]
 
 _CHUNK = 64
 """Images after which the checksums of their squares are written."""
+_NAMED = 5
+"""Most images that cannot be used that an error names."""
 
 
 def open_pixels(
@@ -41,7 +43,8 @@ def open_pixels(
 
     store: its folder, named by all that the pixels depend on. pictures: (N,) the image that each row is of. make:
     gives the squares of some rows, all of one image. progress: called with rows done and rows in all. verify: compare
-    all squares with their checksums. Raises DataError if the disk is too full.
+    all squares with their checksums. Raises DataError if the disk is too full. Raises ImageError if images cannot be
+    used, once the squares of all others are made, so that it names them together.
     """
     store.mkdir(parents=True, exist_ok=True)
     for name in ("lock", "crops.npy", "checksums.npy"):
@@ -136,24 +139,47 @@ def _fill(
     make: Callable[[list[int]], ImageArray],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Make what is missing, one image read once for all its rows, in threads."""
+    """Make what is missing, one image read once for all its rows, in threads.
+
+    Raises ImageError, or the only error there is, after the last one if some could not be made.
+    """
     missing = sorted(np.flatnonzero(checksums == 0).tolist(), key=lambda row: pictures[row])
     groups = [list(group) for _, group in groupby(missing, key=lambda row: pictures[row])]
 
-    def cut(rows: list[int]) -> None:
-        pixels[rows] = make(rows)
+    def cut(rows: list[int]) -> LightposeError | None:
+        try:
+            pixels[rows] = make(rows)
+        except (ImageError, DataError) as error:
+            return error
+        return None
 
+    failed: list[LightposeError] = []
     done = len(pictures) - len(missing)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(groups), _CHUNK):
             chunk = groups[start : start + _CHUNK]
-            list(pool.map(cut, chunk))
+            errors = list(pool.map(cut, chunk))
+            failed += [error for error in errors if error is not None]
             _flush(pixels)  # before the checksums say that they are there
-            rows = [row for group in chunk for row in group]
+            rows = [row for group, error in zip(chunk, errors, strict=True) if error is None for row in group]
             checksums[rows] = [_checksum(pixels[row]) for row in rows]
             _flush(checksums)
             done += len(rows)
             progress(done, len(pictures))
+    _refuse(failed)
+
+
+def _refuse(failed: Sequence[LightposeError]) -> None:
+    """Raise the only error there is, or one that names the first few and the number of others."""
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        first = "; ".join(map(str, failed[:_NAMED]))
+        more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        raise ImageError(
+            f"{len(failed)} images cannot be used: {first}{more}. Mend them, or take them out of the labels; the "
+            "others are cut and kept"
+        )
 
 
 def _flush(array: NDArray[Any]) -> None:

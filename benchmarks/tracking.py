@@ -1,0 +1,118 @@
+"""How well the tracker keeps identities in clips with labels in MOT format: association alone, or with a detector.
+
+Association alone: of the true boxes a share is dropped and the rest shaken, once for each seed. IDF1, MOTA and switches
+are those of the package motmetrics (pip install motmetrics), with intersections over unions of our own; two boxes match
+from 0.5.
+
+    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25
+    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --found
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import motmetrics
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from tyro.conf import Positional
+
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.track import Tracker
+from lightpose.ops.boxes import iou, to_xyxy
+from lightpose.results import Boxes, Poses
+from lightpose.skeletons import COCO17
+from lightpose.types import Frame
+
+
+@dataclass(frozen=True)
+class Options:
+    """clips: folders with gt/gt.txt. fps: frames a second, one for each clip or one for all. dropped: share of the
+    boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
+    image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
+    detector finds in the clip's .mp4 of the same name, with joints, once. tracker: its settings."""
+
+    clips: Positional[tuple[Path, ...]]
+    fps: tuple[float, ...] = (25.0,)
+    image_hw: tuple[int, int] = (480, 640)
+    dropped: float = 0.2
+    noise: float = 0.03
+    every: int = 1
+    seeds: int = 10
+    found: bool = False
+    tracker: Tracker = field(default_factory=Tracker)
+
+
+@dataclass(frozen=True)
+class Score:
+    """idf1, mota: at most 1. switches: how often a person got another id."""
+
+    idf1: float
+    mota: float
+    switches: int
+
+
+def people_of(xywh: NDArray[np.float64], image_hw: tuple[int, int]) -> Poses:
+    """Poses that are boxes alone: all joints score 0."""
+    count = len(xywh)
+    keypoints = np.zeros((count, len(COCO17), 3), np.float32)
+    return Poses(keypoints, np.ones(count, np.float32), Boxes(xywh.astype(np.float32)), COCO17, image_hw)
+
+
+def measure(rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, options: Options, seed: int) -> Score:
+    """rows: (N, 6) frame, id, left, top, width, height. The frames that are left out are not judged."""
+    generator = np.random.default_rng(seed)
+    shaken = []
+    for frame in range(1, int(rows[:, 0].max()) + 1):
+        true = rows[rows[:, 0] == frame]
+        kept = true[generator.random(len(true)) >= options.dropped, 2:]
+        boxes = kept + generator.normal(0, options.noise, kept.shape) * kept[:, [2, 3, 2, 3]]
+        shaken.append(people_of(boxes, image_hw))
+    return judged(rows, shaken, fps, options)
+
+
+def judged(rows: NDArray[np.float64], people: list[Poses], fps: float, options: Options) -> Score:
+    """people: in frame 1, 2, …"""
+    judge = motmetrics.MOTAccumulator(auto_id=True)
+    tracker = options.tracker
+    tracker.reset()
+    for frame in range(1, len(people) + 1, options.every):
+        true = rows[rows[:, 0] == frame]
+        found = tracker.update(people[frame - 1], frame / fps)
+        ids, boxes = found.ids, found.boxes.xywh.astype(np.float64)
+        overlap = iou(to_xyxy(true[:, 2:]), to_xyxy(boxes))
+        distance = np.where(overlap >= 0.5, 1 - overlap, np.nan)
+        judge.update(true[:, 1].astype(int).tolist(), [] if ids is None else ids.tolist(), distance)
+    table = motmetrics.metrics.create().compute(judge, ["idf1", "mota", "num_switches"])
+    return Score(float(table.idf1.iloc[0]), float(table.mota.iloc[0]), int(table.num_switches.iloc[0]))
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """The frames of a video."""
+    video = cv2.VideoCapture(str(path))
+    while (read := video.read())[0]:
+        yield Frame(np.ascontiguousarray(read[1][..., ::-1]).astype(np.uint8))
+
+
+def main() -> None:
+    """Print the means over the seeds for each clip."""
+    options = tyro.cli(Options, description=__doc__)
+    print("| clip | IDF1 | lowest and highest seed | MOTA | switches |\n|---|---|---|---|---|")
+    for number, clip in enumerate(options.clips):
+        rows = np.loadtxt(clip / "gt" / "gt.txt", delimiter=",", usecols=range(6), ndmin=2)
+        fps = options.fps[min(number, len(options.fps) - 1)]
+        if options.found:
+            people = [poses for _, poses in PoseEstimator().stream(read_frames(clip / f"{clip.name}.mp4"))]
+            scores = [judged(rows, people, fps, options)]
+        else:
+            scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]
+        idf1 = [score.idf1 for score in scores]
+        mota, switches = (np.mean([getattr(score, name) for score in scores]) for name in ("mota", "switches"))
+        extremes = f"{min(idf1):.3f} to {max(idf1):.3f}"
+        print(f"| {clip.name} | {np.mean(idf1):.3f} | {extremes} | {mota:.3f} | {switches:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The same number for the same person from frame to frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import ConfigError
+from lightpose.ops.assignment import assign
+from lightpose.ops.boxes import iou
+from lightpose.ops.oks import similarity
+from lightpose.results import Boxes, Poses
+
+__all__ = ["Tracker"]
+
+Floats = NDArray[np.float64]
+
+JOINT_SIGMA = 0.1
+"""OKS sigma of all joints: more than that of labels, as joints move against the box between two frames."""
+
+SURE_JOINT = 0.2
+"""Joints with a lower score do not help to tell people apart."""
+
+
+@dataclass(frozen=True)
+class _People:
+    """What is known of T people, each at the time when it was last seen.
+
+    ids: (T,), 0 until confirmed. seen_s: (T,). boxes: (T, 4) center x, center y, width, height in pixels.
+    speeds: (T, 4), their changes in pixels a second. spread: (T, 3) variance of a place, covariance of place and
+    speed, variance of a speed, in person heights. joints: (T, K, 3).
+    """
+
+    ids: NDArray[np.int64]
+    seen_s: Floats
+    boxes: Floats
+    speeds: Floats
+    spread: Floats
+    joints: Floats
+
+    def __getitem__(self, which: NDArray[Any]) -> _People:
+        return _People(*(getattr(self, each.name)[which] for each in fields(self)))
+
+    def __add__(self, other: _People) -> _People:
+        return _People(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+
+
+def _nobody(joints: int) -> _People:
+    ids = np.zeros(0, np.int64)
+    return _People(ids, np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 3)), np.zeros((0, joints, 3)))
+
+
+@dataclass(eq=False)
+class Tracker:
+    """Numbers people 1, 2, 3, … and knows them again in later frames. Feed it the frames of one video in their order.
+
+        tracker = Tracker()
+        for frame, poses in estimator.stream(frames):
+            poses = tracker.update(poses, frame.time_s)  # poses.ids
+
+    People are told apart by the overlap of their boxes and the likeness of their poses (OKS) with a forecast, all pairs
+    at once. As in ByteTrack (Zhang et al., 2022), unsure boxes are tried last and continue people only. A person is
+    confirmed, and has an id, when seen a second time; in the first frame at once. Joints that all score 0 are no
+    hindrance: then boxes alone count.
+
+    keep_lost_s: for how long a person who is not seen keeps the id. sure: least box score that may begin a person.
+    least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
+    how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
+    the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
+    shrinks. pose_weight: share of OKS in the likeness. least_likeness: of two sights of one person. Raises ConfigError
+    if a number is out of range.
+    """
+
+    keep_lost_s: float = 1.0
+    sure: float = 0.5
+    least: float = 0.1
+    pace: float = 0.5
+    steady_s: float = 2.0
+    noise: float = 0.06
+    reach: float = 1.0
+    size_weight: float = 2.0
+    pose_weight: float = 0.3
+    least_likeness: float = 0.3
+    _time_s: float | None = field(default=None, init=False, repr=False)
+    _last_id: int = field(default=0, init=False, repr=False)
+    _people: _People = field(default_factory=lambda: _nobody(0), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("keep_lost_s", "pace", "steady_s", "noise"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ConfigError(f"{name}={getattr(self, name)} must be a number above 0")
+        for name in ("reach", "size_weight"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(f"{name}={getattr(self, name)} must be a number of at least 0")
+        for name in ("pose_weight", "least_likeness"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be from 0 to 1")
+        if not self.least <= self.sure:
+            raise ConfigError(f"least={self.least} must not be above sure={self.sure}")
+
+    def reset(self) -> None:
+        """Forget everybody; the next person is number 1."""
+        self._time_s, self._last_id, self._people = None, 0, _nobody(0)
+
+    def update(self, poses: Poses, time_s: float) -> Poses:
+        """The confirmed people of a frame, with their ids, in the order they came in.
+
+        poses: all people that were found, unsure ones too. time_s: of the frame, in seconds. Raises ConfigError if it
+        is before that of the last frame, or not finite.
+        """
+        if not math.isfinite(time_s) or (self._time_s is not None and time_s < self._time_s):
+            raise ConfigError(f"a frame at {time_s} s came after one at {self._time_s} s; reset the tracker in between")
+        first, self._time_s = self._time_s is None, float(time_s)
+        joints = poses.keypoints.shape[1]
+        known = self._people if self._people.joints.shape[1] == joints else _nobody(joints)
+        known = known[(time_s - known.seen_s <= self.keep_lost_s + 1e-6) & ~self._left(known, time_s, poses.image_hw)]
+        scores, seen = poses.boxes.scores, self._sights(poses, time_s)
+        sure = scores >= self.sure
+        owner = np.full(len(poses), -1, np.intp)  # of each pose, in `known`
+        likeness = self._likeness(known, seen, time_s)
+        self._pair(likeness, np.ones(len(known.ids), bool), sure, owner)
+        free = np.ones(len(known.ids), bool)
+        free[owner[owner >= 0]] = False
+        self._pair(likeness, free, ~sure & (scores >= self.least), owner)
+
+        again = owner >= 0
+        new = sure & ~again
+        mine = owner[again]
+        ids = np.zeros(len(poses), np.int64)
+        ids[again] = known.ids[mine]
+        unnamed = (ids == 0) & (again | (new if first else False))
+        ids[unnamed] = self._last_id + 1 + np.arange(unnamed.sum())
+        self._last_id += int(unnamed.sum())
+        missed = np.ones(len(known.ids), bool)
+        missed[mine] = False
+        met = replace(self._corrected(known[mine], seen[again], time_s), ids=ids[again])
+        self._people = known[missed] + met + replace(seen[new], ids=ids[new])
+        return replace(poses[ids > 0], ids=ids[ids > 0])
+
+    def forecast(self, time_s: float) -> tuple[NDArray[np.int64], Boxes]:
+        """Ids (N,) and boxes that the confirmed people should have at a time, with score 1; nothing is changed."""
+        some = self._people[self._people.ids > 0]
+        some = some[time_s - some.seen_s <= self.keep_lost_s + 1e-6]
+        boxes = _moved(some, self._gone(some, time_s), self.steady_s)
+        return some.ids, Boxes(np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], 1).astype(np.float32))
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on as if there had been no break, ready for JSON."""
+        people = {each.name: getattr(self._people, each.name).tolist() for each in fields(_People)}
+        return {"time_s": self._time_s, "last_id": self._last_id, "skeleton": self._people.joints.shape[1], **people}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`, of this tracker or of another with the same settings. Raises ConfigError if it is
+        none."""
+        try:
+            none = _nobody(int(state["skeleton"]))
+            arrays = {each.name: getattr(none, each.name) for each in fields(_People)}
+            shapes = {name: (len(state["ids"]), *array.shape[1:]) for name, array in arrays.items()}
+            people = {name: np.array(state[name], arrays[name].dtype).reshape(shapes[name]) for name in arrays}
+            time_s = None if state["time_s"] is None else float(state["time_s"])
+            self._time_s, self._last_id, self._people = time_s, int(state["last_id"]), _People(**people)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"this is no state of a tracker ({error}); take it from Tracker.state()") from error
+
+    def _sights(self, poses: Poses, time_s: float) -> _People:
+        """The people of a frame as they would begin: standing still, at a speed nobody knows."""
+        xywh = poses.boxes.xywh.astype(np.float64)
+        count = len(poses)
+        return _People(
+            np.zeros(count, np.int64),
+            np.full(count, float(time_s)),
+            np.concatenate([xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:]], 1),
+            np.zeros((count, 4)),
+            np.tile([self.noise**2, 0.0, self.pace**2], (count, 1)),
+            np.nan_to_num(poses.keypoints.astype(np.float64)),
+        )
+
+    def _left(self, people: _People, time_s: float, image_hw: tuple[int, int] | None) -> NDArray[np.bool_]:
+        """Who has walked out of the picture, of those who are not seen: the middle of the forecast lies outside."""
+        if image_hw is None:
+            return np.zeros(len(people.ids), bool)
+        center = _moved(people, self._gone(people, time_s), self.steady_s)[:, :2]
+        outside = (center < 0) | (center > np.array(image_hw[::-1]))
+        within = (people.boxes[:, :2] >= 0) & (people.boxes[:, :2] <= np.array(image_hw[::-1]))
+        gone: NDArray[np.bool_] = np.any(outside & within, axis=-1)
+        return gone
+
+    def _gone(self, people: _People, time_s: float) -> Floats:
+        return np.maximum(time_s - people.seen_s, 0.0)
+
+    def _spread(self, people: _People, gone_s: Floats) -> Floats:
+        """The spread (T, 3) after a time: speeds fade and wander as in an Ornstein-Uhlenbeck process, so that many
+        short steps end as a long one does."""
+        fade, drift = np.exp(-gone_s / self.steady_s), self.steady_s * -np.expm1(-gone_s / self.steady_s)
+        place, both, speed = people.spread.T
+        wander = 2 * gone_s / self.steady_s - 3 + 4 * fade - fade**2
+        return np.stack(
+            [
+                place + 2 * drift * both + drift**2 * speed + (self.pace * self.steady_s) ** 2 * np.maximum(wander, 0),
+                fade * (both + drift * speed) + self.pace**2 * self.steady_s * (1 - fade) ** 2,
+                fade**2 * speed + self.pace**2 * (1 - fade**2),
+            ],
+            1,
+        )
+
+    def _corrected(self, people: _People, seen: _People, time_s: float) -> _People:
+        """People after they have been seen again: a Kalman filter's step, the same for all four numbers of a box."""
+        gone_s = self._gone(people, time_s)
+        forecast, spread = _moved(people, gone_s, self.steady_s), self._spread(people, gone_s)
+        place, both, speed = spread.T
+        whole = place + self.noise**2
+        off = seen.boxes - forecast
+        fade = np.exp(-gone_s / self.steady_s)
+        return replace(
+            seen,
+            boxes=forecast + (place / whole)[:, None] * off,
+            speeds=fade[:, None] * people.speeds + (both / whole)[:, None] * off,
+            spread=np.stack([place - place**2 / whole, both - place * both / whole, speed - both**2 / whole], 1),
+        )
+
+    def _likeness(self, people: _People, seen: _People, time_s: float) -> Floats:
+        """How much each known person is like each one that was seen, (T, N) in [0, 1]."""
+        gone_s = self._gone(people, time_s)
+        forecast = _moved(people, gone_s, self.steady_s)
+        doubt = np.sqrt(self._spread(people, gone_s)[:, 0]) * self.reach  # in heights
+        overlap = iou(_grown(forecast, doubt)[:, None], _grown(seen.boxes[None], doubt[:, None]))[:, 0]
+        heights = np.maximum(forecast[:, None, 3], 1e-9) / np.maximum(seen.boxes[None, :, 3], 1e-9)
+        overlap *= np.minimum(heights, 1 / heights) ** self.size_weight
+        counted = (people.joints[:, None, :, 2] > SURE_JOINT) & (seen.joints[None, :, :, 2] > SURE_JOINT)
+        if not counted.any():
+            return overlap
+        scale = forecast[:, 3] / np.maximum(people.boxes[:, 3], 1e-9)
+        moved = (people.joints[..., :2] - people.boxes[:, None, :2]) * scale[:, None, None] + forecast[:, None, :2]
+        distances2 = ((moved[:, None] - seen.joints[None, :, :, :2]) ** 2).sum(-1)
+        size2 = seen.boxes[None, :, 2] * seen.boxes[None, :, 3] * 0.53 + (doubt[:, None] * forecast[:, None, 3]) ** 2
+        alike = similarity(distances2, size2, np.full(counted.shape[-1], JOINT_SIGMA)) * counted
+        joints = counted.sum(-1)
+        weight = self.pose_weight * joints / counted.shape[-1]
+        mixed: Floats = (1 - weight) * overlap + weight * alike.sum(-1) / np.maximum(joints, 1)
+        return mixed
+
+    def _pair(
+        self, likeness: Floats, free: NDArray[np.bool_], some: NDArray[np.bool_], owner: NDArray[np.intp]
+    ) -> None:
+        """Write the owners of some poses, out of the people that are free, into `owner`."""
+        rows, columns = np.flatnonzero(free), np.flatnonzero(some)
+        good = likeness[np.ix_(rows, columns)]
+        good = np.where(good >= self.least_likeness, good, 0.0)
+        mine, theirs = assign(-good)
+        taken = good[mine, theirs] > 0
+        owner[columns[theirs[taken]]] = rows[mine[taken]]
+
+
+def _moved(people: _People, gone_s: Floats, steady_s: float) -> Floats:
+    """Boxes (T, 4) after a time, at speeds that fade."""
+    boxes = people.boxes + people.speeds * (steady_s * -np.expm1(-gone_s / steady_s))[:, None]
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], people.boxes[:, 2:] / 2)
+    return boxes
+
+
+def _grown(boxes: Floats, doubt: Floats) -> Floats:
+    """Boxes (..., 4) of a center and a size as corners, each side moved out by a share of the height."""
+    half = boxes[..., 2:] / 2 + (doubt * boxes[..., 3])[..., None]
+    return np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], -1)
