@@ -36,7 +36,7 @@ GROUP = 64
 
 @dataclass
 class VideoResults:
-    """What a run found. about: model, detector and settings. frames, people: how many; people are counted in each frame.
+    """What a run found. about: model, detector and settings. frames, people: how many; people count in each frame.
 
     resumed: frames that an interrupted run had done. dropped: of a live source, those that came too fast. lost: what
     could not be decoded; notes: what was odd. files: what was written. busy_s: how long it took.
@@ -67,9 +67,9 @@ def predict_video(
 ) -> VideoResults:
     """Find the poses in a video, and write poses.jsonl and the drawn video into a folder.
 
-    Each frame is a line that is written at once. The same call goes on where a killed run stopped, and ends as if it had
-    not been killed; a live source begins anew. restart: begin anew anyway. resume: refuse to begin anew. progress:
-    called with the number of frames done, and the time of the last. sinks: further ones; they get all frames, those
+    A line is written as soon as its frame is done. The same call goes on where a killed run stopped, and ends as if
+    it had not been killed; a live source begins anew. restart: begin anew anyway. resume: refuse to begin anew.
+    progress: called with the number of frames done, and the time of the last. sinks: further ones; they get all frames, those
     that were done before too.
     Reading, finding and writing overlap. Raises ConfigError if an output is a link or a file that is read, if another
     run writes to `out`, or if `out` holds part of a run with other settings; ImageError if no frame can be decoded.

@@ -14,7 +14,9 @@ __all__ = ["DEMUXERS", "STREAMS", "SourceKind", "source_kind"]
 
 SourceKind = Literal["file", "webcam", "address"]
 
-DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,ivf,h264,hevc,m4v,mjpeg,obu,av1"
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,ivf,h264,hevc,m4v,mjpeg"
+)
 """FFmpeg's readers of files that hold a video themselves. Lists of other files, such as m3u8, are none of them: one
 could have any file of this computer opened."""
 
@@ -38,6 +40,8 @@ _STARTS = (
     b"\x00\x00\x01\xb3", b"\x00\x00\x00\x01\x67", b"\x00\x00\x00\x01\x40", b"\x00\x00\x00\x01\x09", b"\x00\x00\x01\x67",
 )  # fmt: skip
 """Matroska, FLV, ASF, Ogg, IVF, MPEG, and bare H.264 and HEVC."""
+_SYNC = (range(0, 564, 188), range(4, 580, 192))
+"""Where an MPEG transport stream has the byte 0x47, without and with time codes."""
 
 
 def source_kind(source: str) -> SourceKind | None:
@@ -62,7 +66,7 @@ def source_kind(source: str) -> SourceKind | None:
 def _is_video(head: bytes) -> bool:
     """Whether a file with these first bytes is a video, or sound in a video's container."""
     if head[4:8] in _BOXES:
-        return image_kind(head[:64]) is None
-    transport = any(head[start : start + 1] == b"\x47" == head[start + step : start + step + 1]
-                    == head[start + 2 * step : start + 2 * step + 1] for start, step in ((0, 188), (4, 192)))  # fmt: skip
+        size = int.from_bytes(head[:4], "big")  # which is more in a text that has such a word there
+        return image_kind(head[:64]) is None and (size < 2**28 or head[4:8] == b"mdat")
+    transport = any({head[place : place + 1] for place in places} == {b"\x47"} for places in _SYNC)
     return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:11] == b"AVI") or transport

@@ -50,7 +50,11 @@ def open_av(source: str | Path, timeout_s: float | None = None) -> Any:
     try:
         return av.open(url, options=options, timeout=timeout_s, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        why = "it is cut short, damaged or no video" if isinstance(error, av.InvalidDataError) else _reason(error)
+        why = (
+            "it is cut short, damaged or no video"
+            if isinstance(error, ValueError | av.InvalidDataError)
+            else _reason(error)
+        )
         raise ImageError(f"cannot read {source}: {why}") from error
 
 
@@ -76,8 +80,9 @@ class AvReader:
         self.lost: list[str] = []
         self._damage = _Damage()
         if not self._container.streams.video:
+            tracks = _tracks(self._container)
             self._container.close()
-            raise ImageError(f"{source} has no video track, only {_tracks(self._container)}; name a video")
+            raise ImageError(f"{source} has no video track, only {tracks}; name a video")
         self._stream = self._container.streams.best("video") or self._container.streams.video[0]
         self._stream.thread_type = "SLICE"
         self._zero_s = start_of(self._container)
@@ -143,7 +148,11 @@ class AvReader:
 
     def _image(self, frame: Any) -> ImageArray:
         self._check_size(frame.width, frame.height)
-        pixels: ImageArray = frame.to_ndarray(format="rgb24")
+        if frame.format.components[0].bits > 8:  # straight to RGB it comes out two levels too dark
+            plain = frame.reformat(format="yuv444p")
+        else:
+            plain = frame
+        pixels: ImageArray = plain.to_ndarray(format="rgb24")
         return _upright(pixels, frame)
 
     def _check_size(self, width: int, height: int) -> None:
