@@ -69,8 +69,8 @@ def predict_video(
 
     A line is written as soon as its frame is done. The same call goes on where a killed run stopped, and ends as if
     it had not been killed; a live source begins anew. restart: begin anew anyway. resume: refuse to begin anew.
-    progress: called with the number of frames done, and the time of the last. sinks: further ones; they get all frames, those
-    that were done before too.
+    progress: called with the number of frames done, and the time of the last. sinks: further ones; they get all
+    frames, those that were done before too.
     Reading, finding and writing overlap. Raises ConfigError if an output is a link or a file that is read, if another
     run writes to `out`, or if `out` holds part of a run with other settings; ImageError if no frame can be decoded.
     """

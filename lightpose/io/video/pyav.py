@@ -86,6 +86,7 @@ class AvReader:
         self._stream = self._container.streams.best("video") or self._container.streams.video[0]
         self._stream.thread_type = "SLICE"
         self._zero_s = start_of(self._container)
+        self._is_avi = self._container.format.name == "avi"  # which has no times of showing
         self.about = self._look()
         self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
 
@@ -95,7 +96,7 @@ class AvReader:
         last_s = step_s = 0.0
         for packet in self._packets():
             for frame in self._decoded(packet):
-                stamp = frame.pts if frame.pts is not None else frame.dts
+                stamp = frame.dts if frame.pts is None or self._is_avi else frame.pts
                 stamp_s = None if stamp is None else float(stamp * frame.time_base) - self._zero_s
                 if frame.is_corrupt:
                     self._damage.add(last_s if stamp_s is None else stamp_s)

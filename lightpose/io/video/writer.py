@@ -169,8 +169,13 @@ class _Sound:
                 start_s = float(frame.pts * frame.time_base) - self._zero_s
                 if start_s >= 0:
                     frame.pts = round(start_s / frame.time_base)
-                    for made in self._stream.encode(frame):
-                        yield float(made.pts * made.time_base), made
+                    yield from self._timed(self._stream.encode(frame))
+        yield from self._timed(self._stream.encode(None))
+
+    @staticmethod
+    def _timed(packets: Any) -> Iterator[tuple[float, Any]]:
+        """The packets with their times, without the encoder's run-up before the start."""
+        return ((float(packet.pts * packet.time_base), packet) for packet in packets if packet.pts >= 0)
 
     def _read(self) -> Iterator[Any]:
         """The packets of the track that have a time, as far as they can be read."""
