@@ -15,7 +15,7 @@ from lightpose.io.video.kinds import DEMUXERS, STREAMS
 from lightpose.io.video.shots import About, Shot
 from lightpose.types import ImageArray
 
-__all__ = ["AvReader", "load_av", "open_av", "start_of"]
+__all__ = ["AvReader", "has_av", "load_av", "open_av", "start_of"]
 
 _MOST_ERRORS = 1000
 """Packets in a row that cannot be read; beyond, the rest of a file is lost."""
@@ -32,6 +32,15 @@ def load_av() -> Any:
     if av.logging.get_level() is None:  # what is wrong with a video we say ourselves
         av.logging.set_libav_level(av.logging.PANIC)
     return av
+
+
+def has_av() -> bool:
+    """Whether PyAV can be used."""
+    try:
+        load_av()
+    except MissingPackageError:
+        return False
+    return True
 
 
 def open_av(source: str | Path, timeout_s: float | None = None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lightpose.io.sources import HELD_BYTES, ImageFile, find_images
 from lightpose.io.video.kinds import source_kind
 from lightpose.io.video.live import Newest, Reconnecting
 from lightpose.io.video.opencv import CvReader, Webcam
-from lightpose.io.video.pyav import AvReader
+from lightpose.io.video.pyav import AvReader, has_av
 from lightpose.io.video.shots import About, Reader, Shot
 from lightpose.io.video.timing import Clock, Timing
 from lightpose.types import Frame
@@ -60,7 +59,7 @@ def read_video(
         raise ImageError(f"cannot read {path}: there is no such file")
     if kind is None:
         raise ImageError(f"{path} is no video (MP4, MOV, MKV, WebM, AVI, MPEG and the like are)")
-    reader = AvReader(path, max_pixels) if find_spec("av") else CvReader(path, max_pixels)
+    reader = AvReader(path, max_pixels) if has_av() else CvReader(path, max_pixels)
     return Video(reader, timing, path.name, path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import numpy as np
 from lightpose.errors import ImageError, MissingPackageError
 from lightpose.io.files import check_place
 from lightpose.io.places import check_own
-from lightpose.io.video.pyav import load_av, open_av, start_of
+from lightpose.io.video.pyav import has_av, load_av, open_av, start_of
 from lightpose.types import ImageArray
 
 __all__ = ["VideoWriter", "suffix_written", "video_writer"]
@@ -37,7 +36,7 @@ class VideoWriter(Protocol):
 
 def suffix_written() -> str:
     """What the name of a video ends with: .mp4, or .webm without PyAV."""
-    return ".mp4" if find_spec("av") else ".webm"
+    return ".mp4" if has_av() else ".webm"
 
 
 def video_writer(
@@ -56,7 +55,7 @@ def video_writer(
     """
     check_place(path)
     check_own(path)
-    return _H264(path, hw, rate, sound, sound_from_s, aspect) if find_spec("av") else _Vp9(path, hw, rate)
+    return _H264(path, hw, rate, sound, sound_from_s, aspect) if has_av() else _Vp9(path, hw, rate)
 
 
 class _H264:
