@@ -155,7 +155,7 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path):
 
 def test_options_that_the_prose_names_exist():
     fields = {
-        field.name.replace("_", "-")
+        field.name.rstrip("_").replace("_", "-")
         for module in pkgutil.iter_modules(cli.__path__)
         for kind in vars(importlib.import_module(f"lightpose.cli.{module.name}")).values()
         if isinstance(kind, type) and dataclasses.is_dataclass(kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from rich.segment import Segment
 
 from lightpose.cli.last_resort import DEBUG, escape_controls
 
-__all__ = ["SafeConsole", "bars", "counting", "counting_all", "libraries_unheard"]
+__all__ = ["SafeConsole", "bars", "counting", "counting_all", "counting_frames", "libraries_unheard"]
 
 
 class SafeConsole(Console):
@@ -84,5 +85,27 @@ def counting_all() -> Iterator[Callable[[str, int, int], None]]:
             if what not in tasks:
                 tasks[what] = progress.add_task(what, total=total, note="")
             progress.update(tasks[what], completed=done)
+
+        yield advance
+
+
+@contextmanager
+def counting_frames(name: str, total: int | None, every_s: float = 60.0) -> Iterator[Callable[[int, float], None]]:
+    """A bar for a video, or a line a minute where there is no terminal; gives the function to call with the number of
+    frames done, and the time of the last in seconds."""
+    begun_s = told_s = time.monotonic()
+    with bars() as progress:
+        task = progress.add_task(name, total=total, note="")
+
+        def advance(done: int, time_s: float) -> None:
+            nonlocal told_s
+            now_s = time.monotonic()
+            rate = f"{done / max(now_s - begun_s, 1e-6):.1f} frames a second"
+            if not progress.disable:
+                progress.update(task, completed=done, note=rate)
+            elif now_s - told_s >= every_s:
+                told_s = now_s
+                known = "" if total is None else f" of about {total}"
+                print(f"{name}: {done}{known} frames, {time_s:.1f} s of the video, {rate}", file=sys.stderr, flush=True)
 
         yield advance

@@ -1,9 +1,10 @@
-"""`lightpose predict`: images in, keypoints and drawn images out."""
+"""`lightpose predict`: images and videos in, keypoints and drawings out."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,20 +19,28 @@ __all__ = ["Predict"]
 
 if TYPE_CHECKING:
     from lightpose.detect import Detector
+    from lightpose.inference.estimator import PoseEstimator
     from lightpose.inference.folder import FolderResults
+    from lightpose.inference.video import VideoResults
+    from lightpose.io.sources import ImageFile
+    from lightpose.io.video import Video
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Find the keypoints of the people in images.
+    """Find the keypoints of the people in images and videos.
 
-    Writes keypoints.json (COCO keypoint results), poses.json (the same, readable) and the images with skeletons drawn
-    on them. Example: lightpose predict photo.jpg --out poses
+    Of images, writes keypoints.json (COCO keypoint results), poses.json (the same, readable) and the images with
+    skeletons drawn on them. Of a video, writes poses.jsonl, a line for each frame, and the drawn video.
+    Examples: lightpose predict photo.jpg --out poses; lightpose predict clip.mp4 --out poses
+    Example: lightpose predict webcam:0 --show
     """
 
     sources: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="SOURCE...")]
     """Image files, folders with all below them, glob patterns in quotes, or - for an image on standard input. Of a
-    folder, files with an image's suffix are read, and others that begin like an image; hidden ones are not."""
+    folder, files with an image's suffix are read, and others that begin like an image; hidden ones are not. Or videos:
+    files, webcam:0, rtsp:// and http:// addresses, and with --fps folders of numbered images. What a file is, its
+    content tells. Of several videos, each gets a folder in --out."""
     out: Fills = Path("poses")
     """Folder for the results; made if need be."""
     detector: ReadsNamed | None = None
@@ -48,7 +57,7 @@ class Predict:
     model: ReadsNamed = DEFAULT
     """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
     draw: bool = True
-    """Write the images with skeletons."""
+    """Write the images, or the video, with skeletons."""
     flip: bool = False
     """Average with the mirrored crop: a little more accurate, twice the work."""
     decoder: DecoderName | None = None
@@ -72,26 +81,43 @@ class Predict:
     restart: bool = False
     """Begin anew, where an interrupted run has left part of its results in --out."""
 
+    from_: Annotated[float, arg(name="from", metavar="SECONDS")] = 0.0
+    """Videos: begin there, in seconds as a player shows them."""
+    to: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Videos: end before there."""
+    every: int = 1
+    """Videos: take every how-many-th frame."""
+    slowmo: float = 1.0
+    """Videos: how many times slower than life they play, such as 8 if filmed at 240 frames a second and saved at 30.
+    Times in the results are those of life."""
+    fps: float | None = None
+    """Take folders as videos: their images in the order of their numbers, so many a second."""
+    show: bool = False
+    """Videos: show the drawn frames as they come. Needs an OpenCV with windows."""
+    resume: bool = False
+    """Videos: refuse to begin anew. Without it too, the same command goes on with a run that was killed."""
+    give_up: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    """Addresses: how long to try again when nothing comes."""
+
     def run(self) -> int:
-        """0: all images done; 1: some could not be used; 2: none could."""
-        from lightpose.cli.console import counting
+        """0: all done; 1: some images could not be used, or part of a video was lost; 2: nothing could be done."""
         from lightpose.detect.box_file import read_boxes
         from lightpose.errors import ConfigError, ImageError
         from lightpose.inference.estimator import PoseEstimator
-        from lightpose.inference.folder import predict_images
         from lightpose.io.files import check_folder
         from lightpose.io.images import MAX_PIXELS_SETTING, max_bytes
         from lightpose.io.sources import find_images, stdin_image
 
         if not self.sources:
-            raise ImageError("name at least one image, folder or pattern; see lightpose predict --help")
+            raise ImageError("name at least one image, folder, pattern or video; see lightpose predict --help")
         if self.boxes is not None and self.detector is not None:
             raise ConfigError("people come from a detector or from a file of boxes: give --detector or --boxes")
         if self.max_pixels is not None:
             os.environ[MAX_PIXELS_SETTING] = str(self.max_pixels)
         most = max_bytes()
         check_folder(self.out)
-        images = find_images((source for source in self.sources if source != "-"), self.out)
+        clips = self._open_videos()
+        images = find_images((source for source in self.sources if source != "-" and source not in clips), self.out)
         if "-" in self.sources:
             images.append(stdin_image(sys.stdin.buffer.read(most + 1)))
         detector: str | Detector | None = self.detector if self.boxes is None else read_boxes(self.boxes)
@@ -108,10 +134,84 @@ class Predict:
             mode=self.mode,
             precision=self.precision,
         )
+        whole_unasked = detector is None and not has_detector()
+        codes = [self._run_images(images, estimator, whole_unasked)] if images else []
+        codes += self._run_videos(clips, estimator, whole_unasked)
+        return 2 if set(codes) == {2} else max(min(code, 1) for code in codes)
+
+    def _run_images(self, images: list[ImageFile], estimator: PoseEstimator, whole_unasked: bool) -> int:
+        from lightpose.cli.console import counting
+        from lightpose.inference.folder import predict_images
+
         with counting("images", len(images)) as advance:
             results = predict_images(images, estimator, self.out, self.draw, self.restart, advance)
-        _print_results(results, self.out, self.draw, whole_unasked=detector is None and not has_detector())
+        _print_results(results, self.out, self.draw, whole_unasked)
         return (1 if results.failed else 0) if results.images else 2
+
+    def _open_videos(self) -> dict[str, Video]:
+        """Those of the sources that are videos, by name; each is opened, so that what cannot be is told at once."""
+        from lightpose.io.video import Timing, read_video, source_kind
+
+        timing = Timing(self.from_, self.to, self.every, self.slowmo)
+        clips = {
+            source: read_video(source, timing, fps=self.fps if os.path.isdir(source) else None, give_up_s=self.give_up)  # noqa: PTH112
+            for source in dict.fromkeys(self.sources)
+            if source_kind(source) is not None or (self.fps is not None and os.path.isdir(source))  # noqa: PTH112
+        }
+        if not clips:
+            self._check_no_video_option()
+        return clips
+
+    def _check_no_video_option(self) -> None:
+        """Raise ConfigError if an option is given that means nothing for images."""
+        from lightpose.errors import ConfigError
+
+        given = {"--from": self.from_ != 0, "--to": self.to is not None, "--every": self.every != 1,
+                 "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
+                 "--resume": self.resume}  # fmt: skip
+        named = ", ".join(name for name, is_given in given.items() if is_given)
+        if named:
+            raise ConfigError(f"{named} is for videos, and there is none among the sources")
+
+    def _run_videos(self, clips: dict[str, Video], estimator: PoseEstimator, whole_unasked: bool) -> Iterator[int]:
+        from lightpose.cli.console import counting_frames
+        from lightpose.errors import ImageError
+        from lightpose.inference.video import predict_video
+        from lightpose.io.sources import distinct_names
+
+        names = distinct_names([Path(video.name) for video in clips.values()])
+        for name, video in zip(names, clips.values(), strict=True):
+            out = self.out / name.stem if len(self.sources) > 1 else self.out
+            try:
+                with counting_frames(video.name, video.expected()) as advance:
+                    results = predict_video(
+                        video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
+                        resume=self.resume, progress=advance,
+                    )  # fmt: skip
+            except ImageError as error:
+                if len(self.sources) == 1:
+                    raise
+                print(f"lightpose: {error}", file=sys.stderr)
+                yield 2
+            else:
+                _print_video(results, video, whole_unasked)
+                yield 1 if results.lost else 0
+
+
+def _print_video(results: VideoResults, video: Video, whole_unasked: bool) -> None:
+    """What was found, and where it was written; what was lost on standard error."""
+    for reason in results.lost:
+        print(f"lightpose: {video.name}: {reason}", file=sys.stderr)
+    for note in results.notes:
+        print(f"{video.name}: {note}")
+    if whole_unasked:
+        print("No --detector and no --boxes given: each frame was taken whole, as one person.")
+    if results.resumed:
+        print(f"{results.resumed} frames were done already by a run that was interrupted; --restart does them anew.")
+    dropped = f", dropped: {results.dropped}" if video.live else ""
+    print(f"{video.name}: frames: {results.frames}, people: {results.people}{dropped}")
+    rate = (results.frames - results.resumed) / max(results.busy_s, 1e-6)
+    print(f"{rate:.1f} frames a second; written: {', '.join(map(str, results.files))}")
 
 
 def _print_results(results: FolderResults, out: Path, drawn: bool, whole_unasked: bool) -> None:

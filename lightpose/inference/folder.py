@@ -21,7 +21,7 @@ from lightpose.results import Poses
 from lightpose.types import Frame
 from lightpose.weights import file_sha256
 
-__all__ = ["FolderResults", "predict_images"]
+__all__ = ["FolderResults", "checksums", "describe_run", "predict_images"]
 
 LOCK = ".lightpose.lock"
 _LARGEST_NUMBER = 2**53
@@ -66,14 +66,14 @@ def predict_images(
     _check_outputs(files, estimator, out, draw)
     with _alone_in(out):
         finish_replacing(out / KEYPOINTS, out / POSES)
-        about = _describe(estimator)
+        about = describe_run(estimator)
         names = [file.name.as_posix() for file in files]
         numbers = dict(zip(names, _image_ids(files, estimator), strict=True))
         stamps = dict(zip(names, (file.stamp() for file in files), strict=True))
         for place in {(out / name).parent for name in names}:
             clear_asides(place)
         results = ResultFiles(
-            out, {**about, **_sources(estimator), "draw": draw, "images": names}, numbers, stamps, restart
+            out, {**about, **checksums(estimator), "draw": draw, "images": names}, numbers, stamps, restart
         )
         run = _Run(files, estimator, results, [*([Drawings(out)] if draw else []), *sinks], progress)
         try:
@@ -166,7 +166,7 @@ def _check_outputs(files: Sequence[ImageFile], estimator: PoseEstimator, out: Pa
             check_place(place.path)
 
 
-def _describe(estimator: PoseEstimator) -> dict[str, Any]:
+def describe_run(estimator: PoseEstimator) -> dict[str, Any]:
     """What a reader of poses.json must know to judge its figures."""
     spec, options = estimator.runtime.spec, estimator.options
     return {
@@ -183,7 +183,7 @@ def _describe(estimator: PoseEstimator) -> dict[str, Any]:
     }
 
 
-def _sources(estimator: PoseEstimator) -> dict[str, Any]:
+def checksums(estimator: PoseEstimator) -> dict[str, Any]:
     """The checksums of the network and the boxes or detector, and β: the results depend on these too."""
     boxes, spec = estimator.detector.path, estimator.runtime.spec
     return {

@@ -76,16 +76,33 @@ def _can_write(suffix: str) -> bool:
 
 
 class JsonLines:
-    """Writes a new file with one line of JSON for each frame: `Poses.to_dict` with the frame's index and time."""
+    """Writes one line of JSON for each frame: `Poses.to_dict` with the frame's index and time.
 
-    def __init__(self, path: Path) -> None:
+    path: a new file; an old one is replaced. keep: how many bytes of an old one stay, after which lines are appended.
+    """
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
         check_own(path)
-        self._file = path.open("wb", buffering=0)
+        self._path = path
+        self._file = path.open("rb+" if keep else "wb", buffering=0)
+        self._file.truncate(keep)
+        self._file.seek(keep)
+        self.size = keep
 
     def write(self, frame: Frame, poses: Poses) -> None:
-        """Append a line. It is in the file when this returns."""
+        """Append a line. It is in the file when this returns; of a disk that is full, OSError is raised, and no part of
+        the line stays."""
         about = {"index": frame.index, "time_s": frame.time_s}
-        self._file.write(json.dumps({**about, **poses.to_dict()}, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps({**about, **poses.to_dict()}, ensure_ascii=False).encode() + b"\n"
+        try:
+            left = memoryview(line)
+            while left:  # a disk that fills up takes a part first
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._file.truncate(self.size)
+            error.filename = str(self._path)
+            raise
+        self.size += len(line)
 
     def close(self) -> None:
         """Close the file."""

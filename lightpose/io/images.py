@@ -22,6 +22,7 @@ __all__ = [
     "decode_image",
     "encode_image",
     "max_bytes",
+    "max_pixels_allowed",
     "read_image",
     "read_regular",
 ]
@@ -75,14 +76,14 @@ def read_regular(path: str | Path, most: int) -> bytes:
 
 def max_bytes(max_pixels: int | None = None) -> int:
     """The bytes that an image file may have, for that limit of pixels or the one that holds."""
-    return _BYTES_PER_PIXEL * _limit(max_pixels)
+    return _BYTES_PER_PIXEL * max_pixels_allowed(max_pixels)
 
 
 def decode_image(
     content: bytes, name: str = "the image", exif: bool = True, max_pixels: int | None = None
 ) -> ImageArray:
     """The same for an image file's bytes; `name` is what an error calls it."""
-    header = _checked(content, name, _limit(max_pixels))
+    header = _checked(content, name, max_pixels_allowed(max_pixels))
     if header.kind == "JPEG" and (header.orientation == 1 or not exif):
         with suppress(ValueError):  # damaged, or CMYK: OpenCV does what can be done
             decoded: ImageArray = simplejpeg.decode_jpeg(content, strict=True)  # the same pixels, in half the time
@@ -101,8 +102,11 @@ def decode_image(
     return image  # type: ignore[return-value]
 
 
-def _limit(max_pixels: int | None) -> int:
-    """The limit of pixels that holds. Raises ConfigError if it is no whole number above 0."""
+def max_pixels_allowed(max_pixels: int | None = None) -> int:
+    """The limit of pixels that holds: the one given, the environment's, or `MAX_PIXELS`.
+
+    Raises ConfigError if it is no whole number above 0.
+    """
     given = os.environ.get(MAX_PIXELS_SETTING, MAX_PIXELS) if max_pixels is None else max_pixels
     try:
         limit = int(given)

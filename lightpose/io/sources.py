@@ -16,7 +16,7 @@ from lightpose.io.images import IMAGE_SUFFIXES, decode_image, read_image, read_r
 from lightpose.io.prefetch import ahead
 from lightpose.types import Frame, ImageArray
 
-__all__ = ["HELD_BYTES", "ImageFile", "find_images", "read_frames", "stdin_image"]
+__all__ = ["HELD_BYTES", "ImageFile", "distinct_names", "find_images", "read_frames", "stdin_image"]
 
 HELD_BYTES = 2**28
 """Size of images beyond which no more are held ahead, or waited for to fill a batch: seven of twelve megapixels."""
@@ -85,7 +85,7 @@ def find_images(sources: Iterable[str], out: Path | None = None) -> list[ImageFi
             found.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay apart
     if found and all(file.fault for file in found.values()):
         raise ImageError("; ".join(file.fault for file in found.values()))
-    names = _distinct([file.name for file in found.values()])
+    names = distinct_names([file.name for file in found.values()])
     return [ImageFile(file.path, name, None, file.fault) for file, name in zip(found.values(), names, strict=True)]
 
 
@@ -178,7 +178,7 @@ def _is_below(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _distinct(names: Sequence[Path]) -> list[Path]:
+def distinct_names(names: Sequence[Path]) -> list[Path]:
     """The names in their order, with a number added to those that were taken before."""
     taken: dict[Path, None] = {}
     numbers: dict[Path, int] = {}

@@ -177,7 +177,7 @@ def test_a_missing_picture_is_named_and_the_build_goes_on_once_it_is_there(sourc
     picture.unlink()
     with pytest.raises(ImageError, match=r"cannot read .*0002\.png"):
         opened(source, tmp_path / "store")
-    assert not contents(tmp_path / "store")[1].any(), "a chunk that was not finished does not count"
+    assert (contents(tmp_path / "store")[1] > 0).tolist() == [True, False, False, True]
     picture.write_bytes(content)
     assert len(opened(source, tmp_path / "store")) == 4
 
@@ -288,3 +288,19 @@ def test_a_store_that_does_not_fit_on_the_disk_is_an_error_and_leaves_the_room_f
         pytest.skip("needs a disk of its own, which is not permitted here")
     assert done.returncode == 1
     assert "crops.npy takes 0.00057 GiB, more than its disk has free" in done.stderr
+
+
+def test_all_broken_pictures_are_named_together_and_the_others_are_kept(own_crowd, tmp_path):
+    """The first five by name."""
+    names = sorted(path.name for path in own_crowd.images.iterdir())[10:17]
+    whole = {name: (own_crowd.images / name).read_bytes() for name in names}
+    for name in names:
+        (own_crowd.images / name).write_bytes(whole[name][:-40])
+    with pytest.raises(ImageError, match=r"^7 images cannot be used: .*; and 2 more\. Mend them") as raised:
+        opened(read_coco(own_crowd.annotations, own_crowd.images), tmp_path / "store")
+    assert [name in str(raised.value) for name in names] == [True] * 5 + [False] * 2
+    assert np.count_nonzero(contents(tmp_path / "store")[1]) == 150 - 7
+    for name in names:
+        (own_crowd.images / name).write_bytes(whole[name])
+    opened(read_coco(own_crowd.annotations, own_crowd.images), tmp_path / "store")
+    assert np.count_nonzero(contents(tmp_path / "store")[1]) == 150

@@ -131,7 +131,7 @@ def test_the_export_command_says_what_it_wrote_and_how_near_it_is_to_pytorch(wri
     found = re.search(
         r"lpn50_person 64×96, a person detector\n.* PyTorch, on noise: scores (\S+), boxes (\S+) px", said
     )
-    assert f"{path}: 2.8 MB" in said
+    assert f"{path}: 2.7 MB" in said
     assert float(found[1]) < 1e-5
     assert float(found[2]) < 0.01
 

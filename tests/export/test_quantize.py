@@ -8,9 +8,9 @@ import pytest
 
 from lightpose.data.calibration import calibration_crops
 from lightpose.errors import ConfigError, ImageError, WeightsError
-from lightpose.runtime.ir import SOURCE_KEY, read_facts
+from lightpose.runtime.ir import read_facts
 from lightpose.runtime.onnx import OnnxRuntime
-from lightpose.types import ModelSpec
+from lightpose.types import SOURCE_KEY, ModelSpec
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 from tests.helpers import ColorRuntime
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_quantized_is_refused_before_the_work(tmp_path, crops):
     (tmp_path / "net.safetensors").write_bytes(b"")
     (tmp_path / "net.onnx").write_bytes(b"no graph")
     for model, out, some, px, text in (
-        (DEFAULT, "net.onnx", crops, 1, r"net\.onnx must end in \.xml"),
+        (DEFAULT, "net.pt", crops, 1, r"net\.pt must end in \.onnx, for ONNX Runtime, or \.xml, for OpenVINO"),
         (tmp_path / "net.safetensors", "net.xml", crops, 1, "must be exported first: lightpose export"),
         (DEFAULT, "net.xml", crops[:0], 1, "need a crop each at least"),
         (DEFAULT, "net.xml", crops, 0, "must be above 0 px"),

@@ -8,7 +8,7 @@ import pytest
 
 from lightpose.errors import ImageError
 from lightpose.io.images import encode_image
-from lightpose.io.sources import ImageFile, _distinct, find_images
+from lightpose.io.sources import ImageFile, distinct_names, find_images
 
 PNG = encode_image(np.zeros((8, 8, 3), np.uint8), ".png")
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
@@ -141,6 +141,6 @@ def test_a_name_that_no_file_can_have_is_left_to_fail(folder: Path):
 
 
 def test_many_files_of_one_name_get_names_of_their_own_in_little_time():
-    found = _distinct([Path("a.png")] * 5000 + [Path("a_2.png")])
+    found = distinct_names([Path("a.png")] * 5000 + [Path("a_2.png")])
     assert found[:3] + found[-1:] == [Path("a.png"), Path("a_2.png"), Path("a_3.png"), Path("a_2_2.png")]
     assert len(set(found)) == 5001

@@ -1,0 +1,251 @@
+"""A video from its file to lines and a drawn video; runs that are killed, interrupted, or out of disk."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from lightpose import Boxes, PoseEstimator
+from lightpose.errors import ConfigError, ImageError
+from lightpose.inference.video import GROUP, LINES, STATE, predict_video
+from lightpose.io.images import encode_image
+from lightpose.io.video import Timing, read_video
+from tests.detect.graphs import pose_network
+from tests.io.video.clips import HW, click_of, cut, images_of, times_of, write_clip
+
+STAMPS = (0.0, 0.033, 0.066, 0.2, 0.233, 0.5)
+ROOT = Path(__file__).parents[2]
+
+
+def two_people(_: np.ndarray) -> Boxes:
+    return Boxes(np.array([[4, 4, 20, 40], [34, 4, 20, 40]], np.float32), np.array([0.9, 0.8], np.float32))
+
+
+@pytest.fixture
+def estimator(tmp_path: Path) -> PoseEstimator:
+    return PoseEstimator(pose_network(tmp_path / "pose.onnx"), two_people, batch=4)
+
+
+def rows_of(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / LINES).read_text().splitlines()]
+
+
+def test_the_stamps_of_a_file_come_back_in_lines_and_drawing(estimator: PoseEstimator, tmp_path: Path):
+    path, out = write_clip(tmp_path / "clip.mp4", STAMPS, click_s=0.3), tmp_path / "out"
+    found = predict_video(read_video(path), estimator, out)
+    assert (found.frames, found.people, found.lost, found.notes) == (6, 12, [], [])
+    rows = rows_of(out)
+    assert [row["time_s"] for row in rows] == pytest.approx(STAMPS, abs=5e-4)
+    assert [(row["index"], row["image"], row["width"], len(row["people"])) for row in rows] == [
+        (n, "clip.mp4", 64, 2) for n in range(6)
+    ]
+    assert times_of(out / "clip.mp4") == pytest.approx(STAMPS, abs=5e-4)
+    assert click_of(out / "clip.mp4") == pytest.approx(0.3, abs=0.02)
+    assert sorted(path.name for path in out.iterdir()) == [".lightpose.lock", "clip.mp4", LINES]
+
+
+def test_lines_are_what_the_estimator_finds_in_each_frame(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4")
+    predict_video(read_video(path), estimator, tmp_path / "out", draw=False)
+    for row, frame in zip(rows_of(tmp_path / "out"), read_video(path), strict=True):
+        told = {"width": 64, "height": 48, "people": row["people"]}
+        alone = estimator.predict(frame.image).to_dict()
+        assert {key: alone[key] for key in told} == told
+
+
+def test_a_part_in_slow_motion_is_drawn_as_the_file_plays_and_timed_as_it_was_filmed(
+    estimator: PoseEstimator, tmp_path: Path
+):
+    path = write_clip(tmp_path / "clip.mp4")
+    predict_video(read_video(path, Timing(0.2, 0.6, 2, 8)), estimator, tmp_path / "out")
+    assert [row["time_s"] for row in rows_of(tmp_path / "out")] == pytest.approx([n / 240 for n in range(6, 18, 2)])
+    assert times_of(tmp_path / "out/clip.mp4") == pytest.approx([n / 15 for n in range(6)], abs=1e-3)
+
+
+def test_a_black_frame_and_odd_sides_are_no_fault(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(
+        tmp_path / "clip.mkv", hw=(47, 63), make=lambda _: np.zeros((47, 63, 3), np.uint8), pix_fmt="yuv444p"
+    )
+    found = predict_video(read_video(path), estimator, tmp_path / "out")
+    assert (found.frames, found.lost) == (30, [])
+    assert {(row["height"], row["width"]) for row in rows_of(tmp_path / "out")} == {(47, 63)}
+    assert images_of(tmp_path / "out/clip.mp4")[0].shape == (48, 64, 3)
+
+
+def test_a_video_without_a_frame_is_refused(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4")
+    with pytest.raises(ImageError, match=r"no frame of .*clip.mp4 can be used"):
+        predict_video(read_video(path, Timing(start_s=99)), estimator, tmp_path / "out")
+    assert not (tmp_path / "out" / LINES).exists()
+
+
+def test_a_video_is_never_written_over_itself(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4")
+    content = path.read_bytes()
+    with pytest.raises(ConfigError, match="would overwrite"):
+        predict_video(read_video(path), estimator, tmp_path)
+    assert path.read_bytes() == content
+
+
+def stopping(estimator: PoseEstimator, after: int) -> PoseEstimator:
+    """The estimator, whose detector is interrupted after so many frames."""
+    seen = iter(range(after))
+
+    def detect(image: np.ndarray) -> Boxes:
+        if next(seen, None) is None:
+            raise KeyboardInterrupt
+        return two_people(image)
+
+    detect.__name__ = two_people.__name__  # by which a run is known
+    return PoseEstimator(estimator.path, detect, batch=4)
+
+
+def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
+    estimator: PoseEstimator, tmp_path: Path
+):
+    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(200)])
+    predict_video(read_video(path), estimator, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(read_video(path), stopping(estimator, 150), broken)
+    assert len(rows_of(broken)) >= 2 * GROUP
+    assert len(times_of(broken / "clip.mp4")) >= 100, "the drawn video is closed"
+    with pytest.raises(ConfigError, match="part of a run with another video or settings"):
+        predict_video(read_video(path, Timing(every=2)), estimator, broken)
+    found = predict_video(read_video(path), estimator, broken, resume=True)
+    assert (found.resumed, found.frames) == (2 * GROUP, 200)
+    for name in (LINES, "clip.mp4"):
+        assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (broken / STATE).exists()
+    with pytest.raises(ConfigError, match="no interrupted run to go on with"):
+        predict_video(read_video(path), estimator, broken, resume=True)
+
+
+def command(*more: str, sources: tuple[str, ...] = ("clip.mp4",)) -> list[str]:
+    options = ["--detector", "whole", "--model", "pose.onnx", "--out", "out", *more]
+    return [sys.executable, "-m", "lightpose", "predict", *sources, *options]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a network and a video that takes a second or two."""
+    pose_network(tmp_path / "pose.onnx")
+    write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(600)], click_s=2.0)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_whole_lines_and_ends_to_the_bit_as_an_unbroken_one(place: Path):
+    subprocess.run(command(), cwd=place, env=environment(), check=True, capture_output=True)
+    whole = {name: (place / "out" / name).read_bytes() for name in (LINES, "clip.mp4")}
+    generator, went_on = random.Random(0), 0
+    for _ in range(3):
+        subprocess.run(["rm", "-r", "out"], cwd=place, check=True)
+        process = subprocess.Popen(
+            command(), cwd=place, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not (place / "out" / LINES).exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(generator.uniform(0, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        lines = (place / "out" / LINES).read_bytes().split(b"\n")
+        assert all(json.loads(line)["index"] == number for number, line in enumerate(lines[:-1]))
+        done = subprocess.run(command(), cwd=place, env=environment(), check=True, capture_output=True, text=True)
+        went_on += "were done already" in done.stdout
+        assert {name: (place / "out" / name).read_bytes() for name in whole} == whole
+    assert went_on
+
+
+@pytest.mark.slow
+def test_ctrl_c_closes_the_files_and_ends_with_130(place: Path):
+    process = subprocess.Popen(
+        command(), cwd=place, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (place / "out" / STATE).exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "lightpose: interrupted\n")
+    assert len(rows_of(place / "out")) >= GROUP
+    assert len(times_of(place / "out/clip.mp4")) == len(rows_of(place / "out"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_whole_lines_and_ends_with_2(place: Path):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+    run = "import runpy; sys.argv = ['lightpose', *sys.argv[1:]]; runpy.run_module('lightpose', run_name='__main__')"
+    for more in ((), ("--no-draw",)):
+        arguments = [sys.executable, "-c", limit + run, *command(*more)[3:]]
+        done = subprocess.run(arguments, cwd=place, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith("lightpose: cannot use ")
+        assert done.stderr.count("\n") == 1
+        content = (place / "out" / LINES).read_bytes()
+        assert content.endswith(b"\n")
+        assert [json.loads(line)["index"] for line in content.splitlines()] == list(range(content.count(b"\n")))
+        subprocess.run(["rm", "-r", "out"], cwd=place, check=True)
+
+
+@pytest.mark.slow
+def test_what_was_lost_is_told_and_ends_with_1(place: Path):
+    write_clip(place / "clip.mp4", container={"movflags": "faststart"})
+    cut(place / "clip.mp4")
+    done = subprocess.run(command(), cwd=place, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "clip.mp4: it is cut short: of its 1.00 s, nothing after 0." in done.stderr
+    assert "frames: " in done.stdout
+    assert len(rows_of(place / "out")) > 10
+
+
+@pytest.mark.slow
+def test_images_and_videos_go_together_and_several_videos_each_get_a_folder(place: Path):
+    write_clip(place / "clip.mp4")
+    write_clip(place / "b.mkv")
+    (place / "photo.png").write_bytes(encode_image(np.zeros((*HW, 3), np.uint8), ".png"))
+    done = subprocess.run(
+        command(sources=("clip.mp4", "b.mkv", "photo.png")),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(rows_of(place / "out/clip")) == len(rows_of(place / "out/b")) == 30
+    assert (place / "out/photo.png").exists()
+    assert (place / "out/poses.json").exists()
+
+
+def test_without_pyav_files_are_read_and_drawn_by_opencv(
+    estimator: PoseEstimator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_clip(tmp_path / "clip.mp4", STAMPS)
+    monkeypatch.setitem(sys.modules, "av", None)
+    found = predict_video(read_video(path), estimator, tmp_path / "out")
+    assert [file.name for file in found.files] == [LINES, "clip.webm"]
+    assert [row["time_s"] for row in rows_of(tmp_path / "out")] == pytest.approx(STAMPS, abs=5e-4)
+    monkeypatch.undo()
+    assert len(images_of(tmp_path / "out/clip.webm")) == 6
+
+
+def test_a_window_needs_an_opencv_that_has_windows(estimator: PoseEstimator, tmp_path: Path):
+    import cv2
+
+    if "GUI:                           NONE" not in cv2.getBuildInformation():
+        pytest.skip("this OpenCV has windows")
+    with pytest.raises(ConfigError, match="--show needs an OpenCV with windows"):
+        predict_video(read_video(write_clip(tmp_path / "clip.mp4")), estimator, tmp_path / "out", show=True)
