@@ -92,6 +92,11 @@ class Predict:
     Times in the results are those of life."""
     fps: float | None = None
     """Take folders as videos: their images in the order of their numbers, so many a second."""
+    track: bool = True
+    """Videos: number the people, and keep each one's number from frame to frame. People are then in the results from
+    their second sight on."""
+    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
+    """Videos: for how long a person who is not seen keeps the number."""
     show: bool = False
     """Videos: show the drawn frames as they come. Needs an OpenCV with windows."""
     resume: bool = False
@@ -168,6 +173,7 @@ class Predict:
 
         given = {"--from": self.from_ != 0, "--to": self.to is not None, "--every": self.every != 1,
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
+                 "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
                  "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
@@ -176,6 +182,7 @@ class Predict:
     def _run_videos(self, clips: dict[str, Video], estimator: PoseEstimator, whole_unasked: bool) -> Iterator[int]:
         from lightpose.cli.console import counting_frames
         from lightpose.errors import ImageError
+        from lightpose.inference.track import Tracker
         from lightpose.inference.video import predict_video
         from lightpose.io.sources import distinct_names
 
@@ -187,6 +194,7 @@ class Predict:
                     results = predict_video(
                         video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
                         resume=self.resume, progress=advance,
+                        stages=[Tracker(self.keep_lost)] if self.track else [],
                     )  # fmt: skip
             except ImageError as error:
                 if len(self.sources) == 1:

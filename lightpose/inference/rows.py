@@ -26,4 +26,5 @@ def read_row(row: dict[str, Any], skeleton: Skeleton) -> Poses:
         skeleton,
         None if row["width"] is None else (row["height"], row["width"]),
         row["image"],
+        np.array([person["id"] for person in people], np.int64) if people and "id" in people[0] else None,
     )

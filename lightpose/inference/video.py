@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lightpose.errors import ConfigError, ImageError
 from lightpose.inference.estimator import PoseEstimator
@@ -25,13 +25,26 @@ from lightpose.io.video import Video, suffix_written
 from lightpose.results import Poses
 from lightpose.types import Frame
 
-__all__ = ["LINES", "VideoResults", "predict_video"]
+__all__ = ["LINES", "Stage", "VideoResults", "predict_video"]
 
 LINES = "poses.jsonl"
 STATE = ".lightpose.video.json"
 LOCK = ".lightpose.lock"
 GROUP = 64
 """Frames after which no crop waits for others: from there a run can go on with the same batches, to the same bits."""
+
+
+class Stage(Protocol):
+    """Changes the poses of each frame, and remembers what it needs of those before: a Tracker or a Smoother."""
+
+    def update(self, poses: Poses, time_s: float) -> Poses:
+        """The poses of the next frame, changed; times never fall."""
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, ready for JSON."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
 
 
 @dataclass
@@ -64,13 +77,14 @@ def predict_video(
     resume: bool = False,
     progress: Callable[[int, float], None] = lambda *_: None,
     sinks: Sequence[Sink] = (),
+    stages: Sequence[Stage] = (),
 ) -> VideoResults:
     """Find the poses in a video, and write poses.jsonl and the drawn video into a folder.
 
     A line is written as soon as its frame is done. The same call goes on where a killed run stopped, and ends as if
     it had not been killed; a live source begins anew. restart: begin anew anyway. resume: refuse to begin anew.
     progress: called with the number of frames done, and the time of the last. sinks: further ones; they get all
-    frames, those that were done before too.
+    frames, those that were done before too. stages: what changes the poses of each frame in turn, such as a Tracker.
     Reading, finding and writing overlap. Raises ConfigError if an output is a link or a file that is read, if another
     run writes to `out`, or if `out` holds part of a run with other settings; ImageError if no frame can be decoded.
     """
@@ -84,13 +98,14 @@ def predict_video(
     _check_outputs(video, estimator, [lines, out / STATE, out / LOCK, *([drawn] if draw else [])])
     with alone_in(out, LOCK, "--out"):
         about = describe_run(estimator)
-        state = State(out / STATE, lines, {**about, **checksums(estimator), **_source(video)})
+        settings = {**about, **checksums(estimator), **_source(video), "stages": [repr(stage) for stage in stages]}
+        state = State(out / STATE, lines, settings)
         done = None if restart or video.live else state.read()
         if resume and done is None:
             raise ConfigError(f"{out} holds no interrupted run to go on with; leave out --resume")
         others: list[Sink] = [*([DrawnVideo(drawn, video)] if draw else []), *([Window(video)] if show else []), *sinks]
         run = _Run(video, estimator, state, done or Progress(), JsonLines(lines, (done or Progress()).size), others)
-        run.progress = progress
+        run.progress, run.stages = progress, stages
         begun_s = time.monotonic()
         run.finish_all()
         found = VideoResults(about, run.frames, run.people, (done or Progress()).frames, video.dropped)
@@ -118,6 +133,7 @@ class _Run:
         self._video, self._estimator, self._state, self._done = video, estimator, state, done
         self._lines, self._sinks = lines, sinks
         self.progress: Callable[[int, float], None] = lambda *_: None
+        self.stages: Sequence[Stage] = ()
         self.frames = self.people = 0
 
     def finish_all(self) -> None:
@@ -140,15 +156,22 @@ class _Run:
         with closing(iter(self._video)) as frames:
             rows = self._state.rows(self._done.frames)
             skeleton = self._estimator.runtime.spec.skeleton
+            last_s = 0.0
             for row, frame in zip(rows, frames, strict=False):
+                last_s = max(last_s, frame.time_s or 0.0)
                 yield _Item(frame, read_row(row, skeleton), is_new=False)
+            for stage, remembered in zip(self.stages, self._done.stages, strict=False):
+                stage.restore(remembered)
             number = self._done.frames
             for group in _groups(frames, 1 if self._video.live else GROUP):
                 for frame, poses in self._estimator.stream(group):
+                    last_s = max(last_s, frame.time_s or 0.0)
+                    for stage in self.stages:
+                        poses = stage.update(poses, last_s)
                     yield _Item(frame, poses)
                     number += 1
                 if not self._video.live and number % GROUP == 0:
-                    yield _Item(remember=Progress(number))
+                    yield _Item(remember=Progress(number, stages=tuple(stage.state() for stage in self.stages)))
 
     def _write(self, item: _Item) -> float | None:
         """Write a frame to the lines last, so that every frame there has reached all sinks. Gives its time."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ pytest.importorskip("onnx")
 
 from lightpose import Boxes, PoseEstimator
 from lightpose.errors import ConfigError, ImageError
-from lightpose.inference.video import GROUP, LINES, STATE, predict_video
+from lightpose.inference.smooth import Smoother
+from lightpose.inference.track import Tracker
+from lightpose.inference.video import GROUP, LINES, STATE, Stage, predict_video
 from lightpose.io.images import encode_image
 from lightpose.io.video import Timing, read_video
 from tests.detect.graphs import pose_network
@@ -109,19 +112,23 @@ def stopping(estimator: PoseEstimator, after: int) -> PoseEstimator:
     return PoseEstimator(estimator.path, detect, batch=4)
 
 
+@pytest.mark.parametrize("stages", [list, lambda: [Tracker()], lambda: [Tracker(), Smoother()]])
 def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
-    estimator: PoseEstimator, tmp_path: Path
+    stages: Callable[[], list[Stage]], estimator: PoseEstimator, tmp_path: Path
 ):
     path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(200)])
-    predict_video(read_video(path), estimator, tmp_path / "whole")
+    predict_video(read_video(path), estimator, tmp_path / "whole", stages=stages())
+    assert all("id" in person for row in rows_of(tmp_path / "whole") for person in row["people"]) == bool(stages())
     broken = tmp_path / "broken"
     with pytest.raises(KeyboardInterrupt):
-        predict_video(read_video(path), stopping(estimator, 150), broken)
+        predict_video(read_video(path), stopping(estimator, 150), broken, stages=stages())
     assert len(rows_of(broken)) >= 2 * GROUP
     assert len(times_of(broken / "clip.mp4")) >= 100, "the drawn video is closed"
     with pytest.raises(ConfigError, match="part of a run with another video or settings"):
-        predict_video(read_video(path, Timing(every=2)), estimator, broken)
-    found = predict_video(read_video(path), estimator, broken, resume=True)
+        predict_video(read_video(path, Timing(every=2)), estimator, broken, stages=stages())
+    with pytest.raises(ConfigError, match="part of a run with another video or settings"):
+        predict_video(read_video(path), estimator, broken, stages=[Tracker(keep_lost_s=0.5)])
+    found = predict_video(read_video(path), estimator, broken, resume=True, stages=stages())
     assert (found.resumed, found.frames) == (2 * GROUP, 200)
     for name in (LINES, "clip.mp4"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
