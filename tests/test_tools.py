@@ -49,13 +49,13 @@ def test_a_stage_starts_from_the_last_better_one(tmp_path: Path, monkeypatch: py
 
     def trained(run: tool.Run, options: tool.Options) -> Path:
         started.append(run.config.model.init)
-        return options.out / run.name
+        return options.out / f"{run.name}.safetensors"
 
     monkeypatch.setattr(tool, "measure", measured)
     monkeypatch.setattr(tool, "train_run", trained)
-    best = tool.train_stages(tool.Options(out=tmp_path, start=tmp_path / "start", stages=3))
-    assert started == [str(tmp_path / name) for name in ("start", "stage1", "stage1")]
-    assert best == tmp_path / "stage3"
+    best = tool.train_stages(tool.Options(out=tmp_path, start=tmp_path / "start.safetensors", stages=3))
+    assert started == [str(tmp_path / f"{name}.safetensors") for name in ("start", "stage1", "stage1")]
+    assert best == tmp_path / "stage3.safetensors"
 
 
 def test_the_recipe_finds_its_sets_below_another_folder():

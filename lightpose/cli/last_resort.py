@@ -112,8 +112,17 @@ def finish(run: Callable[[], int]) -> NoReturn:
     except MemoryError as error:
         _say("there is not enough memory for this; use smaller images, batches or fewer threads", error)
     except Exception as error:  # what no reader has foreseen must not end in a traceback
+        if _comes_of_interrupt(error):
+            _say("interrupted", code=130)
         what = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
         _say(f"something unforeseen went wrong ({what}); set {DEBUG}=1 for the details", error)
+
+
+def _comes_of_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: libraries in C turn it into an ImportError while they are loaded."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _say(sentence: str, error: BaseException | None = None, code: int = 2) -> NoReturn:

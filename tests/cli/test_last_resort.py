@@ -74,6 +74,9 @@ def test_too_little_memory_and_an_interrupt_have_words_of_their_own(fail, monkey
         2, "lightpose: there is not enough memory for this; use smaller images, batches or fewer threads\n",
     )  # fmt: skip
     assert fail(raising(KeyboardInterrupt())) == (130, "lightpose: interrupted\n")
+    loading = ImportError("initialization failed")
+    loading.__cause__ = KeyboardInterrupt()
+    assert fail(raising(loading)) == (130, "lightpose: interrupted\n")
 
 
 def test_what_libraries_warn_of_does_not_reach_the_terminal(fail, monkeypatch: pytest.MonkeyPatch):
@@ -146,5 +149,5 @@ def test_an_interrupt_at_any_time_is_130_and_one_line(drawn: DrawnSet, tmp_path:
             _, said = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "Traceback" not in said

@@ -352,16 +352,16 @@ def test_no_half_body_is_drawn_where_none_is_asked_for_so_that_older_runs_repeat
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"scale": 1.0}, r"augment\.scale must be in \[0, 1\), not 1\.0"),
+        ({"scale": 1.0}, r"augment\.scale must be from 0 to 0\.9, not 1\.0"),
         ({"scale": -0.1}, r"augment\.scale"),
         ({"scale": float("nan")}, r"augment\.scale"),
-        ({"rotation_probability": 1.5}, r"augment\.rotation_probability must be in \[0, 1\], not 1\.5"),
-        ({"flip_probability": -1}, r"augment\.flip_probability must be in \[0, 1\], not -1"),
-        ({"rotation_deg": -5}, r"augment\.rotation_deg and augment\.color must be finite and not below 0"),
+        ({"rotation_probability": 1.5}, r"augment\.rotation_probability must be from 0 to 1, not 1\.5"),
+        ({"flip_probability": -1}, r"augment\.flip_probability must be from 0 to 1, not -1"),
+        ({"rotation_deg": -5}, r"augment\.rotation_deg must be from 0 to 180, not -5"),
         ({"color": -0.1}, r"augment\.color"),
         ({"color": float("nan")}, r"augment\.color"),
         ({"rotation_deg": float("nan")}, r"augment\.rotation_deg"),
-        ({"half_body_probability": 1.01}, r"augment\.half_body_probability must be in \[0, 1\], not 1\.01"),
+        ({"half_body_probability": 1.01}, r"augment\.half_body_probability must be from 0 to 1, not 1\.01"),
         ({"half_body_probability": float("nan")}, r"augment\.half_body_probability"),
     ],
 )

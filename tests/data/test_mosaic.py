@@ -91,10 +91,10 @@ def test_chance_comes_from_the_generator_alone():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"scale": (0.0, 1.0)}, r"augment\.scale must be two numbers above 0, the least first"),
-        ({"scale": (2.0, 1.0)}, r"augment\.scale must be two numbers above 0"),
-        ({"aspect": -0.1}, r"augment\.aspect and augment\.color must be finite and not below 0"),
-        ({"mosaic_probability": 1.5}, r"augment\.mosaic_probability must be in \[0, 1\], not 1\.5"),
+        ({"scale": (0.0, 1.0)}, r"augment\.scale\[0\] must be from 0\.01 to 100, not 0\.0"),
+        ({"scale": (2.0, 1.0)}, r"augment\.scale must be two numbers, the least first"),
+        ({"aspect": -0.1}, r"augment\.aspect must be from 0 to 1, not -0\.1"),
+        ({"mosaic_probability": 1.5}, r"augment\.mosaic_probability must be from 0 to 1, not 1\.5"),
     ],
 )
 def test_settings_must_make_sense(change, text):

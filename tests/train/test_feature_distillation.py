@@ -113,7 +113,7 @@ def test_what_is_no_teacher_is_refused(colors, tmp_path):
         FeatureStudent(MODELS["lpn50"](), {4: 1, 32: 7})
     with pytest.raises(ConfigError, match=r"feature_distillation\.teacher needs an LPN or a person detector to teach"):
         FeatureStudent(MODELS["simple50"](), {4: 1})
-    with pytest.raises(ConfigError, match=r"feature_distillation\.weight must be finite and not below 0, not -1"):
+    with pytest.raises(ConfigError, match=r"feature_distillation\.weight must be 0, or from 1e-06 to 1e\+06, not -1"):
         Features(weight=-1)
 
 

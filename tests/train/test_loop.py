@@ -352,9 +352,7 @@ def test_a_loss_that_is_no_number_is_named_with_its_moment_and_keeps_the_last_go
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": ModelConfig(name="lpn5", input_hw=INPUT_HW)}, r"unknown model 'lpn5'"),
         ({"model": ModelConfig(init="nowhere.safetensors", input_hw=INPUT_HW)}, r"nowhere\.safetensors"),
-        ({"model": ModelConfig(skeleton="lsp15", input_hw=INPUT_HW)}, r"unknown skeleton 'lsp15'"),
         ({"amp": "fp16"}, r"amp = 'fp16' needs a GPU; use 'auto' or 'off' on a CPU"),
         ({"optim": OptimConfig(sync_bn=True)}, r"optim\.sync_bn needs GPUs; set it to false on a CPU"),
     ],
