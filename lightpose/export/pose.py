@@ -29,6 +29,7 @@ __all__ = [
     "FORMATS",
     "Parity",
     "check_parity",
+    "check_plain_openvino",
     "export_checked",
     "export_onnx",
     "export_openvino",
@@ -219,7 +220,27 @@ def export_checked(
                 f"the exported graph differs from PyTorch by {parity.heatmaps:.1e} in heatmaps of up to "
                 f"{parity.reach:.1e} and {parity.decoding_px:.1e} px in decoding, so it was not kept"
             )
+        if path.suffix == ".xml":
+            check_plain_openvino(aside, spec, crops)
     return parity
+
+
+def check_plain_openvino(path: str | Path, spec: ModelSpec, crops: ImageArray) -> None:
+    """Run an .xml file as a program does that sets no precision, so in bfloat16 where the CPU can.
+
+    Raises WeightsError if its keypoints are then more than 0.05 px off its own heatmaps.
+    """
+    import openvino
+
+    found = openvino.Core().compile_model(openvino.Core().read_model(str(path)), "CPU")(crops)
+    scale = heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
+    points = soft_argmax(np.asarray(found["heatmaps"], np.float32), spec.beta)[..., :2] * scale
+    off_px = float(np.abs(found["keypoints"][..., :2] - points).max())
+    if not off_px <= KEYPOINT_BOUND_PX:
+        raise WeightsError(
+            f"in an OpenVINO program that sets no precision, keypoints are {off_px:.2f} px off the heatmaps, so the "
+            "file was not kept; export to .onnx"
+        )
 
 
 def check_parity(path: str | Path, network: nn.Module, spec: ModelSpec, crops: ImageArray) -> Parity:

@@ -127,6 +127,8 @@ def small(tmp_path_factory):
 def test_a_graph_whose_keypoints_are_not_its_heatmaps_is_not_kept(small, tmp_path):
     from openvino import Model, opset13
 
+    from lightpose.export.pose import check_plain_openvino
+
     path, crops = small
     graph, spec = read_graph(path)
     heatmaps, keypoints = (graph.output(name).get_node().input_value(0) for name in ("heatmaps", "keypoints"))
@@ -134,6 +136,8 @@ def test_a_graph_whose_keypoints_are_not_its_heatmaps_is_not_kept(small, tmp_pat
     keypoints.get_tensor().set_names({"before"})
     off.get_tensor().set_names({"keypoints"})
     save_graph(Model([heatmaps, off], graph.get_parameters()), spec, tmp_path / "off.xml")
+    with pytest.raises(WeightsError, match=r"that sets no precision, keypoints are 1\.50 px off the heatmaps"):
+        check_plain_openvino(tmp_path / "off.xml", spec, crops)
     with pytest.raises(WeightsError, match=r"own keypoints are 1\.50 px off its heatmaps, so it was not kept"):
         quantize(tmp_path / "off.xml", tmp_path / "int8.xml", crops, crops, max_shift_px=99)
     assert not list(tmp_path.glob("*int8*"))
