@@ -10,7 +10,7 @@ __all__ = ["FACTORS", "LARGEST_INT", "check_factors", "check_range"]
 
 LARGEST_INT = 2**63 - 1
 FACTORS = (1e-6, 1e6)
-"""The least and the most that float32 can multiply a loss by and still learn from it."""
+"""The least and the most that a factor, a length or a time is: of a loss, float32 learns from no other."""
 
 
 def check_range(key: str, value: float, least: float, most: float, *, or_zero: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError
-from lightpose.runtime import Runtime
+from lightpose.runtime import EngineName, PrecisionName, Runtime
 from lightpose.runtime.threads import choose_threads
 from lightpose.skeletons import COCO17
 from lightpose.types import ImageArray, ModelSpec
@@ -23,6 +23,13 @@ __all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
 Engine = Literal["onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile"]
 """openvino_bf16: in bfloat16 what is not in int8. torch: memory as PyTorch lays it out. torch_channels_last: channels
 together. torch_compile: that, compiled."""
+
+_OF_GRAPHS: dict[Engine, tuple[EngineName, PrecisionName | None]] = {
+    "onnxruntime": ("onnxruntime", None),
+    "openvino": ("openvino", None),
+    "openvino_bf16": ("openvino", "bf16"),
+}
+"""Those that read exported graphs, as `open_runtime` names them; None: in the file's own precision."""
 
 INPUT_HW = (256, 192)
 
@@ -53,13 +60,13 @@ class Variant:
 
     def open(self) -> Runtime:
         """The network, ready to run. Raises MissingPackageError if the engine is not installed."""
-        if self.engine == "openvino_bf16":
-            return open_runtime(self.path or "", self.threads, "openvino", precision="bf16")
-        if self.engine in ("onnxruntime", "openvino"):
-            return open_runtime(self.path or "", self.threads, self.engine)
-        from lightpose.bench.networks import TorchVariant
+        if self.engine not in _OF_GRAPHS:
+            from lightpose.bench.networks import TorchVariant
 
-        return TorchVariant(self.source.spec, self.path, self.engine, self.threads)
+            return TorchVariant(self.source.spec, self.path, self.engine, self.threads)
+        assert self.path is not None
+        engine, precision = _OF_GRAPHS[self.engine]
+        return open_runtime(self.path, self.threads, engine, precision=precision)
 
     @property
     def precision(self) -> str:
@@ -132,13 +139,13 @@ def _can_run(source: Source, engine: Engine) -> bool:
     """Graphs in OpenVINO's own format are its alone, and int8 ones in ONNX are ONNX Runtime's."""
     if source.precision == "int8" and source.path is not None and source.path.suffix == ".onnx":
         return engine == "onnxruntime"
-    return engine in ("openvino", "openvino_bf16") or source.path is None or source.path.suffix != ".xml"
+    return _OF_GRAPHS.get(engine, ("",))[0] == "openvino" or source.path is None or source.path.suffix != ".xml"
 
 
 def _file_for(source: Source, engine: Engine, cache: Path) -> Path | None:
     """The file that the engine reads: the source's own, or an export of it into the cache."""
     path = source.path
-    if engine not in ("onnxruntime", "openvino", "openvino_bf16"):
+    if engine not in _OF_GRAPHS:
         return path if path is not None and path.suffix == ".safetensors" else None
     if path is not None and path.suffix != ".safetensors":
         return path

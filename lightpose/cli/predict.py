@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lightpose.detect import Detector
     from lightpose.inference.estimator import PoseEstimator
     from lightpose.inference.folder import FolderResults
-    from lightpose.inference.video import VideoResults
+    from lightpose.inference.video import Stage, VideoResults
     from lightpose.io.sources import ImageFile
     from lightpose.io.video import Video
 
@@ -97,6 +97,10 @@ class Predict:
     their second sight on."""
     keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
     """Videos: for how long a person who is not seen keeps the number."""
+    person: Annotated[str | None, arg(metavar="largest|first|ID")] = None
+    """Videos: keep one person of each frame: the largest, the one with the lowest number, or the one with this."""
+    max_people: int | None = None
+    """Videos: keep so many people of each frame at most, the largest."""
     show: bool = False
     """Videos: show the drawn frames as they come. Needs an OpenCV with windows."""
     resume: bool = False
@@ -174,27 +178,44 @@ class Predict:
         given = {"--from": self.from_ != 0, "--to": self.to is not None, "--every": self.every != 1,
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
                  "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
+                 "--person": self.person is not None, "--max-people": self.max_people is not None,
                  "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
             raise ConfigError(f"{named} is for videos, and there is none among the sources")
 
+    def _stages(self) -> list[Stage]:
+        """What changes the poses of each frame of a video; made anew for each video."""
+        from lightpose.errors import ConfigError
+        from lightpose.inference.select import Selection, Which
+        from lightpose.inference.track import Tracker
+
+        which: Which | None
+        match self.person:
+            case None | "largest" | "first":
+                which = self.person
+            case number if number.isdecimal() and self.track:
+                which = int(number)
+            case other:
+                raise ConfigError(f"--person must be largest, first or, with --track, a person's number, not {other}")
+        chosen = [] if which is None and self.max_people is None else [Selection(which, self.max_people)]
+        return [*([Tracker(self.keep_lost)] if self.track else []), *chosen]
+
     def _run_videos(self, clips: dict[str, Video], estimator: PoseEstimator, whole_unasked: bool) -> Iterator[int]:
         from lightpose.cli.console import counting_frames
         from lightpose.errors import ImageError
-        from lightpose.inference.track import Tracker
         from lightpose.inference.video import predict_video
         from lightpose.io.sources import distinct_names
 
-        names = distinct_names([Path(video.name) for video in clips.values()])
+        names = distinct_names([Path(Path(video.name).stem) for video in clips.values()])
         for name, video in zip(names, clips.values(), strict=True):
-            out = self.out / name.stem if len(self.sources) > 1 else self.out
+            out = self.out / name if len(self.sources) > 1 else self.out
             try:
                 with counting_frames(video.name, video.expected()) as advance:
                     results = predict_video(
                         video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
                         resume=self.resume, progress=advance,
-                        stages=[Tracker(self.keep_lost)] if self.track else [],
+                        stages=self._stages(),
                     )  # fmt: skip
             except ImageError as error:
                 if len(self.sources) == 1:

@@ -73,6 +73,8 @@ class OnnxDetector:
     def _choose(self, found: Found) -> tuple[FloatArray, FloatArray]:
         """Of all boxes those that score enough, one a person, best first."""
         xyxy, scores = (np.asarray(value, np.float32) for value in found)
+        if xyxy.shape != (len(scores), 4):
+            raise WeightsError(f"it gives boxes of shape {xyxy.shape} and scores of shape {scores.shape} for one image")
         sure = scores >= self.threshold
         if not (np.isfinite(xyxy[sure]).all() and np.isfinite(scores).all()):
             raise WeightsError("its boxes are not finite numbers, so its weights are damaged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ def quantized(path: Path, calibration: ImageArray) -> Any:
     graph = Graph(original)
     end = _end_of(graph)
     pixels = fold_normalisation(graph)
-    onnxruntime.set_default_logger_severity(4)
-    logging.getLogger().addFilter(_is_no_advice)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _unheard():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(original, str(source))
         quantize_static(
@@ -153,9 +152,20 @@ class _Crops:
         return None if crop is None else {self._name: crop[None]}
 
 
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    """ONNX Runtime's quantizer tells the root logger what to do before; it is done."""
-    return "pre-processing before quantization" not in record.getMessage()
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep ONNX Runtime's advice on what to do before a quantization, and on unused constants, from the terminal."""
+
+    def is_no_advice(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    logging.getLogger().addFilter(is_no_advice)
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)  # as it is at first
+        logging.getLogger().removeFilter(is_no_advice)
 
 
 def _end_of(graph: Graph) -> list[str]:
@@ -212,7 +222,7 @@ def _by_fours(graph: Graph, first: Any, turned: Any, weights: NDArray[np.float64
     together in memory.
     """
     attributes = {each.name: each for each in first.attribute}
-    side, _, rows, columns = weights.shape[0], *weights.shape[1:]
+    side, _, rows, columns = weights.shape
     before = rows // 2
     shape = graph.input_hw
     fits = rows == columns and before % 2 == 1 and rows % 2 == 1 and not any(each % 2 for each in shape)
@@ -250,26 +260,23 @@ def _fit_weights(graph: Graph, original: Graph) -> None:
     Depthwise convolutions are computed in other ways, so their weights may use all 8 bits.
     """
     floats = {node.name: node for node in original.nodes if node.op_type == "Conv"}
-    for node, parts in list(_quantized_convolutions(graph)):
-        values, weights, *bias = parts
-        exact = original.constant(floats[node.name].input[1])
+    for node, (values, weights, *bias) in list(_quantized_convolutions(graph)):
+        exact, *exact_bias = (original.constant(name) for name in floats[node.name].input[1:])
         assert exact is not None
         scale = np.abs(exact).reshape(len(exact), -1).max(1) / 127
         if exact.shape[1] > 1:
             scale = np.maximum(scale, adjacent_sums(exact).max(1) / (PAIR_LIMIT - 1))  # rounding adds at most 1
         scale = np.maximum(scale, 1e-12).astype(np.float32)
-        rounded = np.rint(exact / scale.reshape(-1, 1, 1, 1)).astype(np.int8)
-        graph.put(weights.input[0], rounded)
+        graph.put(weights.input[0], np.rint(exact / scale.reshape(-1, 1, 1, 1)).astype(np.int8))
         graph.put(weights.input[1], scale)
         if bias:
             of_sum = graph.constant(values.input[1]) * scale
-            exact = original.constant(floats[node.name].input[2])
-            parts = [
-                graph.put(f"{node.name}_bias", np.rint(exact / of_sum).astype(np.int32)),
+            constants = [
+                graph.put(f"{node.name}_bias", np.rint(exact_bias[0] / of_sum).astype(np.int32)),
                 graph.put(f"{node.name}_bias_scale", of_sum.astype(np.float32)),
                 graph.put(f"{node.name}_bias_zero", np.zeros(len(of_sum), np.int32)),
             ]
-            node.input[2] = graph.insert(node, "DequantizeLinear", parts, f"{node.name}_bias_float", axis=0)
+            node.input[2] = graph.insert(node, "DequantizeLinear", constants, f"{node.name}_bias_float", axis=0)
 
 
 def _quantized_convolutions(graph: Graph) -> Iterator[tuple[Any, list[Any]]]:

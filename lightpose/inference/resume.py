@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lightpose.errors import ConfigError
-from lightpose.io.files import replace_together
+from lightpose.io.files import append_whole, replace_together
 from lightpose.io.places import check_own
 from lightpose.results import Poses
 from lightpose.types import Frame
@@ -104,14 +104,7 @@ class ResultFiles:
 
     def _append(self, line: bytes, name: str | None = None) -> None:
         """Add a line whole or not at all; a full disk raises OSError."""
-        try:
-            left = memoryview(line)
-            while left:  # a disk that fills up takes a part first
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._file.truncate(self._end)
-            error.filename = str(self._path)
-            raise
+        append_whole(self._file, line, self._end, self._path)
         if name is not None:
             self._places[name] = self._end
         self._end += len(line)

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lightpose.errors import ImageError
-from lightpose.io.files import write_aside
+from lightpose.io.files import append_whole, write_aside
 from lightpose.io.images import encode_image
 from lightpose.io.places import check_own
 from lightpose.results import Poses
@@ -94,14 +94,7 @@ class JsonLines:
         the line stays."""
         about = {"index": frame.index, "time_s": frame.time_s}
         line = json.dumps({**about, **poses.to_dict()}, ensure_ascii=False).encode() + b"\n"
-        try:
-            left = memoryview(line)
-            while left:  # a disk that fills up takes a part first
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._file.truncate(self.size)
-            error.filename = str(self._path)
-            raise
+        append_whole(self._file, line, self.size, self._path)
         self.size += len(line)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightpose.errors import ConfigError, ShapeError
+from lightpose.limits import FACTORS, check_range
 from lightpose.results import Poses
 from lightpose.types import FloatArray
 
@@ -54,11 +55,9 @@ class Smoother:
 
     def __post_init__(self) -> None:
         for name in ("min_hz", "speed_hz", "forget_s"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"{name}={getattr(self, name)} must be a number above 0")
+            check_range(name, getattr(self, name), *FACTORS)
         for name in ("beta", "score_full"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ConfigError(f"{name}={getattr(self, name)} must be a number of at least 0")
+            check_range(name, getattr(self, name), *FACTORS, or_zero=True)
 
     def reset(self) -> None:
         """Forget everybody."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError
+from lightpose.limits import FACTORS, check_range
 from lightpose.ops.assignment import assign
 from lightpose.ops.boxes import iou
 from lightpose.ops.oks import similarity
@@ -91,14 +92,11 @@ class Tracker:
 
     def __post_init__(self) -> None:
         for name in ("keep_lost_s", "pace", "steady_s", "noise"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"{name}={getattr(self, name)} must be a number above 0")
+            check_range(name, getattr(self, name), *FACTORS)
         for name in ("reach", "size_weight"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ConfigError(f"{name}={getattr(self, name)} must be a number of at least 0")
+            check_range(name, getattr(self, name), *FACTORS, or_zero=True)
         for name in ("pose_weight", "least_likeness"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be from 0 to 1")
+            check_range(name, getattr(self, name), 0, 1)
         if not self.least <= self.sure:
             raise ConfigError(f"least={self.least} must not be above sure={self.sure}")
 

@@ -100,7 +100,8 @@ def predict_video(
         about = describe_run(estimator)
         settings = {**about, **checksums(estimator), **_source(video), "stages": [repr(stage) for stage in stages]}
         state = State(out / STATE, lines, settings)
-        done = None if restart or video.live else state.read()
+        skeleton = estimator.runtime.spec.skeleton
+        done = None if restart or video.live else state.read(lambda row: read_row(row, skeleton))
         if resume and done is None:
             raise ConfigError(f"{out} holds no interrupted run to go on with; leave out --resume")
         others: list[Sink] = [*([DrawnVideo(drawn, video)] if draw else []), *([Window(video)] if show else []), *sinks]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lightpose.errors import ConfigError
+from lightpose.errors import ConfigError, LightposeError
 from lightpose.io.files import is_plain, write_aside
 
 __all__ = ["Progress", "State"]
@@ -33,9 +33,10 @@ class State:
     def __init__(self, path: Path, lines: Path, run: Mapping[str, Any]) -> None:
         self._path, self._lines, self._run = path, lines, json.loads(json.dumps(run))
 
-    def read(self) -> Progress | None:
+    def read(self, understand: Callable[[dict[str, Any]], object]) -> Progress | None:
         """How far an interrupted run has come; None if there is none, or if its lines are not there any more.
 
+        understand: raises LightposeError, LookupError, TypeError, ValueError or AttributeError for a line that is none.
         Raises ConfigError if it has other settings.
         """
         if not is_plain(self._path) or not is_plain(self._lines):
@@ -43,14 +44,14 @@ class State:
         try:
             found = json.loads(self._path.read_bytes())
             run, progress = found["run"], Progress(int(found["frames"]), int(found["size"]), tuple(found["stages"]))
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             return None
         if run != self._run:
             raise ConfigError(
                 f"{self._path.parent} holds part of a run with another video or settings; repeat that command to "
                 "finish it, add --restart to drop it, or name another folder with --out"
             )
-        return progress if 0 <= progress.size <= self._lines.stat().st_size and self._is_whole(progress) else None
+        return progress if self._is_whole(progress, understand) else None
 
     def write(self, progress: Progress) -> None:
         """Say how far the run has come; its lines are written."""
@@ -67,7 +68,13 @@ class State:
             for line in islice(file, count):
                 yield json.loads(line)
 
-    def _is_whole(self, progress: Progress) -> bool:
-        """Whether so many whole lines have so many bytes."""
-        with self._lines.open("rb") as file:
-            return sum(len(line) for line in islice(file, progress.frames)) == progress.size
+    def _is_whole(self, progress: Progress, understand: Callable[[dict[str, Any]], object]) -> bool:
+        """Whether there are so many lines that can be understood, and they have so many bytes."""
+        try:
+            with self._lines.open("rb") as file:
+                if sum(len(line) for line in islice(file, progress.frames)) != progress.size:
+                    return False
+            rows = [understand(row) is not None for row in self.rows(progress.frames)]
+        except (LightposeError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            return False
+        return len(rows) == progress.frames

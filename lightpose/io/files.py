@@ -15,6 +15,7 @@ from typing import IO, Any
 from lightpose.errors import ConfigError, DataError, LightposeError
 
 __all__ = [
+    "append_whole",
     "check_folder",
     "check_place",
     "clear_asides",
@@ -202,6 +203,21 @@ def read_json(path: str | Path, error: type[LightposeError] = DataError) -> Any:
         raise error(f"cannot read {path}: {cause.strerror}") from cause
     except (ValueError, RecursionError) as cause:
         raise error(f"{path} is not a json file ({cause})") from cause
+
+
+def append_whole(file: IO[bytes], line: bytes, size: int, path: Path) -> None:
+    """Add a line to the end of an open file, whole or not at all: a full disk raises OSError that names the file.
+
+    file: unbuffered. size: of the file before. path: its name.
+    """
+    try:
+        left = memoryview(line)
+        while left:  # a disk that fills up takes a part first
+            left = left[file.write(left) :]
+    except OSError as error:
+        file.truncate(size)
+        error.filename = str(path)
+        raise
 
 
 def check_place(path: Path) -> None:

@@ -161,8 +161,16 @@ def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
             "make a file for OpenVINO: lightpose quantize with --out mine_int8.xml"
         )
     if graph.has_rt_info([BIN_KEY]):
-        check_bin(path, str(graph.get_rt_info([BIN_KEY]).value))
-    return graph, ModelSpec.from_json(str(graph.get_rt_info(places[0]).value))
+        check_bin(path, _fact(graph, path, [BIN_KEY]))
+    return graph, ModelSpec.from_json(_fact(graph, path, places[0]))
+
+
+def _fact(graph: Any, path: Path, place: list[str]) -> str:
+    """What stands at a place of a graph's rt_info. Raises WeightsError if it is no text."""
+    try:
+        return str(graph.get_rt_info(place).value)
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{path} has metadata that is no text in UTF-8; export it again") from error
 
 
 def fold_constants(graph: Any) -> None:

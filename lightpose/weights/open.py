@@ -93,7 +93,10 @@ def _good_twin(path: Path, threads: int) -> Runtime | None:
     twin = find_twin(path)
     if path.suffix != ".onnx" or not twin.is_file() or not has_byte_products():
         return None
-    runtime = OnnxRuntime(twin, threads)
+    try:
+        runtime = OnnxRuntime(twin, threads)
+    except WeightsError:  # nobody asked for this file
+        return None
     good = runtime.made_from == file_sha256(path) and runtime.ap_loss <= LARGEST_AP_LOSS
     return runtime if good else None
 

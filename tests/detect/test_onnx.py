@@ -170,6 +170,13 @@ def test_huge_boxes_are_the_picture_and_far_or_unlikely_infinite_ones_are_nobody
     np.testing.assert_allclose(found.xywh, [[0, 0, 200, 100]])
 
 
+def test_boxes_and_scores_that_are_not_as_many_are_refused(tmp_path: Path):
+    detector = OnnxDetector(graphs.ours(tmp_path / "a.onnx"))
+    for boxes in (np.zeros((1, 4)), np.zeros((2, 5))):
+        with pytest.raises(WeightsError, match=r"it gives boxes of shape \(., .\) and scores of shape \(2,\)"):
+            detector._choose((boxes, np.array([0.9, 0.8])))
+
+
 def test_raw_sizes_beyond_all_measure_are_refused_without_a_warning(tmp_path: Path):
     rows = graphs._grid()[0]
     rows[:, :2] = 0.5

@@ -151,7 +151,7 @@ def test_a_graph_that_begins_in_another_way_keeps_its_beginning(tmp_path):
 
 
 def test_openvino_refuses_the_file(quantized):
-    """It would compute it wrongly, as of its version 2025."""
+    """It would compute it wrongly, as of its version 2026.4."""
     pytest.importorskip("openvino")
     from lightpose.runtime.openvino import OpenVinoRuntime
 

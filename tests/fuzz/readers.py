@@ -13,6 +13,9 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
+from lightpose.inference.resume import ResultFiles
+from lightpose.inference.video import GROUP
+from lightpose.inference.video_state import State
 from lightpose.io.images import encode_image
 from lightpose.skeletons import COCO17
 from lightpose.types import ModelSpec
@@ -37,6 +40,7 @@ FORMATS = {
     "tiff": (tiff_tags,), "bmp": (header_words,), "gif": (header_words,), "ppm": (pnm_tokens,),
 }  # fmt: skip
 XML = importlib.util.find_spec("openvino") is not None
+CLIPS = ("mp4", "mkv", "avi", "webm") if importlib.util.find_spec("av") is not None else ()
 LAYOUTS = ("ours", "yolox", "yolox_raw", "yolov5", "yolov6", "yolov8")
 RECORD = {
     "model": "lpn50", "network": "lpn50", "input": "256x192", "gc": True, "ap": 0.7, "ap50": 0.9, "decoder": "argmax",
@@ -103,7 +107,20 @@ def make_seeds(folder: Path) -> None:
         (folder / f"mixed/image.{suffix}").write_bytes(_encoded(image[:48, :64], suffix))
     _make_networks(folder)
     _make_matlab(folder)
-    _make_half(folder)
+    _make_half(folder, HALF, ResultFiles, "close", lambda self, *_: self.leave())
+    if CLIPS:
+        _make_clips(folder)
+        _make_half(folder, HALF_CLIP, State, "remove", lambda _: None)
+
+
+def _make_clips(folder: Path) -> None:
+    """Short videos with sound in each container, and one that is long enough to be gone on with."""
+    from tests.io.video.clips import write_clip
+
+    for suffix in CLIPS:
+        coded = {"codec": "libvpx", "sound": "libopus"} if suffix == "webm" else {}
+        write_clip(folder / f"clip.{suffix}", [n / 30 for n in range(12)], click_s=0.1, **coded)
+    write_clip(folder / "long.mp4", [n / 30 for n in range(GROUP + 6)])
 
 
 def _encoded(image: np.ndarray, suffix: str) -> bytes:
@@ -171,16 +188,15 @@ def _make_matlab(folder: Path) -> None:
     shapes.mpii(folder / "mpii", [[shapes.rect(shapes.BODY)], [shapes.rect(shapes.BODY)]])
 
 
-def _make_half(folder: Path) -> None:
-    """A folder of results whose run was stopped after its last image."""
+def _make_half(folder: Path, command: str, kind: type, method: str, instead: Callable[..., None]) -> None:
+    """A folder of results whose run was stopped at its very end: a method does nothing else than leave them."""
     from lightpose.cli import main
-    from lightpose.inference.resume import ResultFiles
 
     here = Path.cwd()
     os.chdir(folder)
     try:
-        with patch.object(ResultFiles, "close", lambda self, *_: self.leave()), redirect_stdout(io.StringIO()):
-            main(HALF.split())
+        with patch.object(kind, method, instead), redirect_stdout(io.StringIO()):
+            main(command.split())
     except SystemExit:
         pass
     finally:
@@ -226,6 +242,7 @@ def _results(path: str) -> object:
 
 
 HALF = "predict images --out half --model pose.onnx --threads 1 --detector whole --no-draw"
+HALF_CLIP = "predict long.mp4 --out halfclip --model pose.onnx --threads 1 --detector whole --no-draw"
 PREDICT = "predict {source} --out out --model pose.onnx --threads 1"
 LABELLED = "--images images --threads 1 --model pose.onnx"
 DETECT = "--detector whole"
@@ -259,6 +276,13 @@ def readers() -> Iterator[Reader]:
     yield Reader("log.json", trees, "ablate stages log.json")
     yield Reader("log.json", trees, "paper table4 --results log.json")
     yield Reader("half/.lightpose.partial.jsonl", (json_lines, json_lines, anywhere), HALF, ("half/*",))
+    for suffix in CLIPS:
+        yield Reader(
+            f"clip.{suffix}", (named_boxes, anywhere), f"{PREDICT.format(source=f'clip.{suffix}')} {DETECT}", out
+        )
+    if CLIPS:
+        yield Reader("halfclip/.lightpose.video.json", (json_tree, json_tree, anywhere), HALF_CLIP, ("halfclip/*",))
+        yield Reader("halfclip/poses.jsonl", (json_lines, json_lines, anywhere), HALF_CLIP, ("halfclip/*",))
     tables = (toml_tree, toml_tree, anywhere)
     yield Reader("train.toml", tables, _config, share=4)
     yield Reader("skeleton.toml", tables, _skeleton)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightpose.errors import ConfigError
-from lightpose.inference.select import at_most, one_person
+from lightpose.inference.select import Selection, at_most, one_person
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import Skeleton
 
@@ -51,3 +51,14 @@ def test_what_makes_no_sense_is_refused():
         one_person(four(), "tallest")
     with pytest.raises(ConfigError, match="needs people with ids"):
         one_person(four(), 2)
+
+
+def test_a_selection_is_a_stage_of_a_video():
+    poses = four([4, 3, 2, 9])
+    assert Selection().update(poses, 0.0) is poses
+    assert Selection(max_people=2).update(poses, 0.0).ids.tolist() == [3, 9]
+    assert Selection("first", 2).update(poses, 0.0).ids.tolist() == [2]
+    assert Selection(9).update(poses, 0.0).ids.tolist() == [9]
+    assert Selection().state() == {}
+    with pytest.raises(ConfigError, match="0 people at most is nobody"):
+        Selection(max_people=0)

@@ -139,6 +139,21 @@ def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
         predict_video(read_video(path), estimator, broken, resume=True)
 
 
+def test_a_run_whose_lines_were_damaged_begins_anew(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(GROUP + 20)])
+    predict_video(read_video(path), estimator, tmp_path / "whole", draw=False)
+    for number, damage in enumerate((b"\xff", b"q")):  # no text; a key that is another
+        broken = tmp_path / str(number)
+        with pytest.raises(KeyboardInterrupt):
+            predict_video(read_video(path), stopping(estimator, GROUP + 10), broken, draw=False)
+        content = bytearray((broken / LINES).read_bytes())
+        place = content.index(b'"people"') + 1
+        content[place : place + 1] = damage
+        (broken / LINES).write_bytes(content)
+        assert predict_video(read_video(path), estimator, broken, draw=False).resumed == 0
+        assert (broken / LINES).read_bytes() == (tmp_path / "whole" / LINES).read_bytes()
+
+
 def command(*more: str, sources: tuple[str, ...] = ("clip.mp4",)) -> list[str]:
     options = ["--detector", "whole", "--model", "pose.onnx", "--out", "out", *more]
     return [sys.executable, "-m", "lightpose", "predict", *sources, *options]
@@ -224,10 +239,10 @@ def test_what_was_lost_is_told_and_ends_with_1(place: Path):
 @pytest.mark.slow
 def test_images_and_videos_go_together_and_several_videos_each_get_a_folder(place: Path):
     write_clip(place / "clip.mp4")
-    write_clip(place / "b.mkv")
+    write_clip(place / "clip.mkv")
     (place / "photo.png").write_bytes(encode_image(np.zeros((*HW, 3), np.uint8), ".png"))
     done = subprocess.run(
-        command(sources=("clip.mp4", "b.mkv", "photo.png")),
+        command(sources=("clip.mp4", "clip.mkv", "photo.png")),
         cwd=place,
         env=environment(),
         capture_output=True,
@@ -235,9 +250,23 @@ def test_images_and_videos_go_together_and_several_videos_each_get_a_folder(plac
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(rows_of(place / "out/clip")) == len(rows_of(place / "out/b")) == 30
+    assert len(rows_of(place / "out/clip")) == len(rows_of(place / "out/clip_2")) == 30
     assert (place / "out/photo.png").exists()
     assert (place / "out/poses.json").exists()
+
+
+@pytest.mark.slow
+def test_one_person_may_be_kept_and_another_than_there_is_refused(place: Path):
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        settings = {"cwd": place, "env": environment(), "capture_output": True, "text": True, "check": False}
+        return subprocess.run(command("--no-draw", *more), **settings)
+
+    assert run("--person", "1", "--max-people", "2").returncode == 0
+    assert {person["id"] for row in rows_of(place / "out") for person in row["people"]} == {1}
+    for more in (("--person", "tall"), ("--person", "1", "--no-track")):
+        refused = run(*more)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "--person must be largest, first or, with --track, a person's number" in refused.stderr
 
 
 def test_without_pyav_files_are_read_and_drawn_by_opencv(

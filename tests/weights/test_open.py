@@ -43,7 +43,9 @@ def test_auto_runs_the_file_itself_on_other_cpus(monkeypatch):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("flaw", ["no file", "of another network", "loss unknown", "loss too large", "not to be read"])
+@pytest.mark.parametrize(
+    "flaw", ["no file", "of another network", "loss unknown", "loss too large", "not to be read", "damaged"]
+)
 def test_auto_runs_the_file_itself_without_a_good_int8_file(pair, flaw):
     onnx = pytest.importorskip("onnx")
     from lightpose.export.int8_onnx import record_ap_loss
@@ -51,6 +53,8 @@ def test_auto_runs_the_file_itself_without_a_good_int8_file(pair, flaw):
     twin = pair.with_name("mine_int8.onnx")
     if flaw == "no file":
         twin.unlink()
+    elif flaw == "damaged":
+        twin.write_bytes(twin.read_bytes()[:1000])
     elif flaw == "of another network":
         model = onnx.load(str(pair))
         model.doc_string = "changed"

@@ -40,7 +40,8 @@ def find_people(categories: Mapping[int, Row], used: Counter[int], kind: Kind, r
     named = {number: row for number, row in categories.items() if row.get("keypoints")}
     if named:
         first = min(named, key=lambda number: (not used[number], not _is_person(named[number])))
-        same = [number for number, row in named.items() if row["keypoints"] == named[first]["keypoints"]]
+        joints_of_first = named[first]["keypoints"]  # NaN, which is nothing's like, not even its own
+        same = [number for number, row in named.items() if number == first or row["keypoints"] == joints_of_first]
         joints = _joint_names(named[first], remarks) if kind == "pose" else ()
         found = None if joints is None else _people(first, same, named[first], joints, remarks)
     elif kind == "pose":

@@ -93,6 +93,9 @@ class AvReader:
             self._container.close()
             raise ImageError(f"{source} has no video track, only {tracks}; name a video")
         self._stream = self._container.streams.best("video") or self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise ImageError(f"{source} has a video track of a kind that cannot be decoded; convert it to H.264")
         self._stream.thread_type = "SLICE"
         self._zero_s = start_of(self._container)
         self._is_avi = self._container.format.name == "avi"  # which has no times of showing

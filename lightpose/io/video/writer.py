@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,6 +118,26 @@ def _sound(av: Any, path: Path, out: Any, from_s: float) -> _Sound | None:
         return None
 
 
+def _can_be_copied(av: Any, path: Path) -> bool:
+    """Whether an MP4 takes the sound of a file as it is: with damaged descriptions it fails at its very end.
+
+    Raises ImageError if there is no sound in the track.
+    """
+    with open_av(path) as source:
+        track = source.streams.best("audio") or source.streams.audio[0]
+        packets = [packet for packet in islice(source.demux(track), 8) if packet.pts is not None]
+        if not packets:
+            raise ImageError(f"{path} has an empty track of sound")
+        with suppress(av.FFmpegError):
+            with av.open(io.BytesIO(), "w", format="mp4") as trial:
+                stream = trial.add_stream_from_template(track)
+                for packet in packets:
+                    packet.stream = stream
+                    trial.mux(packet)
+            return True
+    return False
+
+
 class _Sound:
     """The first sound track of a video, as packets for another one, in step with its pictures."""
 
@@ -122,8 +145,11 @@ class _Sound:
         self._av, self._out = av, out
         self._source = open_av(path)
         self._track = self._source.streams.best("audio") or self._source.streams.audio[0]
+        if self._track.codec_context is None:
+            self._source.close()
+            raise ImageError(f"{path} has sound of a kind that cannot be decoded")
         self._zero_s = start_of(self._source) + from_s
-        self._copied = self._track.codec_context.name in _IN_MP4
+        self._copied = _can_be_copied(av, path) and self._track.codec_context.name in _IN_MP4
         if self._copied:
             self._stream = out.add_stream_from_template(self._track)
         else:

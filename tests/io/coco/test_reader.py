@@ -122,3 +122,10 @@ def test_every_row_that_is_refused_is_named_and_counted():
 def test_what_is_no_document_is_refused_and_raises_nothing(content):
     for kind in ("pose", "people", "boxes"):
         assert "is not a COCO annotation file" in read_annotations(content, kind).refusal("x.json")
+
+
+def test_people_are_checked_also_where_the_names_of_their_joints_are_no_number_and_no_list():
+    odd = document({"id": 1, "name": "person", "keypoints": float("nan")})
+    assert read_annotations(odd, "people").refusal("x.json") is None
+    odd["annotations"][1]["bbox"] = [{"value": 14}, 16, 76, 68]
+    assert "must have a bbox of four finite numbers" in read_annotations(odd, "people").refusal("x.json")
