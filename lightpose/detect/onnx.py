@@ -61,7 +61,7 @@ class OnnxDetector:
         boxed = letterbox(image, self._input.hw, self._pad)
         with _naming(self.path), np.errstate(all="ignore"):  # infinities are looked for in what comes of them
             outputs = of_one_image(self._run(self._input.tensor(boxed.pixels, self._layout.pixels)))
-            xyxy, scores = self._choose(self._layout.decode(outputs, self._person, self._input.hw))
+            xyxy, scores = self._choose(self._decode(outputs))
         xywh = to_xywh(boxed.to_picture(xyxy))
         seen = (xywh[:, 2:] >= 1).all(axis=1)  # what is left of a box in the grey is no person
         return Boxes(xywh[seen], scores[seen])
@@ -69,6 +69,14 @@ class OnnxDetector:
     def image_id(self, path: Path) -> int | None:
         """The number that the image is named by, if it is."""
         return number_in_name(path)
+
+    def _decode(self, outputs: Outputs) -> Found:
+        """Boxes and scores of what the network gives for one image."""
+        try:
+            return self._layout.decode(outputs, self._person, self._input.hw)
+        except (ValueError, IndexError) as error:
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in outputs.items())
+            raise WeightsError(f"what it gives does not fit its input or itself: {shapes}") from error
 
     def _choose(self, found: Found) -> tuple[FloatArray, FloatArray]:
         """Of all boxes those that score enough, one a person, best first."""

@@ -10,6 +10,7 @@ pytest.importorskip("onnx")
 import onnx
 from onnx import TensorProto, helper
 
+from lightpose.detect.layouts import of_one_image
 from lightpose.detect.onnx import OnnxDetector
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime.onnx import OnnxRuntime
@@ -289,3 +290,11 @@ def test_a_graph_that_takes_nothing_is_refused(tmp_path: Path):
 def test_a_threshold_out_of_its_range_is_refused(tmp_path: Path, threshold: float):
     with pytest.raises(ConfigError, match="the detector's threshold must be from 0 to 1"):
         OnnxDetector(tmp_path / "none.onnx", threshold)
+
+
+def test_outputs_that_do_not_fit_the_input_are_refused(tmp_path: Path):
+    """As of a graph whose raw grid was made for another size."""
+    detector = OnnxDetector(graphs.yolox_raw(tmp_path / "a.onnx"))
+    outputs = {name: value[:, :5] for name, value in detector._probe().items()}
+    with pytest.raises(WeightsError, match="what it gives does not fit its input or itself: "):
+        detector._decode(of_one_image(outputs))
