@@ -106,7 +106,8 @@ def compare(source: CocoFile, joints: str, model: str, peer: Evaluation, ours: E
         figures = f"AP {scores.ap:.1%}, AP50 {scores.ap50:.1%}, AP75 {scores.ap75:.1%}, PCK@0.1 {one.pck():.1%}"
         print(f"{joints}, {name}: {figures}")
     [gain] = gain_intervals(source, peer, [ours], resamples)
-    print(f"gain in AP: {100 * (ours.scores.ap - peer.scores.ap):.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]")
+    low, high = 100 * gain.ap.low, 100 * gain.ap.high
+    print(f"gain in AP: {100 * (ours.scores.ap - peer.scores.ap):.1f} [{low:.1f}, {high:.1f}]")
 
 
 def main(options: Options) -> None:

@@ -67,6 +67,9 @@ class Evaluate:
     """Draws for 95 % intervals of AP, AP50, AP75 and PCK; 1000 is usual, 0 for none."""
     seed: int = 0
     """Of those draws."""
+    against: ReadsNamed | None = None
+    """Other weights, such as the float32 file of int8 ones: measure them on the same people too, and give the
+    difference, with an interval if --bootstrap is given."""
     breakdown: bool = False
     """Print kinds of error (jitter, inversion, swap, miss) and AP joint by joint."""
     plot: Writes | None = None
@@ -104,6 +107,7 @@ class Evaluate:
                 bootstrap=self.bootstrap,
                 seed=self.seed,
                 breakdown=self.breakdown or self.plot is not None,
+                against=self.against,
                 engine=self.engine,
                 precision=self.precision,
                 threads=self.threads,

@@ -59,9 +59,7 @@ def bootstrap(
     share: the reach of PCK, see `Evaluation.pck`. A draw in which nobody is labelled is left out. Raises ConfigError
     if there are no resamples or the level is not within (0, 1).
     """
-    figures = _resampled(source, evaluation, resamples, seed, level, share)
-    ap, ap50, ap75, pck = (interval(column, level) for column in figures.T)
-    return Intervals(ap, ap50, ap75, pck, resamples, seed, level)
+    return _intervals(_resampled(source, evaluation, resamples, seed, level, share), resamples, seed, level)
 
 
 def gain_intervals(
@@ -71,13 +69,20 @@ def gain_intervals(
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> list[Interval]:
-    """Percentile intervals of what AP gains from one evaluation to each other one of the same file, on the same draws.
-
-    Raises as `bootstrap` does.
+    share: float = 0.1,
+) -> list[Intervals]:
+    """Percentile intervals of what the figures gain from one evaluation to each other one of the same file, on the
+    same draws. Raises as `bootstrap` does.
     """
-    first = _resampled(source, before, resamples, seed, level)[:, 0]
-    return [interval(_resampled(source, one, resamples, seed, level)[:, 0] - first, level) for one in after]
+    first = _resampled(source, before, resamples, seed, level, share)
+    gains = (_resampled(source, one, resamples, seed, level, share) - first for one in after)
+    return [_intervals(gain, resamples, seed, level) for gain in gains]
+
+
+def _intervals(figures: NDArray[np.float64], resamples: int, seed: int, level: float) -> Intervals:
+    """Those of AP, AP50, AP75 and PCK, (resamples, 4)."""
+    ap, ap50, ap75, pck = (interval(column, level) for column in figures.T)
+    return Intervals(ap, ap50, ap75, pck, resamples, seed, level)
 
 
 def _resampled(

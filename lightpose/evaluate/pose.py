@@ -11,12 +11,13 @@ from lightpose.data.coco import CocoFile
 from lightpose.detect import BoxFunction, Detector, as_detector
 from lightpose.detect.open import open_detector
 from lightpose.errors import ConfigError
+from lightpose.evaluate.bootstrap import gain_intervals
 from lightpose.evaluate.detections import Detections, detect_people, open_source, read_detections
 from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.job import Job
-from lightpose.evaluate.pck import SizeName
+from lightpose.evaluate.pck import TABLE_SHARES, SizeName
 from lightpose.evaluate.protocol import PROTOCOLS, NmsName, ProtocolName
-from lightpose.evaluate.report import Report, figures
+from lightpose.evaluate.report import Against, Report, figures
 from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
 from lightpose.types import DecoderName
 from lightpose.weights.open import open_runtime
@@ -58,6 +59,7 @@ def run(
     bootstrap: int = 0,
     seed: int = 0,
     breakdown: bool = False,
+    against: str | Path | Runtime | None = None,
     engine: EngineName = "auto",
     threads: int = 0,
     mode: ModeName = "latency",
@@ -72,7 +74,9 @@ def run(
     boxes: COCO detection results to crop by; detector: a name, an .onnx file, or a function; the labelled people's own
     boxes if neither is given. What a detector loses against those stands in the report. box_threshold: least score.
     padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
-    check: called with all that is open, before the network runs. Raises ConfigError for what does not go together.
+    against: another network, to be measured on the same people in the same boxes; with bootstrap, the report has
+    intervals of the gain. check: called with all that is open, before the network runs. Raises ConfigError for what
+    does not go together.
 
         print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017", bootstrap=1000))
     """
@@ -88,12 +92,18 @@ def run(
     job = Job(source, runtime, options, rules, people)
     if not job.labelled and (bootstrap or breakdown):
         raise ConfigError(f"{annotations} has no annotations: leave bootstrap, breakdown and plot out")
+    peer = open_runtime(against, threads, engine, mode) if isinstance(against, str | Path) else against
+    other = None if peer is None else _other(job, peer)
     check(job)
     evaluation = job.run(lambda done: progress("persons", done, job.persons))
     report = job.report(evaluation, bootstrap, seed, breakdown)
     named = {"model": str(model)} if isinstance(model, str | Path) else {}
     given = _given(job, progress) if detector is not None and job.labelled else {}
-    return Evaluated(job, evaluation, dataclasses.replace(report, how={**named, **report.how}, given=given))
+    report = dataclasses.replace(report, how={**named, **report.how}, given=given)
+    if other is not None:
+        name = str(against) if isinstance(against, str | Path) else other.runtime.spec.model
+        report = dataclasses.replace(report, against=_against(name, other, evaluation, bootstrap, seed, progress))
+    return Evaluated(job, evaluation, report)
 
 
 def check_draws(bootstrap: int, seed: int) -> None:
@@ -126,6 +136,30 @@ def _detect(
         raise ConfigError(f"{detector} is a file of boxes; give it with --boxes")
     total = len(source.document["images"])
     return detect_people(source, find, lambda done: progress("images", done, total))
+
+
+def _other(job: Job, peer: Runtime) -> Job:
+    """The same job with another network. Raises ConfigError if there is nothing to hold it against."""
+    if not job.labelled:
+        raise ConfigError(f"{job.source.path} has no annotations, so networks cannot be compared; leave against out")
+    mine, theirs = (
+        set(runtime.spec.skeleton.joints) & set(job.source.skeleton.joints) for runtime in (job.runtime, peer)
+    )
+    if mine != theirs:
+        raise ConfigError(
+            f"{job.runtime.spec.model} and {peer.spec.model} find different joints of {job.source.path}, so their "
+            f"figures cannot be compared: {', '.join(sorted(mine ^ theirs))}"
+        )
+    return dataclasses.replace(job, runtime=peer)
+
+
+def _against(name: str, other: Job, mine: Evaluation, bootstrap: int, seed: int, progress: Progress) -> Against:
+    """The figures of another network on the same people, and what mine gains over it."""
+    theirs = other.run(lambda done: progress(f"persons, {name}", done, other.persons))
+    size = other.protocol.size
+    share = TABLE_SHARES[size][0]
+    gains = gain_intervals(other.source, theirs, [mine], bootstrap, seed, share=share)[0] if bootstrap else None
+    return Against(name, figures(theirs, size), gains)
 
 
 def _given(job: Job, progress: Progress) -> dict[str, float]:

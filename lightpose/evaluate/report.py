@@ -13,11 +13,24 @@ from lightpose.evaluate.breakdown import KINDS, Breakdown
 from lightpose.evaluate.evaluation import Evaluation
 from lightpose.evaluate.pck import TABLE_SHARES, SizeName, part_table
 
-__all__ = ["Report", "aligned", "figures", "manner", "pck_tables", "percent"]
+__all__ = ["Against", "Report", "aligned", "figures", "manner", "pck_tables", "percent"]
 
 Figures = dict[str, float]
 
 PREFIXES: dict[SizeName, str] = {"box": "pck", "head": "pckh", "torso": "pck_torso"}
+
+
+@dataclass(frozen=True, eq=False)
+class Against:
+    """Another network on the same people in the same boxes.
+
+    name: what the user called it. figures: its own. gains: intervals of what the measured network gains over it, on
+    the same draws of images for both; None if none were asked for.
+    """
+
+    name: str
+    figures: Figures
+    gains: Intervals | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +39,7 @@ class Report:
 
     how: what was measured, and in which manner. figures: by name, in [0, 1], see `figures`. given: the same in the
     given boxes, where a detector's are to be held against them. tables: PCK by part of the
-    body, by the name of the figure. intervals, breakdown: where they were asked for.
+    body, by the name of the figure. intervals, breakdown, against: where they were asked for.
     """
 
     how: dict[str, Any]
@@ -35,16 +48,19 @@ class Report:
     intervals: Intervals | None = None
     breakdown: Breakdown | None = None
     given: Figures = field(default_factory=dict)
+    against: Against | None = None
 
     def to_json(self) -> str:
         """One json object; what cannot be told is null."""
         document: dict[str, Any] = {**self.how, **_rounded(self.figures)}
         document |= {name: _rounded(table) for name, table in self.tables.items()}
         if self.intervals:
-            document |= {f"{name}_interval": _pair(one) for name, one in self._bounds().items()}
+            document |= {f"{name}_interval": _pair(one) for name, one in self._bounds(self.intervals).items()}
             document["bootstrap"] = {name: getattr(self.intervals, name) for name in ("resamples", "seed", "level")}
         if self.given:
             document["given_boxes"], document["lost"] = _rounded(self.given), _rounded(self._lost())
+        if self.against:
+            document["against"] = self._against_json(self.against)
         if self.breakdown:
             document["breakdown"] = _breakdown_json(self.breakdown)
         return json.dumps(document)
@@ -53,7 +69,7 @@ class Report:
         """Lines for a terminal; figures in percent, each line of them with the manner they were got in."""
         lines = ["  ".join(f"{name}={value}" for name, value in self.how.items())]
         if self.figures:
-            bounds = self._bounds()
+            bounds = self._bounds(self.intervals)
             named = [f"{name} {percent(value)}{_range(bounds.get(name))}" for name, value in self.figures.items()]
             lines.append(f"{'  '.join(named)}  ({manner(self.how)})")
         if self.intervals:
@@ -62,6 +78,8 @@ class Report:
         if self.given:
             named = [f"{name} {percent(self.given[name])} ({-100 * loss:+.1f})" for name, loss in self._lost().items()]
             lines.append(f"in the given boxes (what finding people costs): {'  '.join(named)}")
+        if self.against:
+            lines.append(self._against_line(self.against))
         for name, table in self.tables.items():
             lines += aligned([["", *table], [name, *map(percent, table.values())]])
         if self.breakdown:
@@ -73,12 +91,30 @@ class Report:
         both = {name: (self.given[name], value) for name, value in self.figures.items() if value >= 0}
         return {name: given - value for name, (given, value) in both.items() if given >= 0}
 
-    def _bounds(self) -> dict[str, Interval]:
-        if self.intervals is None:
+    def _gained(self, against: Against) -> Figures:
+        """By how much this network is better than the other, for the figures that both have."""
+        both = {name: (value, against.figures[name]) for name, value in self.figures.items() if value >= 0}
+        return {name: mine - theirs for name, (mine, theirs) in both.items() if theirs >= 0}
+
+    def _against_line(self, against: Against) -> str:
+        bounds = self._bounds(against.gains)
+        named = [
+            f"{name} {percent(against.figures[name])} ({100 * gain:+.1f}{_signed(bounds.get(name))})"
+            for name, gain in self._gained(against).items()
+        ]
+        return f"{against.name} on the same people (in parentheses: what this network gains): {'  '.join(named)}"
+
+    def _against_json(self, against: Against) -> dict[str, Any]:
+        bounds = {f"{name}_interval": _pair(one) for name, one in self._bounds(against.gains).items()}
+        gained = {**_rounded(self._gained(against)), **bounds}
+        return {"model": against.name, **_rounded(against.figures), "gained": gained}
+
+    def _bounds(self, intervals: Intervals | None) -> dict[str, Interval]:
+        if intervals is None:
             return {}
-        bounds = {name: getattr(self.intervals, name) for name in ("ap", "ap50", "ap75")}
+        bounds = {name: getattr(intervals, name) for name in ("ap", "ap50", "ap75")}
         first_pck = next((name for name in self.figures if name.startswith("pck")), None)
-        return bounds | ({first_pck: self.intervals.pck} if first_pck else {})
+        return bounds | ({first_pck: intervals.pck} if first_pck else {})
 
 
 def manner(how: dict[str, Any]) -> str:
@@ -150,6 +186,13 @@ def _range(interval: Interval | None) -> str:
     return (
         "" if interval is None or math.isnan(interval.low) else f" [{percent(interval.low)}, {percent(interval.high)}]"
     )
+
+
+def _signed(interval: Interval | None) -> str:
+    """Bounds of a difference."""
+    if interval is None or math.isnan(interval.low):
+        return ""
+    return f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def _known(value: float) -> float | None:

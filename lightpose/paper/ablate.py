@@ -92,7 +92,8 @@ class Bench:
         evaluations = [evaluation for evaluation, _ in others]
         intervals: Sequence[Interval | None] = [None] * len(others)
         if self.resamples and others:
-            intervals = gain_intervals(self.source, base, evaluations, self.resamples, self.seed)
+            gains = gain_intervals(self.source, base, evaluations, self.resamples, self.seed)
+            intervals = [gain.ap for gain in gains]
         gained = [
             dataclasses.replace(one, gain=evaluation.scores.ap - base.scores.ap, interval=interval)
             for (evaluation, one), interval in zip(others, intervals, strict=True)

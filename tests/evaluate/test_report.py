@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from lightpose.errors import ConfigError, MissingPackageError
 from lightpose.evaluate.bootstrap import Interval, Intervals
 from lightpose.evaluate.breakdown import Breakdown
 from lightpose.evaluate.plot import check_plot, plot_breakdown
-from lightpose.evaluate.report import Report, manner
+from lightpose.evaluate.report import Against, Report, manner
 
 HOW = {
     "boxes": "given", "flip": True, "decoder": "softargmax", "beta": 160.0, "geometry": "msra",
@@ -54,6 +55,24 @@ def test_the_json_has_the_same_as_shares_and_null_for_what_is_not_known():
     }  # fmt: skip
     assert document["breakdown"]["joints"]["tail"]["ap"] is None
     assert (document["breakdown"]["miss"], document["breakdown"]["found"]) == (0.2, 8)
+
+
+def test_another_network_stands_beside_it_with_what_is_gained():
+    gains = Intervals(Interval(-0.01, 0.03), Interval(0, 0.1), Interval(-0.2, 0), Interval(NAN, NAN), 1000, 3, 0.95)
+    report = replace(
+        REPORT,
+        tables={},
+        breakdown=None,
+        against=Against("old.onnx", {"ap": 0.3, "ap50": 0.65, "pck_0.1": NAN, "ap75": 0.1}, gains),
+    )
+    assert report.to_text().splitlines()[-1] == (
+        "old.onnx on the same people (in parentheses: what this network gains): "
+        "ap 30.0 (+1.0 [-1.0, +3.0])  ap50 65.0 (-5.0 [+0.0, +10.0])  ap75 10.0 (+2.3 [-20.0, +0.0])"
+    )
+    told = json.loads(report.to_json())["against"]
+    assert (told["model"], told["ap"]) == ("old.onnx", 0.3)
+    assert told["gained"]["ap"] == pytest.approx(0.01)
+    assert told["gained"]["ap_interval"] == [-0.01, 0.03]
 
 
 def test_a_report_without_figures_says_what_was_done():

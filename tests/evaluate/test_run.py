@@ -10,12 +10,13 @@ pytest.importorskip("faster_coco_eval")
 from lightpose import evaluate
 from lightpose.data.coco import read_coco
 from lightpose.errors import ConfigError
+from lightpose.evaluate.bootstrap import gain_intervals
 from lightpose.evaluate.boxes import bootstrap_boxes
 from lightpose.evaluate.evaluation import evaluate_given_boxes
 from lightpose.inference.top_down import PredictOptions
 from lightpose.io.images import read_image
 from lightpose.results import Boxes
-from lightpose.skeletons import COCO17
+from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import ModelSpec
 from tests.helpers import ColorRuntime
 
@@ -77,6 +78,28 @@ def test_whoever_checks_may_refuse_before_the_network_runs(drawn, runtime):
     with pytest.raises(ConfigError, match="4 persons are too many"):
         evaluate.run(runtime, drawn.annotations, drawn.images, check=refuse)
     assert runtime.batches == []
+
+
+def test_another_network_is_measured_on_the_same_people(drawn, runtime):
+    found = evaluate.run(runtime, drawn.annotations, drawn.images, against="lpn50", flip=False, bootstrap=30, seed=2)
+    alone = evaluate.run("lpn50", drawn.annotations, drawn.images, flip=False)
+    against = found.report.against
+    assert (against.name, against.figures) == ("lpn50", pytest.approx(alone.report.figures, nan_ok=True))
+    [gains] = gain_intervals(found.job.source, alone.evaluation, [found.evaluation], 30, seed=2)
+    assert against.gains == gains
+    assert gains.ap.high > 0
+
+
+def test_networks_of_other_joints_or_without_labels_are_not_compared(drawn, runtime, tmp_path):
+    fewer = ColorRuntime(ModelSpec("legs", Skeleton("legs", COCO17.joints[11:]), (128, 96)))
+    with pytest.raises(ConfigError, match=r"colors and legs find different joints .*: left_ear, "):
+        evaluate.run(runtime, drawn.annotations, drawn.images, against=fewer)
+    document = json.loads(drawn.annotations.read_text()) | {"annotations": []}
+    (tmp_path / "bare.json").write_text(json.dumps(document))
+    box = {"image_id": document["images"][0]["id"], "category_id": 1, "bbox": [1, 1, 20, 20], "score": 1}
+    (tmp_path / "boxes.json").write_text(json.dumps([box]))
+    with pytest.raises(ConfigError, match="no annotations, so networks cannot be compared"):
+        evaluate.run(runtime, tmp_path / "bare.json", drawn.images, boxes=tmp_path / "boxes.json", against=fewer)
 
 
 def test_bundled_weights_are_named_in_the_report(drawn):
