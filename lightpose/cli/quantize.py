@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tyro.conf import Positional
 
 from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError
+from lightpose.types import TaskName
+from lightpose.weights import find_weights
 
 __all__ = ["Quantize"]
 
 FEW = 200
-"""Sure joints below which a comparison says little: those of a dozen people."""
+"""Sure joints, or boxes, below which a comparison says little."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Quantize:
 
     It is a third of the size, and faster on CPUs with VNNI (Intel from 2019 on, AMD from Zen 4 on) or Arm's dot
     product. lightpose predict --model mine.onnx takes mine_int8.onnx beside it on such CPUs, if --annotations showed
-    that it loses at most 0.5 points of AP. Example:
+    that it loses at most 0.5 points of AP. The same goes for a person detector and --detector. Example:
     lightpose quantize mine.onnx --calibrate train.json --images train --out mine_int8.onnx
     """
 
@@ -38,18 +41,17 @@ class Quantize:
     boxes: Reads | None = None
     """Boxes of the people in a folder's pictures (.json); without it each picture is one person, whole."""
     crops: int = 300
-    """Most crops to calibrate on."""
+    """Most crops, or images of a detector, to calibrate on."""
     max_shift_px: float = 1.0
-    """Keep nothing if keypoints move by more, in the mean over joints that score above 0.2, in pixels of the crop."""
+    """Pose networks: keep nothing if keypoints move by more, in the mean over joints that score above 0.2, in pixels of
+    the crop."""
     annotations: Reads | None = None
-    """COCO keypoint file to measure AP on before and after (flip test, given boxes)."""
+    """COCO file to measure AP on before and after: of keypoints (flip test, given boxes), or of a detector's boxes."""
     annotation_images: Reads | None = None
     """Folder of its pictures."""
 
     def run(self) -> int:
         """0 if the file was written."""
-        from lightpose.cli.console import counting_all
-        from lightpose.evaluate import run
         from lightpose.export import run_quantize
         from lightpose.export.int8_onnx import record_ap_loss
 
@@ -65,26 +67,36 @@ class Quantize:
             max_shift_px=self.max_shift_px,
         )
         shift, speed = done.shift, done.speed
-        print(f"{done.path}: {done.size_bytes / 1e6:.1f} MB with its .bin, calibrated on {done.calibrated_on} crops")
+        inputs, things = ("images", "boxes") if done.task == "detector" else ("crops", "joints")
+        size = f"{done.size_bytes / 1e6:.1f} MB{' with its .bin' if self.out.suffix == '.xml' else ''}"
+        print(f"{done.path}: {size}, calibrated on {done.calibrated_on} {inputs}")
+        print(shift.to_text())
+        if shift.compared < FEW:
+            print(f"{shift.compared} {things} are too few to judge by; name more pictures of people", file=sys.stderr)
         print(
-            f"keypoints moved by {shift.mean_px:.2f} px in the mean, 95 % by at most {shift.p95_px:.2f} px, heatmaps "
-            f"by at most {shift.heatmaps:.2f} ({shift.joints} sure joints on {shift.crops} crops held out)"
-        )
-        if shift.joints < FEW:
-            print(f"{shift.joints} joints are too few to judge by; name more pictures of people", file=sys.stderr)
-        print(
-            f"one crop: {speed.before_ms:.1f} ms before ({done.before}), {speed.after_ms:.1f} ms after ({done.after}): "
+            f"each: {speed.before_ms:.1f} ms before ({done.before}), {speed.after_ms:.1f} ms after ({done.after}): "
             f"{speed.ratio:.2f} times as fast"
         )
         if self.annotations and self.annotation_images:
-            found = []
-            for name, model in (("before", self.model), ("after", self.out)):
-                with counting_all() as progress:
-                    scores = run(model, self.annotations, self.annotation_images, progress=progress).evaluation.scores
-                print(f"AP {name}: {100 * scores.ap:.1f}")
-                found.append(100 * scores.ap)
+            before = self._average_precision("before", find_weights(self.model), done.task)
+            after = self._average_precision("after", self.out, done.task)
             if self.out.suffix == ".onnx":
-                record_ap_loss(self.out, found[0] - found[1])
+                record_ap_loss(self.out, before - after)
         else:
             print("AP was not measured: name labelled people as --annotations and --annotation-images", file=sys.stderr)
         return 0
+
+    def _average_precision(self, when: str, model: Path, task: TaskName) -> float:
+        """AP of keypoints or boxes on the labelled people, in points."""
+        from lightpose.cli.console import counting_all
+        from lightpose.evaluate import run, run_detector
+
+        assert self.annotations is not None
+        assert self.annotation_images is not None
+        with counting_all() as progress:
+            if task == "detector":
+                ap = run_detector(model, self.annotations, self.annotation_images, progress=progress).scores.ap
+            else:
+                ap = run(model, self.annotations, self.annotation_images, progress=progress).evaluation.scores.ap
+        print(f"AP {when}: {100 * ap:.1f}")
+        return 100 * ap

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from lightpose.data.coco import read_coco
+from lightpose.data.people import read_people
 from lightpose.data.stored import read_labelled
 from lightpose.detect.box_file import read_boxes
 from lightpose.detect.whole_image import whole_image
@@ -15,10 +17,11 @@ from lightpose.errors import BoxesError, ConfigError, ImageError
 from lightpose.io.images import read_image
 from lightpose.io.sources import find_images
 from lightpose.ops.geometry import cut_crops
+from lightpose.ops.letterbox import letterbox
 from lightpose.results import Boxes
-from lightpose.types import ImageArray, ModelSpec, Person
+from lightpose.types import DetectorSpec, ImageArray, ModelSpec, Person
 
-__all__ = ["calibration_crops"]
+__all__ = ["calibration_crops", "calibration_images"]
 
 
 def calibration_crops(
@@ -58,6 +61,32 @@ def calibration_crops(
     if not crops:
         raise ImageError(f"{source} gives no crop of a person; name readable images with people in them")
     return np.stack(crops[:count])
+
+
+def calibration_images(
+    source: str | Path, spec: DetectorSpec, count: int, *, images: str | Path | None = None, seed: int = 0
+) -> ImageArray:
+    """Up to `count` images, drawn at random, as a detector with that spec sees them: (N, H, W, 3) uint8 RGB, N at least
+    1.
+
+    source: a COCO file, with the folder of its `images`; or an image or folder of them. Images that cannot be used are
+    passed over. Raises DataError if a file cannot be read, ImageError if there is no image.
+    """
+    if Path(source).suffix.lower() == ".json":
+        if images is None:
+            raise ConfigError(f"{source} is an annotation file; name the folder of its images too")
+        paths = [scene.image_path for scene in read_people(source, images).scenes()]
+    else:
+        paths = [file.path for file in find_images([str(source)])]
+    seen: list[ImageArray] = []
+    for place in np.random.default_rng(seed).permutation(len(paths)):
+        if len(seen) >= count:
+            break
+        with suppress(ImageError):
+            seen.append(letterbox(read_image(paths[place], exif=False), spec.input_hw, spec.pad).pixels)
+    if not seen:
+        raise ImageError(f"{source} gives no image; name readable ones with people in them")
+    return np.stack(seen)
 
 
 People = Iterator[tuple[Path, Boxes | None, Person | None]]

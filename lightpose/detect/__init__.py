@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from lightpose.errors import ConfigError
 from lightpose.results import Boxes, number_in_name
 from lightpose.types import ImageArray
 
-__all__ = ["BoxFunction", "Detector", "FunctionDetector", "as_detector", "check_threshold"]
+__all__ = ["BoxFunction", "Detector", "FunctionDetector", "SideBySideDetector", "as_detector", "check_threshold"]
 
 BoxFunction = Callable[[ImageArray], Boxes]
 """A plain function that finds the people of an RGB image (H, W, 3)."""
@@ -42,6 +42,17 @@ class Detector(Protocol):
 
     def image_id(self, path: Path) -> int | None:
         """The number that results give the image at that path; None if it has none."""
+
+
+@runtime_checkable
+class SideBySideDetector(Detector, Protocol):
+    """A detector that works on several images at once, on a core each. lanes: on how many."""
+
+    @property
+    def lanes(self) -> int: ...
+
+    def find_all(self, images: Sequence[ImageArray]) -> list[Boxes]:
+        """People of each of at most `lanes` RGB images, the same as one by one."""
 
 
 @dataclass(frozen=True)

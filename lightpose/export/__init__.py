@@ -15,7 +15,7 @@ from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.export.opset import check_opset
 from lightpose.io.files import check_place
 from lightpose.io.places import Place, check_apart, with_bin
-from lightpose.types import Spec
+from lightpose.types import DetectorSpec, ImageArray, Spec, TaskName
 
 __all__ = ["Exported", "FormatName", "Quantized", "run", "run_quantize"]
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lightpose.export.detector import DetectorParity
     from lightpose.export.pose import Parity
     from lightpose.export.quantize import Shift, Speed
+    from lightpose.export.quantize_detector import BoxShift
 
 FormatName = Literal["onnx", "openvino", "torchscript", "safetensors"]
 
@@ -60,13 +61,14 @@ class Exported:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The result of a quantization. path: the file; the .bin of an .xml lies beside it. calibrated_on: the number of
-    crops. shift: how far keypoints moved. speed: the times before and after. before, after: the engines that were
-    timed."""
+    """The result of a quantization. path: the file; the .bin of an .xml lies beside it. task: what the network does.
+    calibrated_on: the number of crops, or a detector's images. shift: how far keypoints, or boxes, moved. speed: the
+    times before and after. before, after: the engines that were timed."""
 
     path: Path
+    task: TaskName
     calibrated_on: int
-    shift: Shift
+    shift: Shift | BoxShift
     speed: Speed
     before: str
     after: str
@@ -126,36 +128,80 @@ def run_quantize(
     crops: int = 300,
     max_shift_px: float = 1.0,
 ) -> Quantized:
-    """Write an exported network with its convolutions in int8, and measure how far keypoints move and how fast it is.
+    """Write an exported network with its convolutions in int8, and measure what changes and how fast it is.
 
-    model: an .onnx or .xml file, or bundled weights by name. out: .onnx for ONNX Runtime, .xml for OpenVINO.
+    model: an .onnx or .xml file, or bundled weights by name; a pose network or a person detector. out: .onnx for ONNX
+    Runtime, .xml for OpenVINO.
     calibrate: a COCO keypoint file, with the folder of its `images`; or an image or folder, with a JSON file of
     `boxes`, or each image taken whole. A quarter of the crops, up to 64, is kept out of the calibration for the
-    comparison. crops: at most this many are used for calibration.
+    comparison. crops: at most this many are used for calibration. Of a detector they are images, letterboxed.
     max_shift_px: the mean distance that keypoints may move, in pixels of the crop. If they move further, or if the
     graph decodes its own heatmaps wrongly, raises WeightsError and leaves no file. Raises MissingPackageError if onnx,
     or NNCF and OpenVINO, are missing.
 
         export.run_quantize("mine.onnx", "train.json", "mine_int8.onnx", images="train")
     """
-    from lightpose.data.calibration import calibration_crops
-    from lightpose.export.quantize import compare_speed, quantize
     from lightpose.weights import find_weights
-    from lightpose.weights.open import open_runtime
+    from lightpose.weights.inspect import describe_weights
 
-    out = Path(out)
+    out, path = Path(out), find_weights(model)
     check_place(out)
-    _check_apart(out, find_weights(model), calibrate, boxes)
+    _check_apart(out, path, calibrate, boxes)
     if crops < 1:
         raise ConfigError(f"calibration needs a crop at least, not {crops}")
-    before = open_runtime(model)
-    wanted = crops + min(HELD_OUT, (crops + 2) // 3)
-    found = calibration_crops(calibrate, before.spec, wanted, images=images, boxes=boxes)
-    apart = min(HELD_OUT, (len(found) + 3) // 4)
-    shift = quantize(model, out, found[apart:], found[:apart], max_shift_px)
+    spec = describe_weights(path).spec if path.suffix == ".onnx" else None
+    if isinstance(spec, DetectorSpec):
+        if boxes is not None:
+            raise ConfigError(f"{path} is a person detector, which needs no boxes; leave --boxes out")
+        return _quantize_detector(path, spec, calibrate, out, images, crops)
+    return _quantize_pose(path, calibrate, out, images, boxes, crops, max_shift_px)
+
+
+def _quantize_pose(
+    path: Path,
+    calibrate: str | Path,
+    out: Path,
+    images: str | Path | None,
+    boxes: str | Path | None,
+    crops: int,
+    max_shift_px: float,
+) -> Quantized:
+    from lightpose.data.calibration import calibration_crops
+    from lightpose.export.quantize import compare_speed, quantize
+    from lightpose.weights.open import open_runtime
+
+    before = open_runtime(path)
+    found = calibration_crops(calibrate, before.spec, _wanted(crops), images=images, boxes=boxes)
+    apart = _held_out(found)
+    shift = quantize(path, out, found[apart:], found[:apart], max_shift_px)
     after = open_runtime(out)
-    speed = compare_speed(before, after, found[:apart])
-    return Quantized(out, len(found) - apart, shift, speed, before.name, after.name)
+    speed = compare_speed(before.heatmaps, after.heatmaps, [crop[None] for crop in found[:apart]])
+    return Quantized(out, "pose", len(found) - apart, shift, speed, before.name, after.name)
+
+
+def _quantize_detector(
+    path: Path, spec: DetectorSpec, calibrate: str | Path, out: Path, images: str | Path | None, count: int
+) -> Quantized:
+    from lightpose.data.calibration import calibration_images
+    from lightpose.detect.onnx import OnnxDetector
+    from lightpose.export.quantize import compare_speed
+    from lightpose.export.quantize_detector import quantize_detector
+
+    found = calibration_images(calibrate, spec, _wanted(count), images=images)
+    apart = _held_out(found)
+    shift = quantize_detector(path, out, found[apart:], found[:apart])
+    speed = compare_speed(OnnxDetector(path), OnnxDetector(out), list(found[:apart]))
+    return Quantized(out, "detector", len(found) - apart, shift, speed, "onnxruntime", "onnxruntime")
+
+
+def _wanted(count: int) -> int:
+    """How many crops to look for, if so many are to calibrate on."""
+    return count + min(HELD_OUT, (count + 2) // 3)
+
+
+def _held_out(found: ImageArray) -> int:
+    """How many of them are kept apart."""
+    return min(HELD_OUT, (len(found) + 3) // 4)
 
 
 def _named(out: Path, to: FormatName | None) -> Path:

@@ -14,10 +14,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from lightpose.errors import MissingPackageError
+from lightpose.export.onnx_graph import Graph
 from lightpose.io.files import write_aside
 from lightpose.types import AP_LOSS_KEY, FloatArray, ImageArray
 
-__all__ = ["PAIR_LIMIT", "Graph", "adjacent_sums", "fold_normalisation", "quantized", "record_ap_loss"]
+__all__ = ["PAIR_LIMIT", "adjacent_sums", "fold_normalisation", "quantized", "record_ap_loss"]
 
 OPERATORS = ["Conv", "Relu", "Add", "MaxPool"]
 """What is computed in 8 bits. With convolutions alone, each would turn its result into floats and back."""
@@ -33,8 +34,9 @@ and 255 · 128 = 32,640.
 def quantized(path: Path, calibration: ImageArray) -> Any:
     """An exported network as onnx.ModelProto in int8, with the metadata of the original.
 
-    calibration: crops (N, H, W, 3) uint8, whose smallest and largest values set the scales. The convolutions that give
-    the heatmaps, and all that follows them, stay in float. Raises MissingPackageError without the package onnx.
+    calibration: its inputs (N, H, W, 3) uint8, whose smallest and largest values set the scales. The last convolutions,
+    which give heatmaps or boxes and scores, and all that follows them, stay in float. Raises MissingPackageError
+    without the package onnx.
     """
     try:
         import onnx
@@ -43,6 +45,7 @@ def quantized(path: Path, calibration: ImageArray) -> Any:
         raise MissingPackageError("onnx", "quantize") from error
     original = onnx.load(str(path))
     graph = Graph(original)
+    graph.join_halves()
     end = _end_of(graph)
     pixels = fold_normalisation(graph)
     with tempfile.TemporaryDirectory() as folder, _unheard():
@@ -82,65 +85,6 @@ def record_ap_loss(path: Path, points: float) -> None:
     write_aside(path, model.SerializeToString())
 
 
-class Graph:
-    """An ONNX graph with its nodes found by what they give, and its constants as arrays."""
-
-    def __init__(self, model: Any) -> None:
-        self.nodes = model.graph.node
-        self._graph = model.graph
-        self._constants = {each.name: each for each in model.graph.initializer}
-        self.outputs = [each.name for each in model.graph.output]
-        self.input_hw = tuple(side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[1:3])
-        del model.graph.value_info[:]  # shapes that would no longer be true
-
-    def source(self, value: str) -> Any:
-        """The node that gives a value, or None for an input or a constant."""
-        return next((node for node in self.nodes if value in node.output), None)
-
-    def users(self, value: str) -> list[Any]:
-        """The nodes that take a value."""
-        return [node for node in self.nodes if value in node.input]
-
-    def constant(self, name: str) -> FloatArray | None:
-        """A constant by name; None if there is none."""
-        import onnx
-
-        found: FloatArray | None = None
-        if name in self._constants:
-            found = onnx.numpy_helper.to_array(self._constants[name])
-        return found
-
-    def put(self, name: str, value: np.ndarray[Any, Any]) -> str:
-        """Set a constant, new or not; returns its name."""
-        import onnx
-
-        if name not in self._constants:
-            self._constants[name] = self._graph.initializer.add()
-        self._constants[name].CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def insert(self, before: Any, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node in front of another; returns the name of its one output, which is its own."""
-        import onnx
-
-        place = next(place for place, node in enumerate(self.nodes) if node.name == before.name)
-        self.nodes.insert(place, onnx.helper.make_node(kind, inputs, [name], name=name, **attributes))
-        return name
-
-    def drop_unused(self) -> None:
-        """Remove nodes and constants that no output depends on."""
-        while unused := [node for node in self.nodes if not any(map(self._is_used, node.output))]:
-            for node in unused:
-                self.nodes.remove(node)
-        used = {name for node in self.nodes for name in node.input}
-        kept = [each for each in self._graph.initializer if each.name in used]
-        del self._graph.initializer[:]
-        self._graph.initializer.extend(kept)
-
-    def _is_used(self, value: str) -> bool:
-        return value in self.outputs or bool(self.users(value))
-
-
 class _Crops:
     """Crops one by one, as the calibration asks for them."""
 
@@ -169,10 +113,12 @@ def _unheard() -> Iterator[None]:
 
 
 def _end_of(graph: Graph) -> list[str]:
-    """Names of the convolutions between which and the heatmaps there is no other, and of all that comes after them."""
-    waiting, last = ["heatmaps"], []
+    """Names of the convolutions between which and the outputs there is no other, and of all that comes after them."""
+    waiting, seen, last = list(graph.outputs), set[str](), []
     while waiting:
-        node = graph.source(waiting.pop())
+        value = waiting.pop()
+        node = None if value in seen else graph.source(value)
+        seen.add(value)
         if node is not None and node.op_type == "Conv":
             last.append(node)
         elif node is not None:

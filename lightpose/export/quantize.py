@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from lightpose.types import SOURCE_KEY, FloatArray, ImageArray
 from lightpose.weights import file_sha256, find_weights
 from lightpose.weights.open import open_runtime
 
-__all__ = ["CONFIDENT", "Shift", "Speed", "compare_keypoints", "compare_speed", "quantize"]
+__all__ = ["CONFIDENT", "Shift", "Speed", "check_formats", "compare_keypoints", "compare_speed", "quantize"]
+
+Input = TypeVar("Input")
 
 CONFIDENT = 0.2
 """Joints that score more are compared; it is the paper's bound for scoring a person."""
@@ -40,10 +42,22 @@ class Shift:
     mean_px: float
     p95_px: float
 
+    @property
+    def compared(self) -> int:
+        """On how much the comparison rests."""
+        return self.joints
+
+    def to_text(self) -> str:
+        """All of it, for people to read."""
+        return (
+            f"keypoints moved by {self.mean_px:.2f} px in the mean, 95 % by at most {self.p95_px:.2f} px, heatmaps "
+            f"by at most {self.heatmaps:.2f} ({self.joints} sure joints on {self.crops} crops held out)"
+        )
+
 
 @dataclass(frozen=True)
 class Speed:
-    """Median times of a batch of one, run in turn, in ms, and how often one goes into the other."""
+    """Median times of one input, run in turn, in ms, and how often one goes into the other."""
 
     before_ms: float
     after_ms: float
@@ -64,12 +78,7 @@ def quantize(
     WeightsError and leaves no file. Raises MissingPackageError without onnx, or NNCF and OpenVINO.
     """
     out, path = Path(out), find_weights(model)
-    if out.suffix not in (".onnx", ".xml"):
-        raise ConfigError(f"{out} must end in .onnx, for ONNX Runtime, or .xml, for OpenVINO")
-    if path.suffix not in (".onnx", ".xml"):
-        raise ConfigError(f"{path} must be exported first: lightpose export {path} --out {path.with_suffix('.onnx')}")
-    if out.suffix == ".onnx" and path.suffix == ".xml":
-        raise ConfigError(f"{path} is OpenVINO's; for ONNX Runtime give the .onnx file of the same network")
+    check_formats(path, out)
     if not len(calibration) or not len(held_out):
         raise ConfigError("calibration and comparison need a crop each at least; name more pictures of people")
     if not max_shift_px > 0:
@@ -81,6 +90,16 @@ def quantize(
     with written_aside(*files) as (*_, aside):
         _WRITERS[out.suffix](path, aside, calibration)
         return _check(before, cast("_Graph", open_runtime(aside)), held_out, max_shift_px)
+
+
+def check_formats(path: Path, out: Path) -> None:
+    """Raise ConfigError if a network cannot be made an int8 file of that kind."""
+    if out.suffix not in (".onnx", ".xml"):
+        raise ConfigError(f"{out} must end in .onnx, for ONNX Runtime, or .xml, for OpenVINO")
+    if path.suffix not in (".onnx", ".xml"):
+        raise ConfigError(f"{path} must be exported first: lightpose export {path} --out {path.with_suffix('.onnx')}")
+    if out.suffix == ".onnx" and path.suffix == ".xml":
+        raise ConfigError(f"{path} is OpenVINO's; for ONNX Runtime give the .onnx file of the same network")
 
 
 class _Graph(Runtime, Protocol):
@@ -147,19 +166,20 @@ def compare_keypoints(before: Runtime, after: Runtime, crops: ImageArray) -> Shi
     )
 
 
-def compare_speed(before: Runtime, after: Runtime, crops: ImageArray, rounds: int = 30) -> Speed:
-    """Times of one crop after another by both networks in turn, so that what else the machine does meets both."""
+def compare_speed(
+    before: Callable[[Input], object], after: Callable[[Input], object], inputs: Sequence[Input], rounds: int = 30
+) -> Speed:
+    """Times of one input after another by both networks in turn, so that what else the machine does meets both."""
     times: tuple[list[float], list[float]] = ([], [])
     for place in range(rounds + 2):
-        crop = crops[place % len(crops)][None]
-        for runtime, kept in zip((before, after), times, strict=True):
-            taken = _time_ms(runtime.heatmaps, crop)
+        for run, kept in zip((before, after), times, strict=True):
+            taken = _time_ms(run, inputs[place % len(inputs)])
             if place > 1:  # the first two warm up
                 kept.append(taken)
     return Speed(float(np.median(times[0])), float(np.median(times[1])))
 
 
-def _time_ms(run: Callable[[ImageArray], object], crop: ImageArray) -> float:
+def _time_ms(run: Callable[[Input], object], given: Input) -> float:
     start = time.perf_counter()
-    run(crop)
+    run(given)
     return 1000 * (time.perf_counter() - start)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightpose.detect import BoxFunction, Detector, as_detector, check_threshold
+from lightpose.detect import BoxFunction, Detector, SideBySideDetector, as_detector, check_threshold
 from lightpose.detect.open import open_detector
 from lightpose.errors import LightposeError, ShapeError
 from lightpose.inference.stream import stream
@@ -69,7 +69,7 @@ class PoseEstimator:
         check_threshold(min_person_score, "the least score of a person")
         self.options = PredictOptions(flip, decoder, beta, batch, padding)
         if detector is None or isinstance(detector, str | Path):
-            detector = open_detector(detector, detector_threshold, threads)
+            detector = open_detector(detector, detector_threshold, threads, precision)
         self.detector = as_detector(detector)
         self.detector_threshold = self.detector.threshold if detector_threshold is None else detector_threshold
         self.min_person_score = self.detector.min_person_score if min_person_score is None else min_person_score
@@ -102,7 +102,7 @@ class PoseEstimator:
         if boxes is None:
             return next(self.stream([frame]))[1]
         given = boxes if isinstance(boxes, Boxes) else Boxes(cast("FloatArray", boxes))
-        return next(stream([frame], lambda _: given, self.runtime, self.options))[1]
+        return next(stream([frame], lambda _: [given], self.runtime, self.options))[1]
 
     def predict_many(self, images: Iterable[ImageInput], color: ColorOrder = "rgb") -> Iterator[Poses]:
         """Yield the poses of each image, in order. One batch of the network holds people from several images.
@@ -123,11 +123,8 @@ class PoseEstimator:
 
         failed: called with each frame that cannot be used; the frame is left out. Without it, the error is raised.
         """
-
-        def find(frame: Frame) -> Boxes:
-            return self.find_people(frame.image, frame.path)
-
-        for frame, poses in stream(frames, find, self.runtime, self.options, failed):
+        together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
+        for frame, poses in stream(frames, self._find_all, self.runtime, self.options, failed, together):
             yield frame, self.choose(poses)
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
@@ -135,7 +132,15 @@ class PoseEstimator:
 
         path: the image's file; a file of boxes needs it to look the image up.
         """
-        found = self.detector(image, path)
+        return self._sure(self.detector(image, path))
+
+    def _find_all(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """The same for some frames."""
+        if isinstance(self.detector, SideBySideDetector):
+            return [self._sure(found) for found in self.detector.find_all([frame.image for frame in frames])]
+        return [self.find_people(frame.image, frame.path) for frame in frames]
+
+    def _sure(self, found: Boxes) -> Boxes:
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
     def choose(self, poses: Poses) -> Poses:

@@ -18,7 +18,7 @@ from lightpose.runtime import OutputName, PrecisionName, check_crops, check_outp
 from lightpose.runtime.threads import Lanes, choose_threads
 from lightpose.types import AP_LOSS_KEY, SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["OnnxRuntime", "Session", "open_session"]
+__all__ = ["OnnxRuntime", "Session", "open_session", "read_ap_loss"]
 
 
 def open_session(path: str | Path, threads: int = 0, profile: Path | None = None) -> Any:
@@ -104,7 +104,7 @@ class OnnxRuntime:
         self.spec = spec
         self.made_from = metadata.get(SOURCE_KEY)
         self.precision: PrecisionName = "float32" if self.made_from is None else "int8"
-        self.ap_loss = _number(metadata.get(AP_LOSS_KEY, ""))
+        self.ap_loss = read_ap_loss(metadata)
         self._input = self._session.inputs[0].name
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
@@ -142,8 +142,9 @@ class OnnxRuntime:
         return Session(self._session.path, self._lanes.count)
 
 
-def _number(text: str) -> float:
+def read_ap_loss(metadata: Mapping[str, str]) -> float:
+    """Points of AP that an int8 file lost, as its metadata says; NaN if it does not."""
     try:
-        return float(text)
+        return float(metadata.get(AP_LOSS_KEY, ""))
     except ValueError:
         return math.nan

@@ -13,7 +13,7 @@ from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.types import SOURCE_KEY
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 
-__all__ = ["LARGEST_AP_LOSS", "PrecisionChoice", "find_twin", "made_from", "open_runtime"]
+__all__ = ["LARGEST_AP_LOSS", "PrecisionChoice", "find_twin", "is_good_twin", "made_from", "open_runtime"]
 
 PrecisionChoice = PrecisionName | Literal["auto"] | None
 """auto: int8 where it is better. None: the file as it is."""
@@ -97,8 +97,13 @@ def _good_twin(path: Path, threads: int) -> Runtime | None:
         runtime = OnnxRuntime(twin, threads)
     except WeightsError:  # nobody asked for this file
         return None
-    good = runtime.made_from == file_sha256(path) and runtime.ap_loss <= LARGEST_AP_LOSS
-    return runtime if good else None
+    return runtime if is_good_twin(path, runtime.made_from, runtime.ap_loss) else None
+
+
+def is_good_twin(path: Path, made_from: str | None, ap_loss: float, *, anyway: bool = False) -> bool:
+    """Whether an int8 file was made from this very file and is better on this CPU; anyway: the former is enough."""
+    better = anyway or (has_byte_products() and ap_loss <= LARGEST_AP_LOSS)
+    return better and made_from == file_sha256(path)
 
 
 def _existing_twin(path: Path, engine: EngineName) -> Path:

@@ -11,11 +11,11 @@ pytest.importorskip("torch")
 from lightpose.errors import ConfigError  # noqa: E402
 from lightpose.export.int8_onnx import (  # noqa: E402
     PAIR_LIMIT,
-    Graph,
     adjacent_sums,
     fold_normalisation,
     record_ap_loss,
 )
+from lightpose.export.onnx_graph import Graph  # noqa: E402
 from lightpose.export.pose import export_onnx  # noqa: E402
 from lightpose.export.quantize import quantize  # noqa: E402
 from lightpose.models.lpn import LPN  # noqa: E402
@@ -65,10 +65,10 @@ def test_the_sums_of_neighbours_are_those_of_both_orders():
     assert sorted(adjacent_sums(weights)[0]) == sorted([0, 3, 2, 4, 0, 3, 3, 1, 2, 6, 3, 3, 0])
 
 
-@pytest.mark.parametrize("name", ["small", "bundled"])
+@pytest.mark.parametrize("name", ["small", "lpn50_int8", "person_detector_int8"])
 def test_no_pair_of_products_overflows_16_bits(name, quantized):
     """On CPUs without VNNI, two products of a value of 8 bits and a weight are added in 16 bits."""
-    path = quantized[0] if name == "small" else bundled_weights()["lpn50_int8"]
+    path = quantized[0] if name == "small" else bundled_weights()[name]
     inside, _ = convolutions(path)
     assert len(inside) > 10
     for node, weights in inside:

@@ -51,6 +51,58 @@ def test_every_frame_comes_back_in_order_with_its_own_people(estimator: PoseEsti
         np.testing.assert_array_equal(poses.keypoints, alone.keypoints)
 
 
+class SideBySide:
+    """Finds people as `people_of` does, up to three images at once; none may be had of a group with a broken one."""
+
+    name, path, threshold, min_person_score, given, lanes = "three", None, None, 0.0, False, 3
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+
+    def __call__(self, image: np.ndarray, path: Path | None = None) -> Boxes:  # noqa: ARG002
+        return self.find_all([image])[0]
+
+    def find_all(self, images: list[np.ndarray]) -> list[Boxes]:
+        self.groups.append(len(images))
+        return [people_of(image) for image in images]
+
+    def image_id(self, path: Path) -> int | None:  # noqa: ARG002
+        return None
+
+
+def test_a_detector_that_can_gets_several_images_at_once(estimator: PoseEstimator, tmp_path: Path):
+    detector = SideBySide()
+    side_by_side = PoseEstimator(pose_network(tmp_path / "pose.onnx"), detector, batch=BATCH)
+    frames = [Frame(image_of(n % 4), f"{n}.png", n) for n in range(8)]
+    expected, found = list(estimator.stream(frames)), list(side_by_side.stream(frames))
+    assert detector.groups == [3, 3, 2]
+    assert [frame for frame, _ in found] == frames
+    for (_, one), (_, other) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+def test_of_images_found_at_once_only_the_broken_one_is_left_out(tmp_path: Path):
+    detector = SideBySide()
+    estimator = PoseEstimator(pose_network(tmp_path / "pose.onnx"), detector, batch=BATCH)
+    frames = [Frame(image_of(people), f"{n}.png", n) for n, people in enumerate([1, 255, 2, 3])]
+    failed: list[str] = []
+    found = list(estimator.stream(frames, lambda frame, _: failed.append(frame.name)))
+    assert [frame.name for frame, _ in found] == ["0.png", "2.png", "3.png"]
+    assert failed == ["1.png"]
+    assert detector.groups == [3, 1, 1, 1, 1]
+    with pytest.raises(BoxesError, match="cannot be found"):
+        list(estimator.stream(frames))
+
+
+def test_large_images_are_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    detector = SideBySide()
+    estimator = PoseEstimator(pose_network(tmp_path / "pose.onnx"), detector, batch=BATCH)
+    frames = [Frame(image_of(1), index=n) for n in range(4)]
+    monkeypatch.setattr("lightpose.inference.stream.HELD_BYTES", 2 * frames[0].image.nbytes)
+    assert len(list(estimator.stream(frames))) == 4
+    assert detector.groups == [2, 2]
+
+
 def test_a_stream_is_lazy(estimator: PoseEstimator):
     taken: list[int] = []
 
