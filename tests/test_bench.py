@@ -149,6 +149,9 @@ def test_a_road_has_all_stages_and_its_shares_are_theirs(pose: str, tmp_path: Pa
     assert whole.people == 3
     assert whole.overhead_share == pytest.approx(own / whole.network, rel=0.02)
     assert whole.folder_overhead_share == pytest.approx(whole.folder_ms / whole.network - 1, rel=0.02)
+    assert whole.detect is not None
+    assert whole.predict_ms is not None
+    assert whole.predict_ms > 0
     assert len(end_to_end_table([row(end_to_end=(whole,)), row()])) == 2
 
 

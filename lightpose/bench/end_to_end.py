@@ -13,7 +13,7 @@ import numpy as np
 
 from lightpose.bench.interleave import interleaved
 from lightpose.bench.variants import Variant
-from lightpose.detect import Detector
+from lightpose.detect import Detector, FunctionDetector, SideBySideDetector
 from lightpose.detect.open import open_detector
 from lightpose.errors import ConfigError
 from lightpose.inference.estimator import PoseEstimator
@@ -26,6 +26,7 @@ from lightpose.results import Boxes, draw_poses
 from lightpose.runtime import PrecisionName
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 from lightpose.weights import has_detector
+from lightpose.weights.open import PrecisionChoice
 
 __all__ = ["EndToEnd", "can_measure", "measure_end_to_end"]
 
@@ -37,11 +38,13 @@ BATCH = 8
 class EndToEnd:
     """Median ms of the stages of one image, one after another, and of an image among many.
 
-    people: in the image. read: decode the file. detect: find people; None without a detector. network: without flip
+    people: in the image. read: decode the file. detect: find people; None without a detector, which is in int8 if the
+    network is. network: without flip
     test, batches of up to 8. decode: heatmaps to keypoints. write: encode the drawn image.
     overhead_share: what the stages but `detect`, itself a network, take over the network's time.
     folder_ms: of an image of a folder, in given boxes, with reading and drawing beside the network; files included.
-    folder_overhead_share: (folder_ms − network) / network.
+    folder_overhead_share: (folder_ms − network) / network. predict_ms: the same with the detector, as `lightpose
+    predict` does it; None without one.
     """
 
     people: int
@@ -55,6 +58,7 @@ class EndToEnd:
     overhead_share: float
     folder_ms: float
     folder_overhead_share: float
+    predict_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,31 @@ class _Known:
         return self.answer[: len(crops)]
 
 
+class _Replaced:
+    """A detector at its work, whose boxes are replaced by others."""
+
+    given = False
+
+    def __init__(self, detector: Detector, boxes: Boxes) -> None:
+        self._detector, self._boxes = detector, boxes
+        self.name, self.path = detector.name, detector.path
+        self.threshold, self.min_person_score = None, 0.0
+        self.lanes = detector.lanes if isinstance(detector, SideBySideDetector) else 1
+
+    def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:
+        self._detector(image, path)
+        return self._boxes
+
+    def find_all(self, images: Sequence[ImageArray]) -> list[Boxes]:
+        if isinstance(self._detector, SideBySideDetector):
+            self._detector.find_all(images)
+            return [self._boxes] * len(images)
+        return [self(image) for image in images]
+
+    def image_id(self, path: Path) -> int | None:
+        return self._detector.image_id(path)
+
+
 def can_measure(variant: Variant) -> bool:
     """Whether `lightpose predict` has that engine."""
     return variant.engine in ("onnxruntime", "openvino")
@@ -85,16 +114,11 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
         raise ConfigError("people, repeats and pictures must be at least 1 each")
     image, boxes = scene(people)
     content = encode_image(image)
-    detector = open_detector("builtin", threads=variant.threads) if has_detector() else None
-    assert variant.path is not None
-    estimator = PoseEstimator(
-        variant.path,
-        lambda _: boxes,
-        batch=min(people, BATCH),
-        threads=variant.threads,
-        engine="openvino" if variant.engine == "openvino" else "onnxruntime",
-        precision=None,
-    )
+    detector = None
+    if has_detector():
+        precision: PrecisionChoice = "int8" if variant.precision == "int8" else "float32"
+        detector = open_detector("builtin", threads=variant.threads, precision=precision)
+    estimator = _estimator(variant, FunctionDetector(lambda _: boxes), people)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
         source.mkdir()
@@ -103,8 +127,23 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
         works = _stages(estimator, image, content, boxes, detector)
         found = find_images([str(source)])
         works["folder"] = lambda: predict_images(found, estimator, Path(folder) / "out")
+        if detector is not None:
+            whole = _estimator(variant, _Replaced(detector, boxes), people)
+            works["predict"] = lambda: predict_images(found, whole, Path(folder) / "found")
         taken = dict(zip(works, (one.ms for one in interleaved(list(works.values()), repeats)), strict=True))
     return _end_to_end(people, taken, pictures)
+
+
+def _estimator(variant: Variant, detector: Detector, people: int) -> PoseEstimator:
+    assert variant.path is not None
+    return PoseEstimator(
+        variant.path,
+        detector,
+        batch=min(people, BATCH),
+        threads=variant.threads,
+        engine="openvino" if variant.engine == "openvino" else "onnxruntime",
+        precision=None,
+    )
 
 
 def scene(people: int) -> tuple[ImageArray, Boxes]:
@@ -155,5 +194,6 @@ def _end_to_end(people: int, taken: dict[str, float], pictures: int) -> EndToEnd
         overhead_share=round(sum(taken[name] for name in own) / network, 4),
         folder_ms=round(folder, 3),
         folder_overhead_share=round(folder / network - 1, 4),
+        predict_ms=round(taken["predict"] / pictures, 3) if "predict" in taken else None,
         **{name: round(taken[name], 3) for name in own},
     )

@@ -130,11 +130,15 @@ def end_to_end_table(rows: Sequence[Row]) -> Cells:
             f"{100 * whole.overhead_share:.0f} %",
             f"{whole.folder_ms:.1f}",
             f"{100 * whole.folder_overhead_share:.0f} %",
+            "-" if whole.predict_ms is None else f"{whole.predict_ms:.1f}",
         ]
         for row in rows
         for whole in row.end_to_end
     ]
-    return [["network", "engine", "people", *stages, "overhead", "folder ms", "overhead in folder"], *lines]
+    return [
+        ["network", "engine", "people", *stages, "overhead", "folder ms", "overhead in folder", "with detector ms"],
+        *lines,
+    ]
 
 
 def _network(row: Row) -> str:
