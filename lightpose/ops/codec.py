@@ -30,6 +30,10 @@ PERSON_SHARE = 0.46
 """√(area of a person / area of their crop), by which OKS measures: the median of COCO's labelled persons."""
 
 
+LEAST_SIMILARITY = 1e-12
+"""Share of a joint's OKS below which it counts as none."""
+
+
 def encode(
     points: Array, weights: Array, heatmap_hw: tuple[int, int], sigma: float = 2.0, exact: bool = False
 ) -> tuple[Array, Array]:
@@ -259,7 +263,12 @@ def _most_similar(heatmaps: FloatArray, sigmas: tuple[float, ...]) -> FloatArray
 
 @functools.lru_cache(maxsize=16)
 def _oks_falls(length: int, sigmas: tuple[float, ...], size: float) -> NDArray[np.float32]:
-    """A joint's similarity at every distance along an axis: (K, length, length), for a person of √area size."""
+    """A joint's similarity at every distance along an axis: (K, length, length), for a person of √area size.
+
+    What is too small to change a float32 sum is 0: with numbers below float32's normal range, products take ten times
+    as long.
+    """
     distance = np.arange(length)[:, None] - np.arange(length)
     spread = (2 * size * np.array(sigmas))[:, None, None]
-    return np.exp(-(distance**2) / (2 * spread**2)).astype(np.float32)
+    falls = np.exp(-(distance**2) / (2 * spread**2))
+    return np.where(falls < LEAST_SIMILARITY, 0, falls).astype(np.float32)
