@@ -118,7 +118,7 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
     if has_detector():
         precision: PrecisionChoice = "int8" if variant.precision == "int8" else "float32"
         detector = open_detector("builtin", threads=variant.threads, precision=precision)
-    estimator = _estimator(variant, FunctionDetector(lambda _: boxes), people)
+    estimator = _estimator(variant, FunctionDetector(lambda _: boxes))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
         source.mkdir()
@@ -128,18 +128,18 @@ def measure_end_to_end(variant: Variant, people: int, repeats: int, pictures: in
         found = find_images([str(source)])
         works["folder"] = lambda: predict_images(found, estimator, Path(folder) / "out")
         if detector is not None:
-            whole = _estimator(variant, _Replaced(detector, boxes), people)
+            whole = _estimator(variant, _Replaced(detector, boxes))
             works["predict"] = lambda: predict_images(found, whole, Path(folder) / "found")
         taken = dict(zip(works, (one.ms for one in interleaved(list(works.values()), repeats)), strict=True))
     return _end_to_end(people, taken, pictures)
 
 
-def _estimator(variant: Variant, detector: Detector, people: int) -> PoseEstimator:
+def _estimator(variant: Variant, detector: Detector) -> PoseEstimator:
     assert variant.path is not None
     return PoseEstimator(
         variant.path,
         detector,
-        batch=min(people, BATCH),
+        batch=BATCH,
         threads=variant.threads,
         engine="openvino" if variant.engine == "openvino" else "onnxruntime",
         precision=None,

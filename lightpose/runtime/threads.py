@@ -32,12 +32,24 @@ class Lanes:
         return Lanes, (self.count,)
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """What `work` gives for each item, in order; the caller does the first."""
+        """What `work` gives for each item, in order. Whichever thread is free takes the next, the caller among them."""
         if self._pool is None or self._process != os.getpid():
             self._inherited = self._pool  # kept: closing it would wait for threads that a fork lacks
             self._pool, self._process = ThreadPoolExecutor(max(1, self.count - 1), "lane"), os.getpid()
-        rest = [self._pool.submit(work, item) for item in items[1:]]
-        return [*map(work, items[:1]), *(each.result() for each in rest)]
+        done: dict[int, Result] = {}
+        left = iter(enumerate(items))
+
+        def work_on() -> None:
+            for place, item in left:
+                done[place] = work(item)
+
+        others = [self._pool.submit(work_on) for _ in range(min(self.count, len(items)) - 1)]
+        try:
+            work_on()
+        finally:
+            for other in others:
+                other.result()
+        return [done[place] for place in range(len(items))]
 
 
 def choose_threads(threads: int = 0) -> int:
