@@ -113,9 +113,23 @@ def test_lanes_give_what_work_gives_in_order_and_travel():
     assert (copy.count, copy.map(str, [1, 2])) == (3, ["1", "2"])
     with pytest.raises(ZeroDivisionError):
         lanes.map(lambda each: 1 / each, [1, 2, 0])
-    names = lanes.map(lambda _: threading.current_thread().name, range(3))
-    assert names[0] == threading.current_thread().name
-    assert all(name.startswith("lane") for name in names[1:])
+
+
+def test_a_thread_that_is_held_up_leaves_the_rest_to_the_others():
+    """The caller works too; the first item lasts until all others are done."""
+    rest = threading.Barrier(2, timeout=20)
+    names: dict[int, str] = {}
+
+    def work(item: int) -> int:
+        names[item] = threading.current_thread().name
+        if item in (0, 9):
+            rest.wait()
+        return item
+
+    assert Lanes(2).map(work, range(10)) == list(range(10))
+    assert len(set(names.values())) == 2
+    assert len({names[item] for item in range(1, 10)}) == 1
+    assert threading.current_thread().name in names.values()
 
 
 def test_lanes_run_side_by_side():
