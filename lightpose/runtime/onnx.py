@@ -88,8 +88,8 @@ class OnnxRuntime:
 
     A batch of at least as many crops as threads is split, and each thread runs parts of it alone: on two threads, that
     is 1.3 times as fast as two threads on each convolution, and twice as fast in int8. threads: 0 for one on each
-    usable core. made_from: SHA-256 of the float file that an int8 file was made from, or None. ap_loss: points of AP that it
-    lost, NaN if unknown. Raises WeightsError if the file is no such graph.
+    usable core. made_from: SHA-256 of the float file that an int8 file was made from, or None. ap_loss: points of AP
+    that it lost, NaN if unknown. Raises WeightsError if the file is no such graph.
     """
 
     name = "onnxruntime"
