@@ -125,9 +125,12 @@ class Evaluate:
             check_plot(self.plot)
 
     def _check_job(self, job: Job) -> None:
-        """Raise ConfigError if nothing would come of it, SkeletonError if COCO's server would not take it."""
+        """Say what was assumed. Raise ConfigError if nothing would come of it, SkeletonError for COCO's server."""
         from lightpose.evaluate.results import check_submission
+        from lightpose.runtime import notes_of
 
+        for note in notes_of(job.runtime):
+            print(f"lightpose: {note}", file=sys.stderr)
         if not job.labelled and not (self.results or self.submission):
             raise ConfigError(f"{self.annotations} has no annotations, so no AP; name a results or submission file")
         if self.submission:
