@@ -107,6 +107,8 @@ def _json(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
         table = json.loads(_read(archive, info, LARGEST_JSON))
     except RecursionError as error:
         raise WeightsError(f"its {info.filename} is nested too deep") from error
+    except ValueError as error:
+        raise WeightsError(f"its {info.filename} is no json") from error
     if not isinstance(table, dict):
         raise WeightsError(f"its {info.filename} is no json object")
     return table
