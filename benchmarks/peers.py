@@ -76,7 +76,8 @@ class Block(nn.Module):
         self.adds = adds
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.path(x) if self.adds else self.path(x)
+        found: Tensor = self.path(x)
+        return x + found if self.adds else found
 
 
 class Crossed(nn.Module):
@@ -119,7 +120,8 @@ class ScaleNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True) / self.root
-        return x / length.clamp(min=1e-5) * self.gain
+        normal: Tensor = x / length.clamp(min=1e-5) * self.gain
+        return normal
 
 
 class GatedAttention(nn.Module):
@@ -134,7 +136,8 @@ class GatedAttention(nn.Module):
         self.back = nn.Linear(self.wide, size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value, base = nn.functional.silu(self.project(self.norm(x))).split([self.wide, self.wide, self.inner], -1)
+        mixed = nn.functional.silu(self.project(self.norm(x)))
+        gate, value, base = mixed.split([self.wide, self.wide, self.inner], -1)  # type: ignore[no-untyped-call]
         query, key = (base.unsqueeze(2) * self.gamma + self.beta).unbind(2)
         kernel = torch.relu(query @ key.transpose(1, 2) / math.sqrt(self.inner)).square()
         found: Tensor = x * self.residual + self.back(gate * (kernel @ value))
@@ -147,7 +150,7 @@ class RTMPose(nn.Module):
     def __init__(self, depth: float, width: float, joints: int = 17) -> None:
         super().__init__()
         stem = int(64 * width)
-        layers = [
+        layers: list[nn.Module] = [
             convolution(3, stem // 2, 3, 2),
             convolution(stem // 2, stem // 2, 3),
             convolution(stem // 2, stem, 3),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from lightpose.cli.marks import Reads, Writes
+from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.cli.spec_table import print_origins
 from lightpose.types import ColorOrder, DecoderName, GeometryName
 from lightpose.weights.foreign.settings import LikeName
@@ -34,6 +34,8 @@ class Adopt:
     out: Writes
     """The .onnx file to write."""
     like: LikeName | None = None
+    """Assume what files of that project usually have."""
+    skeleton: ReadsNamed | None = None
     """Names of the joints in the order of the outputs: coco17, halpe26, wholebody133, hand21, body25, ap10k, mpii16,
     lsp14, or a .toml file."""
     input_hw: tuple[int, int] | None = None

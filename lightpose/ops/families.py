@@ -50,15 +50,14 @@ def _read_heatmaps(given: FloatArray, spec: ModelSpec, decoder: DecoderName, bet
 def _columns(given: FloatArray, spec: ModelSpec) -> int:
     """How many of the numbers in a SimCC row are along x."""
     height, width = spec.input_hw
-    return round(given.shape[2] * width / (height + width))
+    return int(given.shape[2]) * width // (height + width)
 
 
 def _merge_simcc(given: FloatArray, mirrored: FloatArray, spec: ModelSpec) -> FloatArray:
     """As flip_vectors of MMPose has it: x is turned round, without a shift."""
     columns = _columns(given, spec)
     back = np.concatenate([mirrored[..., :columns][..., ::-1], mirrored[..., columns:]], axis=-1)
-    mean: FloatArray = (given + back[:, list(spec.skeleton.flip_order)]) / 2
-    return mean
+    return np.asarray((given + back[:, list(spec.skeleton.flip_order)]) / 2, np.float32)
 
 
 def _read_simcc(given: FloatArray, spec: ModelSpec, _: DecoderName, __: float) -> FloatArray:
@@ -78,8 +77,7 @@ def _merge_points(given: FloatArray, mirrored: FloatArray, spec: ModelSpec) -> F
     """As flip_coordinates of MMPose has it with shift_coords: pixel x of the mirrored crop is W - 1 - x."""
     back = mirrored[:, list(spec.skeleton.flip_order)].copy()
     back[..., 0] = spec.input_hw[1] - 1 - back[..., 0]
-    mean: FloatArray = (given + back) / 2
-    return mean
+    return np.asarray((given + back) / 2, np.float32)
 
 
 def _read_points(given: FloatArray, _: ModelSpec, __: DecoderName, ___: float) -> FloatArray:

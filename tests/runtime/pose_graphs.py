@@ -87,6 +87,27 @@ def answer(crops: np.ndarray, name: str, shape: tuple[int, ...], mean: np.ndarra
     return (1 / (1 + np.exp(-flat)) if sigmoid else flat).reshape(len(crops), *shape)
 
 
+def convolutional(path: Path, joints: int = 17) -> Path:
+    """Heatmaps from two convolutions with ReLU between, which can be put into int8; inputs are normalised by 255."""
+    constants = [
+        numpy_helper.from_array(weights("first", (8, 3, 4, 4)), "first"),
+        numpy_helper.from_array(weights("bias", (8,)), "bias"),
+        numpy_helper.from_array(weights("second", (joints, 8, 3, 3)), "second"),
+        numpy_helper.from_array(1 + weights("offset", (joints,)), "offset"),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["input", "first", "bias"], ["a"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second", "offset"], ["output"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    ]
+    kind, (height, width) = TensorProto.FLOAT, HW
+    pixels = helper.make_tensor_value_info("input", kind, ["batch", 3, height, width])
+    given = helper.make_tensor_value_info("output", kind, ["batch", joints, height // 4, width // 4])
+    graph = helper.make_graph(nodes, "convolutional", [pixels], [given], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
 def simcc(path: Path, joints: int = 17, bins: int = 2, **how: object) -> Path:
     """SimCC as MMDeploy exports RTMPose."""
     shapes = {"simcc_x": (joints, HW[1] * bins), "simcc_y": (joints, HW[0] * bins)}

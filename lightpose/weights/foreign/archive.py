@@ -118,7 +118,7 @@ def _settings(pipeline: dict[str, Any]) -> Settings:
     """Size, colours, normalisation, geometry, padding and decoder, as far as they are told."""
     tasks = pipeline.get("pipeline", {}).get("tasks", [])
     steps = {step["type"]: step for task in tasks for step in task.get("transforms", [])}
-    last = next((task for task in tasks if "Decode" in str(task.get("component", ""))), {})
+    last: dict[str, Any] = next((task for task in tasks if "Decode" in str(task.get("component", ""))), {})
     params = {**last, **last.get("params", {})}
     affine = steps.get("TopDownAffine", steps.get("TopdownAffine", {}))
     boxed = steps.get("TopDownGetBboxCenterScale", steps.get("GetBBoxCenterScale", {}))

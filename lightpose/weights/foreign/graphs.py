@@ -147,8 +147,8 @@ def _like(shown: Shown, name: str) -> LikeName:
     if shown.layout.name == "MoveNet":
         return "movenet"
     if shown.layout.family == "simcc":
-        return next((each for each in ("rtmw", "dwpose") if each in name), "rtmpose")  # type: ignore[return-value]
-    return next((each for each in ("vitpose", "litehrnet") if each in name), "hrnet")  # type: ignore[return-value]
+        return next((each for each in ("rtmw", "dwpose") if each in name), "rtmpose")
+    return next((each for each in ("vitpose", "litehrnet") if each in name), "hrnet")
 
 
 def _normalisation(graph: Path, shown: Shown) -> dict[str, Any]:
@@ -253,9 +253,10 @@ def _joined(path: Path) -> bytes:
     except ImportError as error:
         raise MissingPackageError("onnx", "quantize") from error
     try:
-        return onnx.load(str(path)).SerializeToString()
+        content: bytes = onnx.load(str(path)).SerializeToString()
     except Exception as error:  # the package raises kinds of its own for files that are missing or elsewhere
         raise WeightsError(f"{path}: its weights in other files cannot be read ({type(error).__name__})") from error
+    return content
 
 
 @contextmanager
