@@ -6,6 +6,7 @@ kind, write a test and a reader for it, and add a row to `POSE_LAYOUTS`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ TYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
     "tensor(int32)": np.int32,
 }
+MOST_PIXELS = 2**27
+"""Of all crops that a graph with a fixed batch takes at once."""
 OPEN_HW = (256, 192)
 """Height and width of the input where the file leaves them open: what most top-down networks were trained with."""
 
@@ -66,6 +69,10 @@ class GraphInput:
         if fixed and not all(1 <= side <= LARGEST_SIDE for side in (height, width)):
             raise WeightsError(f"its input has {height}x{width} pixels; sides are at most {LARGEST_SIDE}")
         count = batch if isinstance(batch, int) and batch > 0 else None
+        if count and count * math.prod((height, width) if fixed else OPEN_HW) > MOST_PIXELS:
+            raise WeightsError(
+                f"it takes {count} crops at a time, and so many do not fit into memory; export it for fewer"
+            )
         return cls(inputs[0].name, TYPES[inputs[0].type], count, colours[0] == 3, (height, width) if fixed else None)
 
     @property

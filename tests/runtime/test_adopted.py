@@ -204,6 +204,11 @@ def test_a_description_that_no_longer_fits_is_refused(tmp_path: Path):
         AdoptedRuntime(graphs.simcc(tmp_path / "other.onnx"), spec, 1)
 
 
+def test_a_batch_that_would_fill_the_memory_is_refused_before_it_is_made(tmp_path: Path):
+    with pytest.raises(WeightsError, match="it takes 1000000 crops at a time"):
+        open_runtime(graphs.simcc(tmp_path / "bomb.onnx", batch=1_000_000), 1)
+
+
 def test_a_graph_with_open_sides_gets_the_size_that_is_asked_for(tmp_path: Path):
     path = graphs.simcc(tmp_path / "open.onnx", sides=("height", "width"))
     assert identify_graph(path, Settings(input_hw=HW)).spec.input_hw == HW
