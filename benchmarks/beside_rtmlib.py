@@ -7,11 +7,11 @@ Both run ONNX Runtime with the same number of threads, in turn, so that whatever
 are medians. The time is that from an image and its boxes to keypoints in the image. rtmlib runs one person at a time;
 lightpose runs batches.
 
-Joints count if both score them above 0.3. Crops differ by a few grey values, since rtmlib rounds its map to float32;
-where a joint is nearly as likely in two places, as in networks with random weights, that can move it to the other. So
-keypoints are compared in the same crops as well, where nothing but the reading is left. rtmlib's score of SimCC is the
-mean of the likelihoods along x and y, MMPose's and lightpose's the lesser of both, so scores are compared with MMPose's
-rule on rtmlib's own outputs.
+Joints count if both score them above 0.3. Crops differ by a grey value here and there, since rtmlib rounds its map to
+float32; where a joint is nearly as likely in two places, as in networks with random weights, that can move it to the
+other. So keypoints are compared in the same crops as well, where nothing but the reading is left. rtmlib's score of
+SimCC is the mean of the likelihoods along x and y, MMPose's and lightpose's the lesser of both, so scores are compared
+with MMPose's rule on rtmlib's own outputs.
 """
 
 from __future__ import annotations

@@ -123,3 +123,24 @@ def crops_of(count: int, seed: int = 0) -> np.ndarray:
     """Smooth noise (count, 64, 48, 3) uint8."""
     rough = np.random.default_rng(seed).integers(0, 256, (count, HW[0] // POOL, HW[1] // POOL, 3), dtype=np.uint8)
     return rough.repeat(POOL, axis=1).repeat(POOL, axis=2)
+
+
+def gaussians(path: Path, centers: np.ndarray, sigma: float = 2.0, height: float = 0.9) -> Path:
+    """Heatmaps that are Gaussians around centers (K, 2), in heatmap pixels, whatever the 256×192 crop shows."""
+    rows, columns = np.mgrid[:64, :48]
+    far = (columns - centers[:, :1, None]) ** 2 + (rows - centers[:, 1:, None]) ** 2
+    maps = (height * np.exp(far / (-2 * sigma**2))).astype(np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "maps"], ["heatmaps"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.float32), "zero"),
+        numpy_helper.from_array(maps[None], "maps"),
+    ]
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 256, 192])
+    given = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["batch", len(centers), 64, 48])
+    graph = helper.make_graph(nodes, "gaussians", [pixels], [given], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path

@@ -124,6 +124,20 @@ def test_udp_networks_are_read_by_dark_in_udp_geometry(tmp_path: Path):
     assert open_runtime(graphs.heatmaps(tmp_path / "hrnet_w32.onnx"), 1).spec.decoder == "quarter"
 
 
+@pytest.mark.parametrize(("name", "off_px"), [("vitpose-s", 0.01), ("hrnet_w32", 1.0)])
+def test_heatmaps_are_put_back_into_the_image_as_their_own_code_does_it(tmp_path: Path, name, off_px):
+    """ViTPose: centre - scale / 2 + place / (w - 1) · scale, to a hundredth of a pixel. HRNet: place / w · scale, and
+    a quarter of a heatmap pixel off at most, which is one pixel here."""
+    centers = np.random.default_rng(0).uniform([8, 8], [40, 56], (17, 2))
+    runtime = open_runtime(graphs.gaussians(tmp_path / f"{name}.onnx", centers), 1)
+    box = np.array([[200, 100, 192 / 1.25, 256 / 1.25]], np.float32)
+    found = predict_poses(np.zeros((720, 1280, 3), np.uint8), Boxes(box), runtime, PredictOptions()).keypoints[0]
+    middle, scale = box[0, :2] + box[0, 2:] / 2, np.array([192, 256])
+    wanted = middle - scale / 2 + centers / ((47, 63) if name == "vitpose-s" else (48, 64)) * scale
+    np.testing.assert_allclose(found[:, :2], wanted, atol=off_px)
+    assert (found[:, 2] > 0.85).all()
+
+
 def test_an_image_and_boxes_give_what_a_plain_reading_gives(tmp_path: Path):
     """The crop cut by hand from its definition, sampled in the middle of cells of constant colour."""
     runtime = open_runtime(graphs.simcc(tmp_path / "rtmpose.onnx"), 1)
