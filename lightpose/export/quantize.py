@@ -66,6 +66,8 @@ def quantize(
     out, path = Path(out), find_weights(model)
     if out.suffix not in (".onnx", ".xml"):
         raise ConfigError(f"{out} must end in .onnx, for ONNX Runtime, or .xml, for OpenVINO")
+    if path.suffix == ".zip":
+        raise ConfigError(f"{path} must be adopted first: lightpose weights adopt {path} --out {path.stem}.onnx")
     if path.suffix not in (".onnx", ".xml"):
         raise ConfigError(f"{path} must be exported first: lightpose export {path} --out {path.with_suffix('.onnx')}")
     if out.suffix == ".onnx" and path.suffix == ".xml":

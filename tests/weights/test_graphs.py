@@ -224,6 +224,12 @@ def test_lightposes_own_files_are_not_adopted_and_other_names_are_refused(graph,
         adopt_graph(graph, tmp_path / "mine.onnx", Settings(decoder="dark"))
 
 
+def test_a_mean_for_a_graph_that_takes_bytes_is_refused(tmp_path):
+    path = graphs.heatmaps(tmp_path / "bytes.onnx", kind=onnx.TensorProto.UINT8)
+    with pytest.raises(WeightsError, match="it takes bytes as they are"):
+        identify_graph(path, Settings(mean=(0.5, 0.5, 0.5)))
+
+
 def test_an_adopted_file_can_be_adopted_anew(graph, tmp_path):
     first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
     adopt_graph(graph, first, Settings())

@@ -128,6 +128,8 @@ def identify_graph(path: Path, asked: Settings | None = None, like: LikeName | N
         kind = like or _like(shown, f"{path.stem} {name}".lower())
         if shown.layout.family != "heatmaps" and (asked.decoder or asked.sigma):
             raise WeightsError(f"it gives {shown.layout.name}; a decoder is for heatmaps: leave --decoder out")
+        if shown.input.takes_bytes and (asked.mean or asked.std):
+            raise WeightsError("it takes bytes as they are, and normalises them itself: leave --mean and --std out")
         spec, origins = _settle(shown, asked, read, kind, f"{path.stem} {name}".lower())
     return Identified(graph, shown, spec, origins)
 
@@ -196,7 +198,9 @@ def _settle(
     if shown.input.hw:
         origins["input_hw"] = "read"
     try:
-        spec = ModelSpec(name.split()[0], stride=shown.stride, family=shown.layout.family, adopted=True, **values)
+        spec = ModelSpec(
+            (name.split() or ["adopted"])[0], stride=shown.stride, family=shown.layout.family, adopted=True, **values
+        )
     except ConfigError as error:
         raise WeightsError(f"it cannot be used: {error}") from error
     if shown.layout.family != "heatmaps":

@@ -26,6 +26,8 @@ VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 FLOAT_TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 LARGEST_ENTRY = 2**24
 """Bytes of an entry of the metadata."""
+MOST_FIELDS = 10_000
+"""Of a model, beside its graph: a dozen, and one for each entry of the metadata."""
 PASSED = {"Cast", "Transpose", "Identity", "Reshape", "Unsqueeze", "Squeeze", "QuantizeLinear", "DequantizeLinear"}
 """Nodes that do not change the values of pixels."""
 
@@ -73,7 +75,9 @@ def read_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             place = 0
-            while place < size:
+            for _ in range(MOST_FIELDS):
+                if place >= size:
+                    break
                 file.seek(place)
                 number, kind, start, length = _head(memoryview(file.read(20)))
                 if number == MODEL_METADATA and kind == BYTES and length <= LARGEST_ENTRY:
