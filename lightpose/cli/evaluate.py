@@ -31,7 +31,7 @@ class Evaluate:
     images: Reads
     """Folder of its pictures."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled or kept weights, a weights file (.onnx, .xml or .safetensors), or another project's .onnx or .zip."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
     boxes: Reads | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
     detector: ReadsNamed | None = None

@@ -55,7 +55,7 @@ class Predict:
     boxes: Reads | None = None
     """The same as --detector with a .json file of boxes."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled or kept weights, a weights file (.onnx, .xml or .safetensors), or another project's .onnx or .zip."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
     draw: bool = True
     """Write the images, or the video, with skeletons."""
     flip: bool = False
