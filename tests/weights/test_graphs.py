@@ -153,12 +153,21 @@ def test_mmdeploys_zip_is_read_with_its_pipeline(graph, tmp_path):
     )
 
 
-def test_udp_in_the_pipeline_is_udp(tmp_path):
+@pytest.mark.parametrize(
+    ("codec", "decoder", "geometry"),
+    [
+        ({"type": "UDPHeatmap", "post_process": "default", "use_udp": True, "sigma": 3}, "dark_udp", "udp"),
+        ({"type": "MSRAHeatmap", "post_process": "default", "unbiased": True, "sigma": 3}, "dark", "msra"),
+        ({"type": "MSRAHeatmap", "post_process": "default", "sigma": 3}, "quarter", "msra"),
+    ],
+)
+def test_the_codec_in_the_pipeline_tells_geometry_and_decoder(tmp_path, codec, decoder, geometry):
     told = json.loads(json.dumps(PIPELINE))
-    told["pipeline"]["tasks"][0]["transforms"][2]["use_udp"] = True
+    told["pipeline"]["tasks"][2] |= {"component": "TopdownHeatmapSimpleHeadDecode", "params": codec}
     content = graphs.heatmaps(tmp_path / "hrnet.onnx").read_bytes()
-    path = pack(tmp_path / "udp.zip", {"end2end.onnx": content, "pipeline.json": json.dumps(told).encode()})
-    assert (open_runtime(path, 1).spec.geometry, open_runtime(path, 1).spec.decoder) == ("udp", "dark_udp")
+    path = pack(tmp_path / "heatmaps.zip", {"end2end.onnx": content, "pipeline.json": json.dumps(told).encode()})
+    spec = open_runtime(path, 1).spec
+    assert (spec.decoder, spec.geometry, spec.sigma) == (decoder, geometry, 3.0)
 
 
 @pytest.mark.parametrize(

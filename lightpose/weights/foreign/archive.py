@@ -118,13 +118,16 @@ def _settings(pipeline: dict[str, Any]) -> Settings:
     """Size, colours, normalisation, geometry, padding and decoder, as far as they are told."""
     tasks = pipeline.get("pipeline", {}).get("tasks", [])
     steps = {step["type"]: step for task in tasks for step in task.get("transforms", [])}
-    last: dict[str, Any] = next((task for task in tasks if "Decode" in str(task.get("component", ""))), {})
+    last: dict[str, Any] = next(
+        (task for task in tasks if "Decode" in f"{task.get('component')} {task.get('type')}"), {}
+    )
     params = {**last, **last.get("params", {})}
     affine = steps.get("TopDownAffine", steps.get("TopdownAffine", {}))
     boxed = steps.get("TopDownGetBboxCenterScale", steps.get("GetBBoxCenterScale", {}))
     normal = steps.get("Normalize", {})
     width, height = affine.get("image_size", boxed.get("image_size", (None, None)))
     geometry, decoder = _geometry(affine, params) if affine else (None, None)
+    sigma = params.get("sigma")  # of SimCC there are two, which nothing needs
     return Settings(
         input_hw=None if width is None else (int(height), int(width)),
         color_order=_colors(normal),
@@ -133,6 +136,7 @@ def _settings(pipeline: dict[str, Any]) -> Settings:
         geometry=geometry,
         padding=None if boxed.get("padding") is None else float(boxed["padding"]),
         decoder=decoder,
+        sigma=float(sigma) if isinstance(sigma, int | float) and sigma > 0 else None,
     )
 
 
@@ -143,10 +147,10 @@ def _colors(normal: dict[str, Any]) -> ColorOrder | None:
 
 
 def _geometry(affine: dict[str, Any], params: dict[str, Any]) -> tuple[GeometryName, DecoderName | None]:
-    """MMPose's names: post_process "default" is a quarter of a pixel, "unbiased" is DARK."""
+    """In MMPose's words: post_process "default" is a quarter of a pixel; "unbiased", there or by itself, is DARK."""
     udp = bool(affine.get("use_udp", False) or params.get("use_udp", False))
     ways: dict[str, DecoderName] = {"default": "quarter", "unbiased": "dark", "megvii": "quarter"}
-    way = ways.get(str(params.get("post_process", "")))
+    way = "dark" if params.get("unbiased") is True else ways.get(str(params.get("post_process", "")))
     return ("udp", "dark_udp") if udp else ("msra", way)
 
 
