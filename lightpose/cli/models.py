@@ -61,10 +61,11 @@ class Add:
     def run(self) -> int:
         """0 once it is kept."""
         from lightpose.cli.console import counting
+        from lightpose.weights import bundled_weights
         from lightpose.weights.registry import add_model
 
         with counting("MB", 1) as advance:
-            kept = add_model(self.name, self.source, self.sha256, self.max_mb * 2**20)
+            kept = add_model(self.name, self.source, self.sha256, self.max_mb * 2**20, reserved=bundled_weights())
             advance(1)
         print(f"{kept.name}: {kept.size / 1e6:.1f} MB, sha256 {kept.sha256}")
         if self.sha256 is None and "://" in self.source:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -84,18 +84,24 @@ def find_model(name: str) -> Path | None:
 
 
 def add_model(
-    name: str, source: str, sha256: str | None = None, largest: int = LARGEST, progress: Progress = lambda *_: None
+    name: str,
+    source: str,
+    sha256: str | None = None,
+    largest: int = LARGEST,
+    progress: Progress = lambda *_: None,
+    reserved: Collection[str] = (),
 ) -> Kept:
     """Keep a file, given by its path or an https address, by a name. An older one of that name is replaced.
 
-    sha256: what it must have, in hexadecimal. largest: most bytes. A download that was broken off goes on where it
+    sha256: what it must have, in hexadecimal. largest: most bytes. reserved: names that are others', such as those of
+    bundled weights, which go before. A download that was broken off goes on where it
     ended, if the server can. Raises ConfigError for a name or address that cannot be, WeightsError if the file is
     missing, too large, or not the one that `sha256` says; then nothing is kept.
     """
     wanted = None if sha256 is None else sha256.lower()
     if wanted is not None and not _SHA256.fullmatch(wanted):
         raise ConfigError(f"{sha256!r} is no SHA-256, which is 64 hexadecimal digits")
-    _check_name(name)
+    _check_name(name, reserved)
     is_address = "://" in source
     suffix = Path(_path_of(source) if is_address else source).suffix.lower()
     if suffix not in SUFFIXES:
@@ -128,14 +134,12 @@ def remove_model(name: str) -> Kept:
     return kept
 
 
-def _check_name(name: str) -> None:
-    from lightpose.weights import bundled_weights
-
+def _check_name(name: str, reserved: Collection[str]) -> None:
     if not _NAME.fullmatch(name) or Path(name).suffix.lower() in (*SUFFIXES, ".xml", ".json"):
         raise ConfigError(
             f"{name!r} cannot be a name: take up to 64 letters, digits, dots, hyphens and underscores, without a suffix"
         )
-    if name in bundled_weights():
+    if name in reserved:
         raise ConfigError(f"{name} is bundled with lightpose; take another name")
 
 

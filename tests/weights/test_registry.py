@@ -131,7 +131,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is(
     monkeypatch.chdir(tmp_path)
     graphs.simcc(tmp_path / "a.onnx")
     with pytest.raises(error, match=told):
-        add_model(name, source, sha256)
+        add_model(name, source, sha256, reserved=bundled_weights())
     assert not folder.exists() or not [path for path in folder.iterdir() if "download" not in path.name]
 
 
