@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from lightpose.errors import SkeletonError
 
 __all__ = [
+    "AP10K",
+    "BODY25",
     "COCO17",
     "COCO_SIGMAS",
+    "HALPE26",
+    "HAND21",
     "LSP14",
     "MPII16",
     "SKELETONS",
+    "WHOLEBODY133",
     "Skeleton",
     "from_category",
     "from_toml",
@@ -229,4 +234,110 @@ MPII16 = Skeleton(
            ("pelvis", "left_hip"), ("pelvis", "right_hip"), ("thorax", "left_shoulder"), ("thorax", "right_shoulder")),
 )  # fmt: skip
 
-SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in (COCO17, LSP14, MPII16)}
+_TORSO = (("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"))
+_HEAD = (*_both_sides(("eye", "ear"), ("ear", "shoulder")), ("left_eye", "right_eye"), ("nose", "left_eye"),
+         ("nose", "right_eye"))  # fmt: skip
+_FEET = _both_sides(("ankle", "big_toe"), ("ankle", "small_toe"), ("ankle", "heel"))
+
+HALPE26 = Skeleton(
+    "halpe26",
+    (*COCO17.joints, "head", "neck", "hip", "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe",
+     "left_heel", "right_heel"),
+    limbs=(*_ARMS_LEGS, ("left_hip", "hip"), ("right_hip", "hip"), ("head", "neck"), ("neck", "hip"),
+           ("neck", "left_shoulder"), ("neck", "right_shoulder"), *_HEAD, *_FEET),
+    sigmas=(*COCO_SIGMAS.values(), 0.026, 0.026, 0.066, *[0.079] * 6),
+)  # fmt: skip
+"""Halpe's 26 body joints (github.com/Fang-Haoshu/Halpe-FullBody); its sigmas are of halpecocotools/cocoeval.py."""
+
+_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+_FINGER_JOINTS = tuple(f"{finger}{number}" for finger in _FINGERS for number in (1, 2, 3, 4))
+_HAND_SIGMAS = (0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026, 0.017, 0.021,
+                0.021, 0.032, 0.02, 0.019, 0.022, 0.031)  # fmt: skip
+
+
+def _finger_limbs(root: str, side: str = "") -> tuple[tuple[str, str], ...]:
+    """From the root of a hand along each finger to its tip."""
+    return tuple(
+        (root if number == 1 else f"{side}{finger}{number - 1}", f"{side}{finger}{number}")
+        for finger in _FINGERS
+        for number in (1, 2, 3, 4)
+    )
+
+
+HAND21 = Skeleton("hand21", ("wrist", *_FINGER_JOINTS), limbs=_finger_limbs("wrist"), sigmas=_HAND_SIGMAS)
+"""One hand, as COCO-WholeBody orders and measures it: each finger from the palm to its tip."""
+
+_FACE_MIRRORED = (
+    *((jaw, 16 - jaw) for jaw in range(8)), *((brow, 43 - brow) for brow in range(17, 22)), (31, 35), (32, 34),
+    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52), (55, 59), (56, 58),
+    (60, 64), (61, 63), (65, 67),
+)  # fmt: skip
+"""Pairs of the 68 points of a face that are each other's mirror image; the first lies on the person's right, but for
+the lower lips, where it lies on the left."""
+
+
+def _face_names() -> tuple[str, ...]:
+    """Of the 68 points in their order: `right_face_0` and `left_face_0` are COCO-WholeBody's face-0 and face-16."""
+    names = {number: f"face_{number}" for number in range(68)}
+    for first, second in _FACE_MIRRORED:
+        low = min(first, second)
+        sides = ("left", "right") if first in (55, 56, 65) else ("right", "left")
+        names[first], names[second] = (f"{side}_face_{low}" for side in sides)
+    return tuple(names.values())
+
+
+_FOOT_JOINTS = ("big_toe", "small_toe", "heel")
+_FACE_SIGMAS = (
+    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037, 0.038, 0.043, 0.041,
+    0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013, 0.015, 0.009, 0.007, 0.007, 0.007, 0.012,
+    0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009, 0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034,
+    0.008, 0.008, 0.009, 0.008, 0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008,
+    0.008, 0.008, 0.01, 0.008,
+)  # fmt: skip
+
+WHOLEBODY133 = Skeleton(
+    "wholebody133",
+    (*COCO17.joints, *(f"{side}_{joint}" for side in ("left", "right") for joint in _FOOT_JOINTS), *_face_names(),
+     *(f"{side}_{joint}" for side in ("left", "right") for joint in ("hand_root", *_FINGER_JOINTS))),
+    limbs=(*_ARMS_LEGS, *_GIRDLES, *_TORSO, *_HEAD, *_FEET, *_finger_limbs("left_wrist", "left_"),
+           *_finger_limbs("right_wrist", "right_")),
+    sigmas=(*COCO_SIGMAS.values(), 0.068, 0.066, 0.066, 0.092, 0.094, 0.094, *_FACE_SIGMAS, *_HAND_SIGMAS,
+            *_HAND_SIGMAS),
+)  # fmt: skip
+"""COCO-WholeBody (Jin et al., ECCV 2020): body, feet, 68 points of the face, hands. Order and sigmas are of its
+evaluation (github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py)."""
+
+BODY25 = Skeleton(
+    "body25",
+    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
+     "left_eye", "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe",
+     "right_small_toe", "right_heel"),
+    limbs=(*_ARMS_LEGS, ("neck", "mid_hip"), ("neck", "left_shoulder"), ("neck", "right_shoulder"),
+           ("mid_hip", "left_hip"), ("mid_hip", "right_hip"), ("neck", "nose"), ("nose", "left_eye"),
+           ("nose", "right_eye"), *_both_sides(("eye", "ear"), ("ankle", "big_toe"), ("big_toe", "small_toe"),
+                                               ("ankle", "heel"))),
+    sigmas=(0.026, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062, 0.107, 0.107, 0.087, 0.089, 0.107, 0.087, 0.089,
+            0.025, 0.025, 0.035, 0.035, 0.068, 0.066, 0.066, 0.092, 0.094, 0.094),
+)  # fmt: skip
+"""OpenPose's BODY_25 (its doc/02_output.md). It has no sigmas: these are COCO's and COCO-WholeBody's by name, the neck
+has the shoulders', the middle of the hips theirs."""
+
+AP10K = Skeleton(
+    "ap10k",
+    ("left_eye", "right_eye", "nose", "neck", "tail_root", "left_shoulder", "left_elbow", "left_front_paw",
+     "right_shoulder", "right_elbow", "right_front_paw", "left_hip", "left_knee", "left_back_paw", "right_hip",
+     "right_knee", "right_back_paw"),
+    limbs=(("left_eye", "right_eye"), ("left_eye", "nose"), ("right_eye", "nose"), ("nose", "neck"),
+           ("neck", "tail_root"), ("neck", "left_shoulder"), ("neck", "right_shoulder"), ("tail_root", "left_hip"),
+           ("tail_root", "right_hip"), *_both_sides(("shoulder", "elbow"), ("elbow", "front_paw"), ("hip", "knee"),
+                                                    ("knee", "back_paw"))),
+    sigmas=(0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
+            0.089, 0.089),
+)  # fmt: skip
+"""Animals of AP-10K (Yu et al., NeurIPS 2021 data sets). Its paper gives no sigmas; these are MMPose's
+(configs/_base_/datasets/ap10k.py), which it took from COCO in the order of the numbers."""
+
+SKELETONS: dict[str, Skeleton] = {
+    skeleton.name: skeleton for skeleton in (COCO17, LSP14, MPII16, HALPE26, WHOLEBODY133, HAND21, BODY25, AP10K)
+}

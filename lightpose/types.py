@@ -25,6 +25,7 @@ __all__ = [
     "ColorOrder",
     "DecoderName",
     "DetectorSpec",
+    "FamilyName",
     "FloatArray",
     "Frame",
     "GeometryName",
@@ -66,6 +67,9 @@ ImageArray = NDArray[np.uint8]
 ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "dark_udp", "expected_oks"]
+
+FamilyName = Literal["heatmaps", "simcc", "points"]
+"""What a pose network gives for each joint: a heatmap; its likelihood along each axis (SimCC); or the point itself."""
 
 TaskName = Literal["pose", "detector"]
 """What a network is for. Each task has a row in a table on each floor: SPECS here (how its description is read),
@@ -116,7 +120,9 @@ class ModelSpec:
     model, options: the row of the MODELS table and its arguments. input_hw: crop size in pixels, divisible by 16.
     color_order, mean, std: how a crop is normalised, (pixel / 255 - mean) / std, channels in that order.
     geometry, padding: how a box becomes a crop, and how much wider than the box that is. sigma, stride: the Gaussian it
-    was trained on, in heatmap pixels. decoder, beta: how heatmaps become points.
+    was trained on, in heatmap pixels. decoder, beta: how heatmaps become points. family: what the network gives; sigma,
+    stride, decoder and beta are for heatmaps. adopted: the graph is another project's: it takes normalised pixels and
+    gives what its family does, while graphs of lightpose take bytes, and give keypoints as well.
     """
 
     task: ClassVar[TaskName] = "pose"
@@ -133,10 +139,12 @@ class ModelSpec:
     beta: float = 160.0
     sigma: float = 2.0
     stride: int = 4
+    family: FamilyName = "heatmaps"
+    adopted: bool = False
 
     def __post_init__(self) -> None:
         _check_input(self, "(256, 192)")
-        for name, known in (("geometry", GeometryName), ("decoder", DecoderName)):
+        for name, known in (("geometry", GeometryName), ("decoder", DecoderName), ("family", FamilyName)):
             _check_choice(self, name, known)
         check_padding(self.padding)
         for name in ("beta", "sigma", "stride"):
@@ -155,7 +163,9 @@ class ModelSpec:
 
     @property
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
-        """What an exported graph gives for one crop, by name."""
+        """What an exported graph gives for one crop, by name. The spec says nothing of what an adopted one gives."""
+        if self.adopted:
+            return {}
         joints = len(self.skeleton)
         return {"heatmaps": (1, joints, *self.heatmap_hw), "keypoints": (1, joints, 3)}
 

@@ -11,7 +11,11 @@ from lightpose.skeletons import COCO17, LSP14, MPII16, SKELETONS, Skeleton, from
 BUILT_IN = sorted(SKELETONS)
 
 
-@pytest.mark.parametrize(("name", "joints", "pairs"), [("coco17", 17, 8), ("lsp14", 14, 6), ("mpii16", 16, 6)])
+@pytest.mark.parametrize(
+    ("name", "joints", "pairs"),
+    [("coco17", 17, 8), ("lsp14", 14, 6), ("mpii16", 16, 6), ("halpe26", 26, 11), ("wholebody133", 133, 61),
+     ("hand21", 21, 0), ("body25", 25, 11), ("ap10k", 17, 7)],
+)  # fmt: skip
 def test_built_in_skeletons_have_their_data_sets_joints_and_mirror_pairs(name, joints, pairs):
     skeleton = SKELETONS[name]
     moved = [joint for joint, mirror in enumerate(skeleton.flip_order) if joint != mirror]
@@ -23,6 +27,31 @@ def test_built_in_joints_stand_where_their_data_sets_put_them():
     assert (COCO17.joints[5], COCO17.joints[16]) == ("left_shoulder", "right_ankle")
     assert (LSP14.joints[0], LSP14.joints[13]) == ("right_ankle", "head_top")
     assert (MPII16.joints[6], MPII16.joints[9], MPII16.joints[15]) == ("pelvis", "head_top", "left_wrist")
+
+
+def test_the_joints_of_other_data_sets_stand_where_those_put_them():
+    """Places, sigmas and mirror pairs as COCO-WholeBody, Halpe, OpenPose and AP-10K list them, looked up one by one."""
+    joints = {name: {joint: place for place, joint in enumerate(each.joints)} for name, each in SKELETONS.items()}
+    whole, order = joints["wholebody133"], SKELETONS["wholebody133"].flip_order
+    assert [whole[name] for name in ("left_big_toe", "right_heel", "right_face_0", "face_8", "left_hand_root")] == [
+        17, 22, 23, 31, 91,
+    ]  # fmt: skip
+    assert (whole["right_thumb1"], whole["right_pinky_finger4"]) == (113, 132)
+    pairs = ((0, 16), (7, 9), (17, 26), (21, 22), (31, 35), (36, 45), (39, 42), (40, 47), (41, 46), (48, 54), (50, 52))
+    face = {23 + a: 23 + b for a, b in (*pairs, (55, 59), (56, 58), (60, 64), (65, 67))}
+    assert {place: order[place] for place in face} == face
+    assert [order[23 + middle] for middle in (8, 27, 30, 33, 51, 57, 62, 66)] == [31, 50, 53, 56, 74, 80, 85, 89]
+    sigmas = SKELETONS["wholebody133"].sigmas
+    assert [sigmas[place] for place in (17, 20, 22, 23, 70, 90, 91, 111, 112, 132)] == [
+        0.068, 0.092, 0.094, 0.042, 0.034, 0.008, 0.029, 0.031, 0.029, 0.031,
+    ]  # fmt: skip
+    halpe = joints["halpe26"]
+    assert [halpe[name] for name in ("head", "neck", "hip", "left_big_toe", "right_heel")] == [17, 18, 19, 20, 25]
+    assert SKELETONS["halpe26"].sigmas[17:] == (0.026, 0.026, 0.066, *[0.079] * 6)
+    body = joints["body25"]
+    assert [body[name] for name in ("neck", "left_shoulder", "mid_hip", "left_ear", "right_heel")] == [1, 5, 8, 18, 24]
+    animal = joints["ap10k"]
+    assert [animal[name] for name in ("nose", "tail_root", "right_front_paw", "right_back_paw")] == [2, 4, 10, 16]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -45,7 +74,8 @@ def test_limbs_are_mirror_symmetric_and_reach_every_joint(name):
     skeleton = SKELETONS[name]
     limbs = {frozenset(pair) for pair in skeleton.limb_indices.tolist()}
     assert {frozenset(skeleton.flip_order[joint] for joint in limb) for limb in limbs} == limbs
-    assert set().union(*limbs) == set(range(len(skeleton)))
+    apart = {number for number, joint in enumerate(skeleton.joints) if "face_" in joint or "hand_root" in joint}
+    assert set().union(*limbs) == set(range(len(skeleton))) - apart
     assert len(limbs) == len(skeleton.limbs)
 
 
@@ -192,7 +222,9 @@ def test_get_skeleton_finds_the_built_in_ones(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(SkeletonError, match=r"unknown skeleton 'coco'; use coco17, lsp14, mpii16 or a \.toml file"):
+    with pytest.raises(
+        SkeletonError, match=r"unknown skeleton 'coco'; use coco17, lsp14, mpii16, halpe26, .* or a \.toml file"
+    ):
         get_skeleton("coco")
 
 

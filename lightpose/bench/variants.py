@@ -136,7 +136,9 @@ def variants_of(
 
 
 def _can_run(source: Source, engine: Engine) -> bool:
-    """Graphs in OpenVINO's own format are its alone, and int8 ones in ONNX are ONNX Runtime's."""
+    """Graphs in OpenVINO's own format are its alone, int8 ones in ONNX ONNX Runtime's; PyTorch runs no adopted ones."""
+    if source.spec.adopted and engine not in _OF_GRAPHS:
+        return False
     if source.precision == "int8" and source.path is not None and source.path.suffix == ".onnx":
         return engine == "onnxruntime"
     return _OF_GRAPHS.get(engine, ("",))[0] == "openvino" or source.path is None or source.path.suffix != ".xml"

@@ -20,6 +20,7 @@ from lightpose.cli.evaluate_detector import EvaluateDetector
 from lightpose.cli.export import Export
 from lightpose.cli.last_resort import finish
 from lightpose.cli.marks import guarded
+from lightpose.cli.models import Models
 from lightpose.cli.paper import Paper
 from lightpose.cli.predict import Predict
 from lightpose.cli.profile import Profile
@@ -42,6 +43,7 @@ Command = (
     | Annotated[Ablate, subcommand("ablate", prefix_name=False)]
     | Annotated[Paper, subcommand("paper", prefix_name=False)]
     | Annotated[Weights, subcommand("weights", prefix_name=False)]
+    | Annotated[Models, subcommand("models", prefix_name=False)]
 )
 
 

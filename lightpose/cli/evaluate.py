@@ -31,7 +31,7 @@ class Evaluate:
     images: Reads
     """Folder of its pictures."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
     boxes: Reads | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
     detector: ReadsNamed | None = None
@@ -129,9 +129,12 @@ class Evaluate:
             check_plot(self.plot)
 
     def _check_job(self, job: Job) -> None:
-        """Raise ConfigError if nothing would come of it, SkeletonError if COCO's server would not take it."""
+        """Say what was assumed. Raise ConfigError if nothing would come of it, SkeletonError for COCO's server."""
         from lightpose.evaluate.results import check_submission
+        from lightpose.runtime import notes_of
 
+        for note in notes_of(job.runtime):
+            print(f"lightpose: {note}", file=sys.stderr)
         if not job.labelled and not (self.results or self.submission):
             raise ConfigError(f"{self.annotations} has no annotations, so no AP; name a results or submission file")
         if self.submission:

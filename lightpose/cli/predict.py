@@ -55,7 +55,7 @@ class Predict:
     boxes: Reads | None = None
     """The same as --detector with a .json file of boxes."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled weights, or a weights file (.onnx, .xml or .safetensors)."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
     draw: bool = True
     """Write the images, or the video, with skeletons."""
     flip: bool = False
@@ -116,6 +116,7 @@ class Predict:
         from lightpose.io.files import check_folder
         from lightpose.io.images import MAX_PIXELS_SETTING, max_bytes
         from lightpose.io.sources import find_images, stdin_image
+        from lightpose.runtime import notes_of
 
         if not self.sources:
             raise ImageError("name at least one image, folder, pattern or video; see lightpose predict --help")
@@ -143,6 +144,8 @@ class Predict:
             mode=self.mode,
             precision=self.precision,
         )
+        for note in notes_of(estimator.runtime):
+            print(f"lightpose: {note}", file=sys.stderr)
         whole_unasked = detector is None and not has_detector()
         codes = [self._run_images(images, estimator, whole_unasked)] if images else []
         codes += self._run_videos(clips, estimator, whole_unasked)

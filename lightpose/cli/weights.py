@@ -1,4 +1,4 @@
-"""`lightpose weights`: list, look at, check and average weights files, and import other projects' checkpoints."""
+"""`lightpose weights`: list, look at, check and average weights files, import and adopt other projects'."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
-from lightpose.cli.console import SafeConsole
+from lightpose.cli.adopt import Adopt, print_identified
 from lightpose.cli.marks import Reads, ReadsNamed, Writes
+from lightpose.cli.spec_table import print_origins, print_table, size_text, spec_rows
 from lightpose.errors import LightposeError, MissingPackageError, WeightsError
 from lightpose.types import ColorOrder, DecoderName, GeometryName
 
 __all__ = ["Weights"]
 
 if TYPE_CHECKING:
-    from lightpose.types import ModelSpec, Spec
+    from lightpose.types import ModelSpec
     from lightpose.weights.foreign.recognise import Recognised
     from lightpose.weights.inspect import Description
 
@@ -101,10 +102,10 @@ class List:
             print(json.dumps([{"name": name, **_as_json(file)} for name, file in files.items()], indent=2))
             return 0
         rows = [
-            (name, file.spec.model, _size(file.spec), file.spec.finds, f"{file.size / 1e6:.1f}", file.sha256)
+            (name, file.spec.model, size_text(file.spec), file.spec.finds, f"{file.size / 1e6:.1f}", file.sha256)
             for name, file in files.items()
         ]
-        _print_table(("name", "model", "input", "finds", "MB", "sha256"), rows)
+        print_table(("name", "model", "input", "finds", "MB", "sha256"), rows)
         return 0
 
 
@@ -112,12 +113,12 @@ class List:
 class Info:
     """Tell what a weights file is for: network, joints, input, colours, geometry, decoder.
 
-    Of another project's checkpoint, tell what it is recognised as and how to import it.
+    Of another project's checkpoint or graph, tell what it is recognised as and how to import or adopt it.
     Example: lightpose weights info mine.onnx
     """
 
     file: Positional[ReadsNamed]
-    """Name of bundled weights, a weights file (.onnx, .xml or .safetensors), or another project's checkpoint."""
+    """Name of bundled weights, a weights file (.onnx, .xml, .safetensors), or another project's checkpoint or graph."""
     json: bool = False
     """Print one json object instead of a table."""
 
@@ -127,14 +128,28 @@ class Info:
         from lightpose.weights.inspect import describe_weights
 
         path = find_weights(self.file)
+        if _is_graph_of_others(path):
+            return self._graph(path)
         if _is_foreign(path):
             return self._foreign(path)
         file = describe_weights(path)
         if self.json:
             print(json.dumps(_as_json(file), indent=2))
         else:
-            _print_table(("", str(path)), [*_spec_rows(file.spec), ("size", f"{file.size / 1e6:.1f} MB"),
+            print_table(("", str(path)), [*spec_rows(file.spec), ("size", f"{file.size / 1e6:.1f} MB"),
                                            ("sha256", file.sha256), ("known as", file.known_as or "–")])  # fmt: skip
+        return 0
+
+    def _graph(self, path: Path) -> int:
+        from lightpose.weights.foreign.graphs import identify_graph
+
+        found = identify_graph(path)
+        if self.json:
+            told = {"path": str(path), "gives": found.shown.layout.name, "spec": dataclasses.asdict(found.spec)}
+            print(json.dumps({**told, "origins": found.origins}, indent=2))
+            return 0
+        print_identified(path, found)
+        print(f"keep that in the file with: lightpose weights adopt {shlex.quote(str(path))} --out mine.onnx")
         return 0
 
     def _foreign(self, path: Path) -> int:
@@ -211,10 +226,11 @@ class Average:
 
 @dataclass(frozen=True)
 class Weights:
-    """List, look at, check and average weights files, and import other projects' checkpoints."""
+    """List, look at, check and average weights files, import and adopt other projects' checkpoints and graphs."""
 
     command: (
         Annotated[Import, subcommand("import", prefix_name=False)]
+        | Annotated[Adopt, subcommand("adopt", prefix_name=False)]
         | Annotated[List, subcommand("list", prefix_name=False)]
         | Annotated[Info, subcommand("info", prefix_name=False)]
         | Annotated[Verify, subcommand("verify", prefix_name=False)]
@@ -239,50 +255,20 @@ def _is_foreign(path: Path) -> bool:
     return path.suffix.lower() not in (".onnx", ".xml") and not has_description(path)
 
 
+def _is_graph_of_others(path: Path) -> bool:
+    """Whether a file is a graph that does not say what it is."""
+    from lightpose.weights.inspect import has_description
+
+    suffix = path.suffix.lower()
+    return suffix == ".zip" or (suffix == ".onnx" and not has_description(path))
+
+
 def _as_json(file: Description) -> dict[str, Any]:
     return {**dataclasses.asdict(file), "path": str(file.path)}
-
-
-def _size(spec: Spec) -> str:
-    return "x".join(map(str, spec.input_hw))
-
-
-def _spec_rows(spec: Spec) -> list[tuple[str, str]]:
-    """Every field of a spec and its value, to read."""
-    rows = []
-    for field in dataclasses.fields(spec):
-        value = getattr(spec, field.name)
-        if field.name == "skeleton":
-            text = f"{value.name}, {len(value)} joints: {', '.join(value.joints)}"
-        elif field.name == "input_hw":
-            text = _size(spec)
-        elif isinstance(value, Mapping):
-            text = ", ".join(f"{name}={each}" for name, each in value.items()) or "–"
-        elif isinstance(value, tuple):
-            text = ", ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)
-        else:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-        rows.append((field.name, text))
-    return rows
 
 
 def _print_recognised(path: Path, found: Recognised, spec: ModelSpec, origins: Mapping[str, str]) -> None:
     """What a checkpoint was recognised as, and each setting with where it is from."""
     options = "".join(f", {name}={value}" for name, value in found.options.items())
     print(f"{path}: {found.model}{options}, {found.joints} joints, of {found.origin}")
-    words = {"asked": "as asked", "read": "read in the file's configuration"}
-    rows = [(name, text, words.get(origins[name], origins[name])) for name, text in _spec_rows(spec) if name in origins]
-    _print_table(("setting", "value", "where from"), rows)
-
-
-def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*titles, box=box.SIMPLE, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*map(Text, row))
-    SafeConsole(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    print_origins(spec, origins)

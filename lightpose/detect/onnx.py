@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,7 @@ from lightpose.ops.boxes import nms, to_xywh
 from lightpose.ops.letterbox import PAD, letterbox
 from lightpose.results import Boxes, number_in_name
 from lightpose.runtime import PrecisionName
-from lightpose.runtime.onnx import Session, read_ap_loss
-from lightpose.runtime.threads import Lanes, choose_threads
+from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
 from lightpose.types import LARGEST_SIDE, SOURCE_KEY, SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
 __all__ = ["OnnxDetector"]
@@ -49,14 +46,13 @@ class OnnxDetector:
     def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
         check_threshold(threshold)
         self.path = Path(path)
-        self._session = Session(self.path, threads=1)
-        self._lanes = Lanes(choose_threads(threads) or max(1, (os.cpu_count() or 1) // 2))
-        metadata = self._session.metadata
+        self._sessions = SplitSession(self.path, threads)
+        metadata = self._sessions.first.metadata
         self.made_from, self.ap_loss = metadata.get(SOURCE_KEY), read_ap_loss(metadata)
         self.precision: PrecisionName = "float32" if self.made_from is None else "int8"
         with _naming(self.path):
             spec = DetectorSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None
-            self._input = _Input(self._session.inputs, metadata)
+            self._input = _Input(self._sessions.first.inputs, metadata)
             self._layout = find_layout(Probe(self.path.stem, self._input.hw, metadata, self._probe()))
             self._person = self._layout.person_class(metadata)
         self._pad = PAD if spec is None else spec.pad
@@ -67,23 +63,18 @@ class OnnxDetector:
 
     def __call__(self, image: ImageArray, path: Path | None = None) -> Boxes:  # noqa: ARG002 - it sees pixels alone
         """People of an RGB image, the surest first. Raises WeightsError if the network gives no finite numbers."""
-        return self._find(image, self._session if self.lanes == 1 else self._together)
+        return self._find(image, self._sessions.together)
 
     @property
     def lanes(self) -> int:
         """How many threads there are."""
-        return self._lanes.count
+        return self._sessions.lanes.count
 
     def find_all(self, images: Sequence[ImageArray]) -> list[Boxes]:
         """People of each image; each thread takes whole images, which is faster than all threads on one."""
         if len(images) == 1:
             return [self(images[0])]
-        return self._lanes.map(lambda image: self._find(image, self._session), images)
-
-    @cached_property
-    def _together(self) -> Session:
-        """The network with all threads on each convolution."""
-        return Session(self._session.path, self.lanes)
+        return self._sessions.lanes.map(lambda image: self._find(image, self._sessions.first), images)
 
     def _find(self, image: ImageArray, session: Session) -> Boxes:
         boxed = letterbox(image, self._input.hw, self._pad)
@@ -122,7 +113,7 @@ class OnnxDetector:
     def _probe(self) -> Outputs:
         """What the network gives for a grey image."""
         grey = np.full((*self._input.hw, 3), PAD, np.uint8)
-        return self._run(self._input.tensor(grey, Pixels()), self._session)
+        return self._run(self._input.tensor(grey, Pixels()), self._sessions.first)
 
     def _run(self, tensor: NDArray[Any], session: Session) -> Outputs:
         try:

@@ -31,14 +31,17 @@ def weight_facts(model: str | Path, spec: ModelSpec) -> dict[str, Any]:
     """A weights file's checksum, parameters, the paper's GFLOPs, and true multiply-accumulates for a crop.
 
     model: as `find_weights` takes it. spec: what it says of itself, at the input size that it is used at. Without
-    torch, which counts them, the latter three are None.
+    torch, which counts them, and of another project's graph, the latter three are None.
     """
     path = find_weights(model)
     facts: dict[str, Any] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    unknown = {**facts, "parameters": None, "paper_gflops": None, "macs": None}
+    if spec.adopted:
+        return unknown
     try:
         from lightpose.weights.cost import profile_spec
     except ImportError:
-        return {**facts, "parameters": None, "paper_gflops": None, "macs": None}
+        return unknown
     cost = profile_spec(spec)
     return {**facts, "parameters": cost.parameters, "paper_gflops": round(cost.paper_gflops, 6), "macs": cost.macs}
 

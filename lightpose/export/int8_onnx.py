@@ -30,13 +30,19 @@ CPUs without VNNI multiply 8-bit numbers in pairs and add each pair in 16 bits, 
 and 255 · 128 = 32,640.
 """
 
+Tensor = Callable[[ImageArray], NDArray[Any]]
 
-def quantized(path: Path, calibration: ImageArray) -> Any:
+
+def _as_they_are(crops: ImageArray) -> NDArray[Any]:
+    return crops
+
+
+def quantized(path: Path, calibration: ImageArray, tensor: Tensor = _as_they_are) -> Any:
     """An exported network as onnx.ModelProto in int8, with the metadata of the original.
 
-    calibration: its inputs (N, H, W, 3) uint8, whose smallest and largest values set the scales. The last convolutions,
-    which give heatmaps or boxes and scores, and all that follows them, stay in float. Raises MissingPackageError
-    without the package onnx.
+    calibration: its inputs (N, H, W, 3) uint8, whose smallest and largest values set the scales. tensor: these as the
+    graph takes them. The last convolutions, which give heatmaps or boxes and scores, and all that follows them, stay in
+    float. Raises MissingPackageError without the package onnx.
     """
     try:
         import onnx
@@ -44,6 +50,8 @@ def quantized(path: Path, calibration: ImageArray) -> Any:
     except ImportError as error:
         raise MissingPackageError("onnx", "quantize") from error
     original = onnx.load(str(path))
+    for number, node in enumerate(original.graph.node):
+        node.name = node.name or f"node{number}"  # nodes are told apart by their names
     graph = Graph(original)
     graph.join_halves()
     end = _end_of(graph)
@@ -54,7 +62,7 @@ def quantized(path: Path, calibration: ImageArray) -> Any:
         quantize_static(
             source,
             target,
-            _Crops(calibration, original.graph.input[0].name),
+            _Crops(calibration, original.graph.input[0].name, tensor),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
             per_channel=True,
@@ -88,12 +96,12 @@ def record_ap_loss(path: Path, points: float) -> None:
 class _Crops:
     """Crops one by one, as the calibration asks for them."""
 
-    def __init__(self, crops: ImageArray, name: str) -> None:
-        self._crops, self._name = iter(crops), name
+    def __init__(self, crops: ImageArray, name: str, tensor: Tensor) -> None:
+        self._crops, self._name, self._tensor = iter(crops), name, tensor
 
-    def get_next(self) -> dict[str, ImageArray] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         crop = next(self._crops, None)
-        return None if crop is None else {self._name: crop[None]}
+        return None if crop is None else {self._name: self._tensor(crop[None])}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lightpose.errors import ConfigError, WeightsError
 from lightpose.inference.top_down import PredictOptions, predict_crops
 from lightpose.io.files import write_aside, written_aside
 from lightpose.runtime import Runtime
-from lightpose.types import SOURCE_KEY, FloatArray, ImageArray
+from lightpose.types import SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray
 from lightpose.weights import file_sha256, find_weights
 from lightpose.weights.open import open_runtime
 
@@ -88,6 +88,9 @@ def quantize(
         raise ConfigError(f"{path} is in int8 already; give the file that it was made from")
     files = [out] if out.suffix == ".onnx" else [out.with_suffix(".bin"), out]
     with written_aside(*files) as (*_, aside):
+        if before.spec.adopted:
+            _write_adopted(before, path, aside, calibration)
+            return _moved(before, open_runtime(aside), held_out, max_shift_px)
         _WRITERS[out.suffix](path, aside, calibration)
         return _check(before, cast("_Graph", open_runtime(aside)), held_out, max_shift_px)
 
@@ -96,6 +99,8 @@ def check_formats(path: Path, out: Path) -> None:
     """Raise ConfigError if a network cannot be made an int8 file of that kind."""
     if out.suffix not in (".onnx", ".xml"):
         raise ConfigError(f"{out} must end in .onnx, for ONNX Runtime, or .xml, for OpenVINO")
+    if path.suffix == ".zip":
+        raise ConfigError(f"{path} must be adopted first: lightpose weights adopt {path} --out {path.stem}.onnx")
     if path.suffix not in (".onnx", ".xml"):
         raise ConfigError(f"{path} must be exported first: lightpose export {path} --out {path.with_suffix('.onnx')}")
     if out.suffix == ".onnx" and path.suffix == ".xml":
@@ -126,6 +131,22 @@ def _write_openvino(path: Path, out: Path, calibration: ImageArray) -> None:
     save_graph(graph, spec, out)
 
 
+def _write_adopted(before: Runtime, path: Path, out: Path, calibration: ImageArray) -> None:
+    """The same of another project's graph, with what it is inside. Raises ConfigError for OpenVINO."""
+    from lightpose.export.int8_onnx import quantized
+    from lightpose.runtime.adopted import AdoptedRuntime
+
+    if out.suffix != ".onnx":
+        raise ConfigError(f"{path} is another project's: int8 is for ONNX Runtime alone; name an --out in .onnx")
+    assert isinstance(before, AdoptedRuntime)
+    graph = quantized(path, calibration, before.tensor)
+    told = {each.key: each.value for each in graph.metadata_props}
+    for key, value in {SPEC_KEY: before.spec.to_json(), SOURCE_KEY: file_sha256(path)}.items():
+        if key not in told:
+            graph.metadata_props.add(key=key, value=value)
+    write_aside(out, graph.SerializeToString())
+
+
 _WRITERS: dict[str, Callable[[Path, Path, ImageArray], None]] = {".onnx": _write_onnx, ".xml": _write_openvino}
 
 
@@ -138,6 +159,11 @@ def _check(before: Runtime, after: _Graph, crops: ImageArray, max_shift_px: floa
             f"the int8 graph's own keypoints are {off_px:.2f} px off its heatmaps, so it was not kept; export the "
             "network again, or install other versions of the packages that quantize"
         )
+    return _moved(before, after, crops, max_shift_px)
+
+
+def _moved(before: Runtime, after: Runtime, crops: ImageArray, max_shift_px: float) -> Shift:
+    """How far keypoints moved. Raises WeightsError if it is too far."""
     shift = compare_keypoints(before, after, crops)
     if not shift.mean_px <= max_shift_px:
         raise WeightsError(

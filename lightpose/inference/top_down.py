@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.io.sources import HELD_BYTES
-from lightpose.ops.codec import decode, flip_shift, merge_flip
-from lightpose.ops.geometry import cut_crops, heatmap_scale, invert, transform_points
+from lightpose.ops.families import FAMILIES, check_heatmaps
+from lightpose.ops.geometry import cut_crops, invert, transform_points
 from lightpose.ops.oks import person_scores
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
@@ -72,7 +72,9 @@ class PredictOptions:
         )  # checks both
 
     def decoding(self, spec: ModelSpec) -> Decoding:
-        """How heatmaps of a network with that spec are read."""
+        """How heatmaps of a network with that spec are read. Raises ConfigError if it gives none, yet that is asked."""
+        if self.decoder is not None or self.beta is not None:
+            check_heatmaps(spec, "a decoder")
         return Decoding(self.decoder or spec.decoder, self.beta or spec.beta)
 
     def crop_padding(self, spec: ModelSpec) -> float:
@@ -91,31 +93,27 @@ def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) 
 
 def decode_crops(crops: ImageArray, runtime: Runtime, flip: bool, decodings: Sequence[Decoding]) -> list[FloatArray]:
     """The same, (N, K, 3) for each way of reading heatmaps, which are computed once."""
-    heatmaps = run_network(crops, runtime, flip)
-    if not np.isfinite(heatmaps).all():
+    given, spec = run_network(crops, runtime, flip), runtime.spec
+    if not np.isfinite(given).all():
         raise WeightsError(
-            "the network's heatmaps are not finite numbers: its weights are damaged or training diverged"
+            f"the network's {spec.family} are not finite numbers: its weights are damaged or training diverged"
         )
-    return [_read(heatmaps, runtime.spec, way) for way in decodings]
+    return [FAMILIES[spec.family].read(given, spec, way.decoder, way.beta) for way in decodings]
 
 
 def run_network(crops: ImageArray, runtime: Runtime, flip: bool) -> FloatArray:
-    """Heatmaps (N, K, h, w) of crops (N, H, W, 3) uint8 RGB; flip: averaged with those of the mirrored crops."""
+    """Heatmaps (N, K, h, w) of crops (N, H, W, 3) uint8 RGB, or what else a network of the spec's family gives.
+
+    flip: averaged with those of the mirrored crops.
+    """
     return flip_test(crops, runtime)[1] if flip else runtime.heatmaps(crops)
 
 
 def flip_test(crops: ImageArray, runtime: Runtime) -> tuple[FloatArray, FloatArray]:
     """Heatmaps (N, K, h, w) of crops (N, H, W, 3), and their mean with those of the mirrored crops, mirrored back."""
-    spec, heatmaps = runtime.spec, runtime.heatmaps(crops)
+    spec, given = runtime.spec, runtime.heatmaps(crops)
     mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-    return heatmaps, merge_flip(heatmaps, mirrored, spec.skeleton.flip_order, flip_shift(spec.geometry))
-
-
-def _read(heatmaps: FloatArray, spec: ModelSpec, way: Decoding) -> FloatArray:
-    """Heatmaps (N, K, h, w) → keypoints (N, K, 3) in crop pixels."""
-    keypoints = decode(heatmaps, way.decoder, way.beta, spec.skeleton.sigmas, spec.sigma)
-    keypoints[..., :2] *= heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry)
-    return keypoints
+    return given, FAMILIES[spec.family].merge(given, mirrored, spec)
 
 
 @dataclass(frozen=True)

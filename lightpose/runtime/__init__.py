@@ -10,7 +10,16 @@ import numpy as np
 from lightpose.errors import ShapeError, WeightsError
 from lightpose.types import FloatArray, ImageArray, ModelSpec
 
-__all__ = ["EngineName", "ModeName", "OutputName", "PrecisionName", "Runtime", "check_crops", "check_output"]
+__all__ = [
+    "EngineName",
+    "ModeName",
+    "OutputName",
+    "PrecisionName",
+    "Runtime",
+    "check_crops",
+    "check_output",
+    "notes_of",
+]
 
 EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 ModeName = Literal["latency", "throughput"]
@@ -40,7 +49,13 @@ class Runtime(Protocol):
         """What the weights file says of itself."""
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
-        """(N, H, W, 3) uint8 RGB, H and W of the spec → heatmaps (N, K, h, w)."""
+        """(N, H, W, 3) uint8 RGB, H and W of the spec → heatmaps (N, K, h, w), or what else the spec's family is."""
+
+
+def notes_of(runtime: Runtime) -> tuple[str, ...]:
+    """A sentence on what was assumed of another project's file; nothing for files that say what they are."""
+    notes: tuple[str, ...] = getattr(runtime, "notes", ())
+    return notes
 
 
 def check_output(output: FloatArray, name: OutputName, crops: ImageArray, spec: ModelSpec) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from lightpose.runtime import OutputName, PrecisionName, check_crops, check_outp
 from lightpose.runtime.threads import Lanes, choose_threads
 from lightpose.types import AP_LOSS_KEY, SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["OnnxRuntime", "Session", "open_session", "read_ap_loss"]
-
+__all__ = ["OnnxRuntime", "Session", "SplitSession", "open_session", "read_ap_loss"]
 
 PARTS = 2
 """How many parts of a batch there are for each thread: one that the system has halted leaves the rest to others."""
@@ -83,25 +82,56 @@ class Session:
         return found
 
 
-class OnnxRuntime:
-    """Runs a graph that lightpose exported, with ONNX Runtime on the CPU.
+class SplitSession:
+    """An ONNX file whose batches are split over threads.
 
     A batch of at least as many crops as threads is split, and each thread runs parts of it alone: on two threads, that
     is 1.3 times as fast as two threads on each convolution, and twice as fast in int8. threads: 0 for one on each
-    usable core. made_from: SHA-256 of the float file that an int8 file was made from, or None. ap_loss: points of AP
-    that it lost, NaN if unknown. Raises WeightsError if the file is no such graph.
+    usable core. first: the file with one thread, open. lanes: the threads.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self.first = Session(path, threads=1)
+        self.lanes = Lanes(choose_threads(threads) or max(1, (os.cpu_count() or 1) // 2))
+
+    def run(
+        self, crops: ImageArray, run: Callable[[Session, ImageArray], FloatArray], int8: bool = False
+    ) -> FloatArray:
+        """What `run` gives for the parts, joined again.
+
+        int8: one crop is then left to one thread, unless there are more than two.
+        """
+        count = self.lanes.count
+        if count == 1 or (len(crops) < count and int8 and count == 2):
+            return run(self.first, crops)
+        if len(crops) < count:
+            return run(self.together, crops)
+        parts = np.array_split(crops, min(len(crops), PARTS * count))
+        return np.concatenate(self.lanes.map(lambda part: run(self.first, part), parts))
+
+    @cached_property
+    def together(self) -> Session:
+        """The graph with all threads on each convolution."""
+        return self.first if self.lanes.count == 1 else Session(self.first.path, self.lanes.count)
+
+
+class OnnxRuntime:
+    """Runs a graph that lightpose exported, with ONNX Runtime on the CPU.
+
+    Batches are split as by `SplitSession`. threads: 0 for one on each usable core. made_from: SHA-256 of the float
+    file that an int8 file was made from, or None. ap_loss: points of AP that it lost, NaN if unknown. Raises
+    WeightsError if the file is no such graph.
     """
 
     name = "onnxruntime"
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
         self.path: Path | None = Path(path)
-        self._session = Session(path, threads=1)
-        self._lanes = Lanes(choose_threads(threads) or max(1, (os.cpu_count() or 1) // 2))
-        metadata = self._session.metadata
-        outputs = {output.name for output in self._session.outputs}
+        self._sessions = SplitSession(path, threads)
+        session = self._sessions.first
+        metadata, outputs = session.metadata, {output.name for output in session.outputs}
         spec = ModelSpec.from_json(metadata[SPEC_KEY]) if SPEC_KEY in metadata else None  # which refuses a detector's
-        if spec is None or not {"heatmaps", "keypoints"} <= outputs or not self._session.inputs:
+        if spec is None or not {"heatmaps", "keypoints"} <= outputs or not session.inputs:
             raise WeightsError(
                 f"{path} does not say which model, joints and input it is for; export it with `lightpose export`"
             )
@@ -109,7 +139,7 @@ class OnnxRuntime:
         self.made_from = metadata.get(SOURCE_KEY)
         self.precision: PrecisionName = "float32" if self.made_from is None else "int8"
         self.ap_loss = read_ap_loss(metadata)
-        self._input = self._session.inputs[0].name
+        self._input = session.inputs[0].name
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         return self._run("heatmaps", crops)
@@ -125,25 +155,8 @@ class OnnxRuntime:
             found: FloatArray = session.run({self._input: part}, [output])[0]
             return found
 
-        lanes = self._lanes.count
-        if lanes == 1 or (len(crops) < lanes and not self._is_better_together):
-            found = run(self._session, crops)
-        elif len(crops) < lanes:
-            found = run(self._together, crops)
-        else:
-            parts = np.array_split(crops, min(len(crops), PARTS * lanes))
-            found = np.concatenate(self._lanes.map(lambda part: run(self._session, part), parts))
+        found = self._sessions.run(crops, run, int8=self.precision == "int8")
         return check_output(found, output, crops, self.spec)
-
-    @property
-    def _is_better_together(self) -> bool:
-        """Whether all threads on one crop are faster than one; two are not in int8."""
-        return self.precision == "float32" or self._lanes.count > 2
-
-    @cached_property
-    def _together(self) -> Session:
-        """The graph with all threads on each convolution."""
-        return Session(self._session.path, self._lanes.count)
 
 
 def read_ap_loss(metadata: Mapping[str, str]) -> float:

@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise MissingPackageError("openvino", "openvino") from error
 
-__all__ = ["OpenVinoRuntime", "compile_graph", "fold_constants", "read_graph", "save_graph"]
+__all__ = ["OpenVinoRuntime", "compile_graph", "fold_constants", "load_graph", "read_graph", "save_graph"]
 
 
 class OpenVinoRuntime:
@@ -134,6 +134,18 @@ def compile_graph(
     return openvino.Core().compile_model(graph, "CPU", settings)
 
 
+def load_graph(path: Path) -> Any:
+    """An .onnx or .xml file of any kind as openvino.Model. Raises WeightsError if it is missing or damaged."""
+    kind = "OpenVINO" if path.suffix == ".xml" else "ONNX"
+    if kind == "OpenVINO" and not path.with_suffix(".bin").is_file():
+        raise WeightsError(f"{path} needs {path.with_suffix('.bin').name} beside it; copy both files")
+    try:
+        frontend = FrontEndManager().load_by_framework("ir" if kind == "OpenVINO" else "onnx")
+        return openvino.Model(frontend.convert(frontend.load(str(path))))
+    except Exception as error:  # OpenVINO raises a kind of its own for each way a file can be damaged
+        raise WeightsError(f"{path} is not a whole {kind} file ({type(error).__name__})") from error
+
+
 def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
     """An exported graph as openvino.Model, and its spec.
 
@@ -141,14 +153,7 @@ def read_graph(path: str | Path) -> tuple[Any, ModelSpec]:
     ConfigError if it is in int8 for ONNX Runtime.
     """
     path = Path(path)
-    kind = "OpenVINO" if path.suffix == ".xml" else "ONNX"
-    if kind == "OpenVINO" and not path.with_suffix(".bin").is_file():
-        raise WeightsError(f"{path} needs {path.with_suffix('.bin').name} beside it; copy both files")
-    try:
-        frontend = FrontEndManager().load_by_framework("ir" if kind == "OpenVINO" else "onnx")
-        graph = openvino.Model(frontend.convert(frontend.load(str(path))))
-    except Exception as error:  # OpenVINO raises a kind of its own for each way a file can be damaged
-        raise WeightsError(f"{path} is not a whole {kind} file ({type(error).__name__})") from error
+    graph = load_graph(path)
     places = [place for place in ([SPEC_KEY], ["framework", SPEC_KEY]) if graph.has_rt_info(place)]
     names = {name for output in graph.outputs for name in output.get_names()}
     if not places or not {"heatmaps", "keypoints"} <= names:

@@ -13,6 +13,7 @@ from lightpose.train.loss import LossConfig
 from lightpose.train.run_config import FeatureDistillationConfig, OptimConfig, PlanConfig, RunConfig
 from lightpose.train.settings import REPEATS, check_model, named_in
 from lightpose.types import PADDING, DecoderName, GeometryName, ModelSpec
+from lightpose.weights.foreign.backbone import check_backbone
 
 __all__ = [
     "DataConfig",
@@ -74,7 +75,8 @@ class ModelConfig:
     padding: how much wider than the box an unaugmented crop is. decoder: how heatmaps are read, to choose the best
     epoch and ever after. gc: global context, of the LPN models.
     init: `paper` (every convolution from N(0, 0.001)), `kaiming`, or a .safetensors file to start from; joints that it
-    does not have start anew.
+    does not have start anew. backbone: a checkpoint of an ImageNet classifier that SimpleBaseline, CPN or HRNet start
+    from, as torchvision, timm or HRNet's authors save it.
     """
 
     name: str = "lpn50"
@@ -87,9 +89,12 @@ class ModelConfig:
     sigma: float = 2.0
     exact_target: bool = False
     init: str = "paper"
+    backbone: str = ""
 
     def __post_init__(self) -> None:
         check_model(self.name, MODELS, self.init, ("paper", "kaiming"))
+        if self.backbone:
+            check_backbone(self.name, self.init)
         check_range("model.sigma", self.sigma, *SIGMAS)
         with named_in("model"):
             self.spec()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,13 +9,14 @@ from torch.nn import functional
 
 from lightpose.errors import ConfigError
 from lightpose.ops.codec import flip_shift
+from lightpose.ops.families import check_heatmaps
 from lightpose.ops.geometry import heatmap_scale
-from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.runtime.torch import Normalise
 from lightpose.train.config import DistillConfig
 from lightpose.types import ModelSpec
 from lightpose.weights import find_weights
 from lightpose.weights.network import load_network
+from lightpose.weights.open import open_runtime
 
 __all__ = ["Teacher"]
 
@@ -39,8 +38,9 @@ class Teacher:
             self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._normalise = Normalise(self._its).to(device)
         else:
-            self._engine = OnnxRuntime(Path(path))
+            self._engine = open_runtime(path, engine="onnxruntime")
             self._its = self._engine.spec
+            check_heatmaps(self._its, "distillation")
         if flip_shift(self._its.geometry) != flip_shift(spec.geometry):
             raise ConfigError(
                 f"the teacher {config.teacher} has {self._its.geometry} geometry, the model {spec.geometry}; "

@@ -46,4 +46,5 @@ def _reads(config: AnyConfig) -> Iterator[Place]:
     yield Place("feature_distillation.teacher", Path(config.feature_distillation.teacher))
     if isinstance(config, TrainConfig):
         yield Place("model.skeleton", Path(config.model.skeleton))
+        yield Place("model.backbone", Path(config.model.backbone))
         yield Place("distill.teacher", Path(config.distill.teacher))

@@ -22,6 +22,7 @@ from lightpose.train.preview import preview
 from lightpose.train.start import check_measurable, warn_of_mirroring
 from lightpose.train.task import Preparing
 from lightpose.types import ImageArray
+from lightpose.weights.foreign.backbone import load_backbone
 from lightpose.weights.network import load_into
 
 __all__ = ["PoseTask"]
@@ -46,6 +47,8 @@ class PoseTask:
             initialise_kaiming(network)
         elif init != "paper":
             load_into(init, network, self.spec)
+        if backbone := self._config.model.backbone:
+            load_backbone(backbone, network, self.spec.model)
         return network
 
     def feed(self, device: torch.device, preparing: Preparing, verify: bool) -> Batches:

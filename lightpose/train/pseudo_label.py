@@ -16,8 +16,8 @@ from lightpose.data.coco import CocoFile
 from lightpose.data.stored import read_labelled
 from lightpose.errors import ConfigError
 from lightpose.inference.top_down import flip_test
-from lightpose.ops.codec import decode
-from lightpose.ops.geometry import cut_crops, heatmap_scale, invert, transform_points
+from lightpose.ops.families import FAMILIES
+from lightpose.ops.geometry import cut_crops, invert, transform_points
 from lightpose.runtime import Runtime
 from lightpose.types import FloatArray, ImageArray, Person
 
@@ -136,12 +136,10 @@ def _confident(
     spec = runtime.spec
     straight, merged = flip_test(crops, runtime)
     back = 2 * merged - straight  # the mirrored view alone, mirrored back
-    both, one, other = (
-        decode(maps, spec.decoder, spec.beta, spec.skeleton.sigmas, spec.sigma) for maps in (merged, straight, back)
-    )
-    scale = np.array(heatmap_scale(spec.input_hw, spec.heatmap_hw, spec.geometry), np.float32)
-    apart = np.linalg.norm((one - other)[..., :2] * scale, axis=-1)
-    return both[..., :2] * scale, (both[..., 2] >= min_score) & (apart <= distance)
+    read = FAMILIES[spec.family].read
+    both, one, other = (read(given, spec, spec.decoder, spec.beta) for given in (merged, straight, back))
+    apart = np.linalg.norm((one - other)[..., :2], axis=-1)
+    return both[..., :2], (both[..., 2] >= min_score) & (apart <= distance)
 
 
 def _inside(points: FloatArray, people: list[Person]) -> NDArray[np.bool_]:

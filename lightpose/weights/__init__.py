@@ -61,7 +61,12 @@ def file_sha256(path: Path) -> str:
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """The file of bundled weights by name, or the given path. Raises WeightsError if there is neither."""
+    """The file of bundled weights by name, the given path, or what is kept by that name (see `registry`).
+
+    Raises WeightsError if there is none of these.
+    """
+    from lightpose.weights.registry import find_model, kept_models
+
     bundled = bundled_weights()
     if str(name_or_path) in bundled:
         return bundled[str(name_or_path)]
@@ -69,7 +74,10 @@ def find_weights(name_or_path: str | Path) -> Path:
     if path.suffix == ".xml":
         finish_replacing(path.with_suffix(".bin"), path)
     if not path.is_file():
-        raise WeightsError(f"no weights at {path}; give a file, or one of the bundled: {', '.join(bundled) or 'none'}")
+        if kept := find_model(str(name_or_path)):
+            return kept
+        names = ", ".join([*bundled, *kept_models()]) or "none"
+        raise WeightsError(f"no weights at {path}; give a file, or one of the bundled: {names}")
     return path
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -22,6 +23,8 @@ from lightpose.models import MODELS, build, check_input
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.skeletons import Skeleton
 from lightpose.types import ModelSpec
+from lightpose.weights.foreign.graphs import is_adopted, open_adopted
+from lightpose.weights.graph_cost import count_graph
 from lightpose.weights.network import load_network
 
 __all__ = ["LayerProfile", "Profile", "profile_model", "profile_network", "profile_spec"]
@@ -82,10 +85,36 @@ def profile_model(model: str, input_hw: tuple[int, int] | None = None, joints: i
         return profile_network(network, input_hw or (256, 192), model)
     if not Path(model).is_file():
         raise ConfigError(f"{model} is neither a network nor a file; the networks are {', '.join(MODELS)}")
+    if Path(model).suffix == ".onnx" and is_adopted(Path(model)):
+        return _profile_adopted(Path(model), input_hw, joints)
     network, own_hw, own_joints = _open(Path(model))
     if joints not in (None, own_joints):
         raise ConfigError(f"{model} has {own_joints} joints; leave --joints out for weights files")
     return profile_network(network, input_hw or own_hw, model)
+
+
+def _profile_adopted(path: Path, input_hw: tuple[int, int] | None, joints: int | None) -> Profile:
+    """The same of another project's graph."""
+    runtime = open_adopted(path, threads=1)
+    spec = runtime.spec
+    if input_hw not in (None, spec.input_hw) or joints not in (None, len(spec.skeleton)):
+        height, width = spec.input_hw
+        raise ConfigError(f"{path} has {len(spec.skeleton)} joints at {height}x{width}; leave --input and --joints out")
+    counted = count_graph(path, runtime.tensor(np.zeros((1, *spec.input_hw, 3), np.uint8)).shape)
+    layers = tuple(
+        LayerProfile(each.name, each.kind, each.output, each.parameters, each.paper / 2**30, each.macs)
+        for each in counted.nodes
+    )
+    return Profile(
+        str(path),
+        spec.input_hw,
+        len(spec.skeleton),
+        counted.parameters,
+        sum(each.paper_gflops for each in layers),
+        sum(each.macs for each in layers),
+        counted.activation_bytes,
+        layers,
+    )
 
 
 def _open(path: Path) -> tuple[nn.Module, tuple[int, int], int]:

@@ -12,6 +12,8 @@ from lightpose.runtime.ir import read_facts
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.types import SOURCE_KEY
 from lightpose.weights import DEFAULT, file_sha256, find_weights
+from lightpose.weights.foreign.graphs import is_adopted, open_adopted
+from lightpose.weights.foreign.wire import read_metadata
 
 __all__ = ["LARGEST_AP_LOSS", "PrecisionChoice", "find_twin", "is_good_twin", "made_from", "open_runtime"]
 
@@ -38,6 +40,8 @@ def open_runtime(
     precision: PrecisionChoice = None,
 ) -> Runtime:
     """A network ready to run: bundled weights by name, or an .onnx, .xml (OpenVINO) or .safetensors (PyTorch) file.
+
+    Other projects' .onnx files, and the .zip files of MMDeploy, are run as they are: see `AdoptedRuntime`.
 
     threads: 0 for one on each usable core. engine: auto is ONNX Runtime for .onnx files, which OpenVINO can run too.
     mode: throughput is OpenVINO's. precision: int8 runs the network's `find_twin`, unless the file is in int8 itself.
@@ -81,6 +85,10 @@ def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, *, bf16:
 
         limit_threads(threads)
         return TorchRuntime(*load_network(path))
+    if path.suffix != ".xml" and is_adopted(path):
+        if mode != "latency":
+            raise ConfigError(f"mode {mode} is for graphs of lightpose, not for {path}; leave it out")
+        return open_adopted(path, threads, engine, bf16)
     if engine == "openvino":
         from lightpose.runtime.openvino import OpenVinoRuntime
 
@@ -94,7 +102,7 @@ def _good_twin(path: Path, threads: int) -> Runtime | None:
     if path.suffix != ".onnx" or not twin.is_file() or not has_byte_products():
         return None
     try:
-        runtime = OnnxRuntime(twin, threads)
+        runtime = open_adopted(twin, threads) if is_adopted(twin) else OnnxRuntime(twin, threads)
     except WeightsError:  # nobody asked for this file
         return None
     return runtime if is_good_twin(path, runtime.made_from, runtime.ap_loss) else None
@@ -119,5 +127,5 @@ def _existing_twin(path: Path, engine: EngineName) -> Path:
 def made_from(path: Path) -> str | None:
     """SHA-256 of the file that an int8 file was made from; None for one that is not in int8."""
     if path.suffix == ".onnx":
-        return OnnxRuntime(path, threads=1).made_from
+        return read_metadata(path).get(SOURCE_KEY)
     return read_facts(path).get(SOURCE_KEY) if path.suffix == ".xml" else None

@@ -22,7 +22,9 @@ from lightpose.io.images import encode_image
 from lightpose.io.places import Place, claimed
 from tests.helpers import draw_set
 
-NO_PATHS = {"Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person"}
+NO_PATHS = {
+    "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Add.name", "Add.sha256", "Remove.names",
+}  # fmt: skip
 """Text that names no file."""
 
 WORDS = {"Convert": ["lsp"], "Paper": ["figure4"]}

@@ -115,7 +115,7 @@ def test_every_network_gets_its_pixels_as_it_wants_them(tmp_path: Path, write, o
     """The graph puts the first pixel's channels, as they reach it, in the place of three scores."""
     detector = OnnxDetector(write(tmp_path / "a.onnx", colors=(output, np.array(places))))
     picture = np.full((96, 64, 3), RGB, np.uint8)
-    found = detector._run(detector._input.tensor(picture, detector._layout.pixels), detector._session)[output]
+    found = detector._run(detector._input.tensor(picture, detector._layout.pixels), detector._sessions.first)[output]
     batch_is_off = tuple(np.array(places).T[-found.ndim :])
     np.testing.assert_allclose(found[batch_is_off], expected, rtol=1e-5)
 

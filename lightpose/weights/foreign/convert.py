@@ -19,12 +19,12 @@ from lightpose.weights.foreign.names import their_name
 from lightpose.weights.foreign.recognise import Recognised, recognise
 from lightpose.weights.foreign.settings import Settings, settle
 
-__all__ = ["Imported", "identify", "import_checkpoint"]
+__all__ = ["CAFFE", "Imported", "fit_tensors", "identify", "import_checkpoint"]
 
 _COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|total_ops|total_params)$")
 """What a checkpoint may have or lack: batch norms' counts, and what the profiler thop leaves in networks."""
 
-_CAFFE = (
+CAFFE = (
     "by its name {path} is a ResNet in Caffe's style, with strides elsewhere, which lightpose has not; rename it if it "
     "is none"
 )
@@ -60,7 +60,7 @@ def import_checkpoint(path: str | Path, asked: Settings | None = None) -> Import
     found, spec, origins = _identify(checkpoint, path, asked)
     with torch.device("meta"):
         network = build(spec)
-    state = _match(network.state_dict(), checkpoint.tensors, found, path)
+    state = fit_tensors(network.state_dict(), checkpoint.tensors, found.names, path, found.model)
     network.load_state_dict(state, assign=True)
     return Imported(network.eval(), spec, found, origins)
 
@@ -70,30 +70,43 @@ def _identify(
 ) -> tuple[Recognised, ModelSpec, dict[str, str]]:
     found = recognise({name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}, path)
     if found.model.startswith("simple") and "caffe" in path.name.lower():
-        raise WeightsError(_CAFFE.format(path=path))
+        raise WeightsError(CAFFE.format(path=path))
     spec, origins = settle(found, asked or Settings(), read_meta(checkpoint.meta), path)
     return found, spec, origins
 
 
-def _match(
-    wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], found: Recognised, path: Path
+def fit_tensors(
+    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    path: Path,
+    what: str,
+    spare: re.Pattern[str] | None = None,
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint as float32 under our names; raises WeightsError unless they fit one to one."""
+    """The tensors of a checkpoint as float32 under our names; raises WeightsError unless they fit one to one.
+
+    wanted: fresh ones. names: theirs without prefixes → as in the file. what: the network. spare: beginnings of names
+    that may be left over.
+    """
     theirs = {name: their_name(name) for name in wanted}
-    missing = [name for name in theirs.values() if name not in found.names and not _COUNTERS.search(name)]
+    missing = [name for name in theirs.values() if name not in names and not _COUNTERS.search(name)]
     if missing:
-        raise WeightsError(f"{path} lacks {_listed(missing)} of {found.model}; it is not whole or of another kind")
+        raise WeightsError(f"{path} lacks {_listed(missing)} of {what}; it is not whole or of another kind")
     places = set(theirs.values())
-    extra = [name for short, name in found.names.items() if short not in places and not _COUNTERS.search(short)]
+    extra = [
+        name
+        for short, name in names.items()
+        if short not in places and not _COUNTERS.search(short) and not (spare and spare.match(short))
+    ]
     if extra:
-        raise WeightsError(f"{path} holds {_listed(extra)}, for which {found.model} has no place")
+        raise WeightsError(f"{path} holds {_listed(extra)}, for which {what} has no place")
     state = {}
     for name, fresh in wanted.items():
-        own = found.names.get(theirs[name])
+        own = names.get(theirs[name])
         if own is None:  # a batch norm's count
             state[name] = torch.zeros(fresh.shape, dtype=fresh.dtype)
         else:
-            state[name] = _copy(tensors[own], fresh, f"{path}: {own}", found.model)
+            state[name] = _copy(tensors[own], fresh, f"{path}: {own}", what)
     return state
 
 

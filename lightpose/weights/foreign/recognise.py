@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lightpose.errors import WeightsError
-from lightpose.models.resnet import DEPTHS
 from lightpose.weights.foreign.names import MMPOSE_PREFIX, plain_names
 
 __all__ = ["LPN_AUTHORS", "MMPOSE", "POSE_HRNET", "POSE_RESNET", "Recognised", "recognise"]
@@ -85,6 +84,8 @@ def _hrnet(plain: Shapes, path: object) -> str:
 
 def _resnet(plain: Shapes, path: object) -> tuple[str, dict[str, bool | int], str]:
     """LPN or SimpleBaseline, which differ in their 3×3 convolutions; the depth is the number of blocks."""
+    from lightpose.models.resnet import DEPTHS  # which needs torch, while graphs are looked at without it
+
     blocks = tuple(_count(plain, rf"layer{layer}\.(\d+)\.") for layer in (1, 2, 3, 4))
     depth = next((depth for depth, layers in DEPTHS.items() if layers == blocks), None)
     if depth is None or "layer1.0.conv3.weight" not in plain:

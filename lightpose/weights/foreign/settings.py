@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lightpose.errors import WeightsError
 from lightpose.skeletons import COCO17, LSP14, MPII16, Skeleton
 from lightpose.types import PADDING, ColorOrder, DecoderName, GeometryName, ModelSpec
 from lightpose.weights.foreign.recognise import LPN_AUTHORS, MMPOSE, POSE_RESNET, Recognised
 
-__all__ = ["ASSUMED", "Settings", "settle"]
+__all__ = ["ASSUMED", "LikeName", "Settings", "settle"]
+
+LikeName = Literal["rtmpose", "rtmw", "dwpose", "hrnet", "simplebaseline", "litehrnet", "vitpose", "movenet"]
+"""Projects whose graphs are adopted."""
 
 ASSUMED = "assumed"
 

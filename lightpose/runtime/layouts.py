@@ -1,0 +1,249 @@
+"""How other projects' pose networks lay out their ONNX files: what goes in, what comes out, and how to tell.
+
+A file is recognised by what it gives for a grey crop, as `detect/layouts.py` recognises detectors. To support another
+kind, write a test and a reader for it, and add a row to `POSE_LAYOUTS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import WeightsError
+from lightpose.types import LARGEST_SIDE, ColorOrder, FamilyName, FloatArray, ImageArray
+
+__all__ = ["OPEN_HW", "POSE_LAYOUTS", "GraphInput", "Outputs", "Pixels", "PoseLayout", "Probe", "find_pose_layout"]
+
+Outputs = Mapping[str, NDArray[Any]]
+"""What a run gives, by name."""
+
+TYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+}
+MOST_PIXELS = 2**27
+"""Of all crops that a graph with a fixed batch takes at once."""
+OPEN_HW = (256, 192)
+"""Height and width of the input where the file leaves them open: what most top-down networks were trained with."""
+
+
+class Pixels(Protocol):
+    """How pixels become a network's input, as a `ModelSpec` says: (pixel / 255 - mean) / std, colours in that order."""
+
+    @property
+    def color_order(self) -> ColorOrder: ...
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """What a graph takes. batch: a fixed number of crops, or None for any. type: numbers' type. hw: None: left open."""
+
+    name: str
+    type: type[np.generic]
+    batch: int | None
+    channels_last: bool
+    hw: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, inputs: Sequence[Any]) -> GraphInput:
+        """Read ONNX Runtime's description of inputs. Raises WeightsError unless it is one image of three colours."""
+        given = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs) or "nothing"
+        shape = list(inputs[0].shape) if len(inputs) == 1 else []
+        colours = [place for place in (1, 3) if len(shape) == 4 and shape[place] == 3]
+        if not colours or inputs[0].type not in TYPES:
+            raise WeightsError(f"it is no pose network: it takes {given}, not crops of three colours")
+        batch, *sides = shape
+        height, width = sides[1:] if colours[0] == 1 else sides[:2]
+        fixed = isinstance(height, int) and isinstance(width, int)
+        if fixed and not all(1 <= side <= LARGEST_SIDE for side in (height, width)):
+            raise WeightsError(f"its input has {height}x{width} pixels; sides are at most {LARGEST_SIDE}")
+        count = batch if isinstance(batch, int) and batch > 0 else None
+        if count and count * math.prod((height, width) if fixed else OPEN_HW) > MOST_PIXELS:
+            raise WeightsError(
+                f"it takes {count} crops at a time, and so many do not fit into memory; export it for fewer"
+            )
+        return cls(inputs[0].name, TYPES[inputs[0].type], count, colours[0] == 3, (height, width) if fixed else None)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether pixels go in as they are, 0 to 255."""
+        return np.issubdtype(self.type, np.integer)
+
+    def tensor(self, crops: ImageArray, pixels: Pixels) -> NDArray[Any]:
+        """RGB crops (N, H, W, 3) as the graph wants them, in its type; bytes as they are."""
+        ordered = crops[..., ::-1] if pixels.color_order == "bgr" else crops
+        if not self.channels_last:
+            ordered = ordered.transpose(0, 3, 1, 2)
+        if self.takes_bytes:
+            return np.ascontiguousarray(ordered, dtype=self.type)
+        side = (3,) if self.channels_last else (3, 1, 1)
+        std = np.array(pixels.std)
+        tensor = np.multiply(ordered, (1 / (255 * std)).astype(np.float32).reshape(side), dtype=np.float32, order="C")
+        tensor -= (np.array(pixels.mean) / std).astype(np.float32).reshape(side)
+        return tensor.astype(self.type, copy=False)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an ONNX file shows of itself: its outputs for one grey crop of that size, the batch's dimension included."""
+
+    input_hw: tuple[int, int]
+    given: Outputs
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the outputs, without the batch's dimension."""
+        return [value.shape[1:] for value in self.given.values()]
+
+    def to_text(self) -> str:
+        """The outputs and their shapes."""
+        return ", ".join(f"{name} {value.shape}" for name, value in self.given.items()) or "nothing"
+
+
+@dataclass(frozen=True)
+class PoseLayout:
+    """A kind of file.
+
+    read: outputs for N crops, and the input size → one array (N, K, …) as the family has it, see `ops/families.py`.
+    """
+
+    name: str
+    family: FamilyName
+    recognise: Callable[[Probe], bool]
+    read: Callable[[Outputs, tuple[int, int]], FloatArray]
+
+
+def find_pose_layout(probe: Probe) -> PoseLayout:
+    """The row of `POSE_LAYOUTS` that a file is of. Raises WeightsError, saying what it looks like, if of none."""
+    found = next((layout for layout in POSE_LAYOUTS if layout.recognise(probe)), None)
+    if found is None:
+        known = ", ".join(dict.fromkeys(layout.name for layout in POSE_LAYOUTS))
+        looks = next((f" It looks like {what}." for mark, what in _LOOKS if mark(probe)), "")
+        raise WeightsError(
+            f"it is no pose network of a known kind: it gives {probe.to_text()}.{looks} Known are {known}"
+        )
+    return found
+
+
+def _simcc_pair(outputs: Outputs, input_hw: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Likelihoods along x and along y, by how many there are; if that does not tell, in the order of the outputs."""
+    if len(outputs) != 2 or any(value.ndim != 3 for value in outputs.values()):
+        return None
+    first, second = outputs.values()
+    height, width = input_hw
+    for x, y in ((first, second), (second, first)):
+        if x.shape[:2] == y.shape[:2] and x.shape[2] >= width and x.shape[2] * height == y.shape[2] * width:
+            return x, y
+    return None
+
+
+def _is_simcc(probe: Probe) -> bool:
+    return _simcc_pair(probe.given, probe.input_hw) is not None
+
+
+def _read_simcc(outputs: Outputs, input_hw: tuple[int, int]) -> FloatArray:
+    pair = _simcc_pair(outputs, input_hw)
+    assert pair is not None
+    return np.concatenate(pair, axis=-1).astype(np.float32, copy=False)
+
+
+def _is_stride(sides: Sequence[int], input_hw: tuple[int, int]) -> bool:
+    """Whether maps of that size have a pixel for every 2×2 to 16×16 of the input: at 1×1 it is a segmentation."""
+    strides = {side / small if small else 0 for side, small in zip(input_hw, sides, strict=True)}
+    return strides <= {2.0, 4.0, 8.0, 16.0} and len(strides) == 1
+
+
+def _is_heatmaps(probe: Probe) -> bool:
+    shapes = probe.shapes
+    return len(shapes) == 1 and len(shapes[0]) == 3 and _is_stride(shapes[0][1:], probe.input_hw)
+
+
+def _is_heatmaps_last(probe: Probe) -> bool:
+    """Joints in the last dimension, as TensorFlow's exports have them."""
+    shapes = probe.shapes
+    return len(shapes) == 1 and len(shapes[0]) == 3 and _is_stride(shapes[0][:2], probe.input_hw)
+
+
+def _read_heatmaps(outputs: Outputs, _: tuple[int, int]) -> FloatArray:
+    return next(iter(outputs.values())).astype(np.float32, copy=False)
+
+
+def _read_heatmaps_last(outputs: Outputs, _: tuple[int, int]) -> FloatArray:
+    return np.ascontiguousarray(next(iter(outputs.values())).transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def _is_movenet(probe: Probe) -> bool:
+    """One person of (1, 17, 3): y, x, score, as shares of the sides."""
+    return probe.shapes == [(1, 17, 3)]
+
+
+def _read_movenet(outputs: Outputs, input_hw: tuple[int, int]) -> FloatArray:
+    rows = next(iter(outputs.values()))[:, 0].astype(np.float32)
+    return np.concatenate([rows[..., [1, 0]] * np.array(input_hw[::-1], np.float32), rows[..., 2:]], axis=-1)
+
+
+def _is_points(probe: Probe) -> bool:
+    """Rows of x, y, or x, y, score; fewer than a detector has boxes."""
+    shapes = probe.shapes
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] in (2, 3) and shapes[0][0] < 300
+
+
+def _are_shares(probe: Probe) -> bool:
+    """Whether the points of a grey crop are shares of its sides and not pixels."""
+    points = next(iter(probe.given.values()))[..., :2]
+    return bool(np.abs(points).max(initial=0) <= 2)
+
+
+def _read_pixels(outputs: Outputs, _: tuple[int, int]) -> FloatArray:
+    rows = next(iter(outputs.values())).astype(np.float32)
+    return rows if rows.shape[-1] == 3 else np.concatenate([rows, np.ones_like(rows[..., :1])], axis=-1)
+
+
+def _read_shares(outputs: Outputs, input_hw: tuple[int, int]) -> FloatArray:
+    return _read_pixels(outputs, input_hw) * np.array([input_hw[1], input_hw[0], 1], np.float32)
+
+
+POSE_LAYOUTS = (
+    PoseLayout("SimCC", "simcc", _is_simcc, _read_simcc),
+    PoseLayout("heatmaps", "heatmaps", _is_heatmaps, _read_heatmaps),
+    PoseLayout("heatmaps with the joints last", "heatmaps", _is_heatmaps_last, _read_heatmaps_last),
+    PoseLayout("MoveNet", "points", _is_movenet, _read_movenet),
+    PoseLayout("points as shares", "points", lambda probe: _is_points(probe) and _are_shares(probe), _read_shares),
+    PoseLayout("points in pixels", "points", _is_points, _read_pixels),
+)
+"""The first that recognises a file is it."""
+
+
+def _is_detector(probe: Probe) -> bool:
+    names = {name.lower() for name in probe.given}
+    many = any(len(shape) == 2 and max(shape) >= 300 for shape in probe.shapes)
+    return bool(names & {"dets", "boxes", "labels", "num_dets", "det_boxes"}) or many
+
+
+def _is_one_stage(probe: Probe) -> bool:
+    """A detector's rows, with 17 times x, y, visibility behind box and score."""
+    return any(len(shape) == 2 and {56, 57} & set(shape) for shape in probe.shapes)
+
+
+_LOOKS: tuple[tuple[Callable[[Probe], bool], str], ...] = (
+    (_is_one_stage, "a network that finds boxes and joints at once, such as YOLO-pose, which lightpose cannot run"),
+    (_is_detector, "a detector: give it to --detector"),
+    (lambda probe: len(probe.shapes) == 1 and len(probe.shapes[0]) == 1, "a network that classifies images"),
+    (lambda probe: any(shape[1:] == probe.input_hw for shape in probe.shapes), "a segmentation network"),
+    (
+        lambda probe: len(probe.shapes) == 3 and all(len(each) == 2 for each in probe.shapes),
+        "SimCC in three dimensions",
+    ),
+)
+"""What people may take for a top-down pose network, the first that fits."""
