@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.errors import ConfigError
+from lightpose.errors import ConfigError, LightposeError
 from lightpose.results import Boxes, Poses
+from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, Frame
 
-__all__ = ["DetectSchedule"]
+__all__ = ["DetectEvery", "DetectSchedule", "scheduled", "with_state"]
+
+DetectEvery = int | Literal["auto"]
 
 SURE_JOINT = 0.2
 """Joints with a lower score do not move a box."""
@@ -40,7 +44,7 @@ class DetectSchedule:
     Raises ConfigError if it is neither.
     """
 
-    every: int | Literal["auto"] = 1
+    every: DetectEvery = 1
     _last: Poses | None = field(default=None, init=False, repr=False)
     _scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32), init=False, repr=False)
     _detected_s: float = field(default=0.0, init=False, repr=False)
@@ -64,27 +68,31 @@ class DetectSchedule:
             return None
         return last.boxes
 
-    def seen(self, frame: Frame, poses: Poses) -> Poses:
-        """The poses of the frame, their boxes moved to their joints if no detector gave them.
+    def seen(self, frame: Frame, poses: Poses, choose: Callable[[Poses], NDArray[np.intp]] | None = None) -> Poses:
+        """The poses of the frame that count, their boxes moved to their joints if no detector gave them.
 
-        poses: in the order of the boxes that `boxes` gave; after a detection in any order. Raises ConfigError if they
-        are not as many.
+        poses: in the order of the boxes that `boxes` gave; after a detection in any order. choose: gives the numbers of
+        those that count; others are followed no further. Raises ConfigError if they are not as many as the boxes.
         """
         before, hw = self.boxes(frame), frame.image.shape[:2]
-        if before is None or self._last is None:
-            self._scores, self._detected_s, self._frames = poses.scores.copy(), _time(frame), 0
-        else:
+        if before is not None and self._last is not None:
             if len(poses) != len(before):
                 raise ConfigError(f"{len(before)} boxes were given for this frame, {len(poses)} poses came back")
             poses = replace(poses, boxes=_moved(self._last, poses, hw))
+        chosen = np.arange(len(poses)) if choose is None else choose(poses)
+        lost, poses = len(chosen) < len(poses), poses[chosen]
+        if before is None:
+            self._scores, self._detected_s, self._frames, lost = poses.scores.copy(), _time(frame), 0, False
+        else:
+            before, self._scores = before[chosen], self._scores[chosen]
         self._frames += 1
         if self.every == "auto":
-            fallen = bool((poses.scores < FALL * self._scores).any())
+            fallen = lost or bool((poses.scores < FALL * self._scores).any())
             self._due = fallen or not len(poses) or (before is not None and _edge_reached(before, poses.boxes, hw))
         else:
             self._due = self._frames >= self.every
         self._last = replace(poses, image_hw=(int(hw[0]), int(hw[1])))
-        return poses
+        return with_state(poses, "detected" if before is None else "carried")
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
@@ -100,21 +108,52 @@ class DetectSchedule:
             "due": self._due,
         }
 
-    def restore(self, state: dict[str, Any], like: Poses) -> None:
-        """Go on from a `state`. like: poses of the same skeleton. Raises ConfigError if it is none."""
+    def restore(self, state: dict[str, Any], skeleton: Skeleton) -> None:
+        """Go on from a `state`, of poses with that skeleton. Raises ConfigError if it is none."""
         try:
             last = None
             if state["keypoints"] is not None:
-                keypoints = np.array(state["keypoints"], np.float32).reshape(-1, len(like.skeleton), 3)
+                keypoints = np.array(state["keypoints"], np.float32).reshape(-1, len(skeleton), 3)
                 boxes = Boxes(np.array(state["boxes"], np.float32), np.array(state["box_scores"], np.float32))
                 height, width = state["image_hw"]
                 scores = np.zeros(len(keypoints), np.float32)
-                last = Poses(keypoints, scores, boxes, like.skeleton, (int(height), int(width)))
+                last = Poses(keypoints, scores, boxes, skeleton, (int(height), int(width)))
             self._last, self._scores = last, np.array(state["scores"], np.float32)
             self._detected_s, self._frames = float(state["detected_s"]), int(state["frames"])
             self._due = bool(state["due"])
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"this is no state of a schedule ({error}); take it from its state()") from error
+
+
+def with_state(poses: Poses, state: str) -> Poses:
+    """The poses, all people in one state."""
+    return replace(poses, states=np.full(len(poses), state))
+
+
+def scheduled(
+    frames: Iterable[Frame],
+    find: Callable[[Frame], Boxes],
+    predict: Callable[[Frame, Boxes], Poses],
+    choose: Callable[[Poses], NDArray[np.intp]],
+    schedule: DetectSchedule,
+    failed: Callable[[Frame, LightposeError], None] | None = None,
+) -> Iterator[tuple[Frame, Poses]]:
+    """Yield each frame with its poses, in order, one at a time: where people are comes from the frame before.
+
+    find: finds the people of a frame. predict: their poses, in the order of the boxes. choose: the numbers of those
+    that count. failed: as for `stream`; people are not followed over a frame that cannot be used.
+    """
+    for frame in frames:
+        try:
+            boxes = schedule.boxes(frame)
+            poses = predict(frame, find(frame) if boxes is None else boxes)
+        except LightposeError as error:
+            if failed is None:
+                raise
+            schedule.reset()
+            failed(frame, error)
+        else:
+            yield frame, schedule.seen(frame, poses, choose)
 
 
 def _moved(before: Poses, now: Poses, image_hw: tuple[int, ...]) -> Boxes:

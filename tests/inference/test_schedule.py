@@ -75,7 +75,7 @@ def test_another_size_of_image_needs_the_detector():
 def test_a_resumed_run_goes_on_as_an_unbroken_one():
     whole, rest = DetectSchedule(5), DetectSchedule(5)
     detections(whole, [100.0, 103, 106])
-    rest.restore(json.loads(json.dumps(whole.state())), person(0, None))
+    rest.restore(json.loads(json.dumps(whole.state())), THREE)
     for n in range(3, 12):
         ours, theirs = (each.boxes(frame(n)) for each in (whole, rest))
         assert (ours is None) == (theirs is None)
@@ -96,4 +96,4 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ConfigError, match="1 boxes were given"):
         schedule.seen(frame(1), person(100, None)[:0])
     with pytest.raises(ConfigError, match="no state of a schedule"):
-        schedule.restore({}, person(0, None))
+        schedule.restore({}, THREE)
