@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from lightpose import Boxes, PoseEstimator
+from lightpose import Boxes, Frame, PoseEstimator, Poses
 from lightpose.errors import ConfigError, ImageError
 from lightpose.inference.look_ahead import FileSmoother
 from lightpose.inference.schedule import DetectEvery
@@ -138,9 +138,9 @@ STAGES: dict[str, Callable[[], list[Stage | LookAhead]]] = {
 def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
     name: str, detect_every: DetectEvery, estimator: PoseEstimator, tmp_path: Path
 ):
-    if detect_every != 1 and name not in ("none", "both"):
+    if detect_every != 1 and name != "both":
         pytest.skip("the schedule and the stages do not know of each other")
-    more = {"draw": name in ("none", "both"), "detect_every": detect_every}
+    more = {"draw": name in ("none", "both") and detect_every == 1, "detect_every": detect_every}
     estimator = PoseEstimator(estimator.path, one_or_two, batch=4)
 
     def run(out: Path, timing: Timing | None = None, stages: Callable = STAGES[name], **others: Any) -> VideoResults:
@@ -297,17 +297,118 @@ def test_images_and_videos_go_together_and_several_videos_each_get_a_folder(plac
 
 
 @pytest.mark.slow
-def test_one_person_may_be_kept_and_another_than_there_is_refused(place: Path):
+def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(place: Path):
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         settings = {"cwd": place, "env": environment(), "capture_output": True, "text": True, "check": False}
         return subprocess.run(command("--no-draw", *more), **settings)
 
     assert run("--person", "1", "--max-people", "2").returncode == 0
     assert {person["id"] for row in rows_of(place / "out") for person in row["people"]} == {1}
-    for more in (("--person", "tall"), ("--person", "1", "--no-track")):
+    for more, text in (
+        (("--person", "tall"), "--person must be largest, first or, with --track, a person's number"),
+        (("--person", "1", "--no-track"), "--person must be largest, first or, with --track, a person's number"),
+        (("--detect-every", "often"), "--detect-every must be a number of frames from 1, or auto, not often"),
+        (
+            ("--smooth", "one_euro", "--no-track"),
+            "--smooth and --fill go by the numbers of people; leave out --no-track",
+        ),
+        (
+            ("--smooth", "butterworth", "--every", "3"),
+            "needs over 12 frames a second, clip.mp4 has 10; use --smooth one",
+        ),
+        (("--fill", "-1"), "fill_s must be from 0 to 60, not -1"),
+    ):
         refused = run(*more)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-        assert "--person must be largest, first or, with --track, a person's number" in refused.stderr
+        assert text in refused.stderr
+    for more in (("--smooth", "one_euro", "--detect-every", "auto"), ("--smooth", "butterworth", "--fill", "0.3")):
+        assert run(*more).returncode == 0
+        people = [person for row in rows_of(place / "out") for person in row["people"]]
+        assert all((person["raw_keypoints"] is None) == (person["state"] == "filled") for person in people)
+        assert any(person["keypoints"] != person["raw_keypoints"] for person in people if person["raw_keypoints"])
+
+
+def test_a_video_is_streamed_with_ids_times_and_images(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", STAMPS)
+    for source in (path, str(path), read_video(path)):
+        found = list(estimator.stream(source))
+        assert [frame.time_s for frame, _ in found] == pytest.approx(STAMPS, abs=5e-4)
+        assert [(frame.image.shape, poses.ids.tolist()) for frame, poses in found] == [((*HW, 3), [1, 2])] * 6
+        assert {state for _, poses in found for state in poses.states} == {"detected"}
+    rows = rows_of(predict_video(read_video(path), estimator, tmp_path / "out", stages=[Tracker()]).files[0].parent)
+    assert [poses.to_dict()["people"] for _, poses in found] == [row["people"] for row in rows]
+    assert all(poses.ids is None for _, poses in estimator.stream(path, track=False))
+    with pytest.raises(ImageError, match="there is no such file"):
+        next(estimator.stream(tmp_path / "no.mp4"))
+
+
+def test_streams_in_one_program_do_not_meet(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", STAMPS)
+    alone = [poses.to_dict() for _, poses in estimator.stream(path, detect_every=3)]
+    both = zip(estimator.stream(path, detect_every=3), estimator.stream(path, detect_every=3), strict=True)
+    assert [(one.to_dict(), other.to_dict()) for (_, one), (_, other) in both] == [(each, each) for each in alone]
+
+
+def test_the_detector_runs_in_one_of_so_many_frames(estimator: PoseEstimator, tmp_path: Path):
+    path, ran = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(12)]), []
+
+    def detect(image: np.ndarray) -> Boxes:
+        ran.append(1)
+        return two_people(image)
+
+    counted = PoseEstimator(estimator.path, detect, batch=4)
+    found = list(counted.stream(path, detect_every=5))
+    assert len(ran) == 3
+    states = [sorted(set(poses.states.tolist())) for _, poses in found]
+    assert states == [["detected"] if n % 5 == 0 else ["carried"] for n in range(12)]
+    with pytest.raises(ConfigError, match="from 1, or auto"):
+        next(counted.stream(path, detect_every=0))
+
+
+def test_a_frame_that_cannot_be_used_is_told_and_the_next_one_is_detected_anew(estimator: PoseEstimator):
+    def detect(image: np.ndarray) -> Boxes:
+        if image[0, 0, 0] == 99:
+            raise ImageError("it is broken")
+        return two_people(image)
+
+    frames = [Frame(np.full((*HW, 3), 99 if n == 3 else 0, np.uint8), index=n, time_s=n / 30) for n in range(6)]
+    failed: list[int] = []
+    strict = PoseEstimator(estimator.path, detect, batch=4, min_person_score=0.0)
+    found = list(strict.stream(frames, lambda frame, _: failed.append(frame.index), detect_every=3))
+    assert failed == [3]
+    assert [frame.index for frame, _ in found] == [0, 1, 2, 4, 5]
+    assert set(found[3][1].states) == {"detected"}
+    with pytest.raises(ImageError, match="it is broken"):
+        list(strict.stream(frames, detect_every=3))
+
+
+def test_the_drawing_shows_the_smoothed_joints_of_the_same_frame(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(70)])
+    got: list[tuple[int, float, list]] = []
+
+    class Told:
+        def write(self, frame: Frame, poses: Poses) -> None:
+            grey = int(np.median(frame.image))
+            got.append((frame.index, grey, poses.to_dict()["people"]))
+
+        def close(self) -> None:
+            pass
+
+    stages = [Tracker(), FileSmoother(6, 0.3)]
+    predict_video(read_video(path), estimator, tmp_path / "out", draw=False, stages=stages, sinks=[Told()])
+    rows = rows_of(tmp_path / "out")
+    assert [people for *_, people in got] == [row["people"] for row in rows]
+    assert [(index, grey) for index, grey, _ in got] == [
+        (frame.index, int(np.median(frame.image))) for frame in read_video(path)
+    ]
+    assert any(person["keypoints"] != person["raw_keypoints"] for row in rows for person in row["people"])
+
+
+def test_a_look_ahead_needs_a_source_that_can_be_read_again(estimator: PoseEstimator, tmp_path: Path):
+    video = read_video(write_clip(tmp_path / "clip.mp4"))
+    video._make = None  # as of a camera
+    with pytest.raises(ConfigError, match=r"cannot be smoothed with a look ahead: .* use one_euro"):
+        predict_video(video, estimator, tmp_path / "out", stages=[Tracker(), FileSmoother()])
 
 
 def test_without_pyav_files_are_read_and_drawn_by_opencv(
