@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from lightpose import Boxes, Frame, PoseEstimator, Poses
+from lightpose.cli import main
 from lightpose.errors import ConfigError, ImageError
 from lightpose.inference.look_ahead import FileSmoother
 from lightpose.inference.schedule import DetectEvery
@@ -304,7 +305,16 @@ def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(pl
 
     assert run("--person", "1", "--max-people", "2").returncode == 0
     assert {person["id"] for row in rows_of(place / "out") for person in row["people"]} == {1}
-    for more, text in (
+    for more in (("--smooth", "one_euro", "--detect-every", "auto"), ("--smooth", "butterworth", "--fill", "0.3")):
+        assert run(*more).returncode == 0
+        people = [person for row in rows_of(place / "out") for person in row["people"]]
+        assert all((person["raw_keypoints"] is None) == (person["state"] == "filled") for person in people)
+        assert any(person["keypoints"] != person["raw_keypoints"] for person in people if person["raw_keypoints"])
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
         (("--person", "tall"), "--person must be largest, first or, with --track, a person's number"),
         (("--person", "1", "--no-track"), "--person must be largest, first or, with --track, a person's number"),
         (("--detect-every", "often"), "--detect-every must be a number of frames from 1, or auto, not often"),
@@ -317,15 +327,19 @@ def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(pl
             "needs over 12 frames a second, clip.mp4 has 10; use --smooth one",
         ),
         (("--fill", "-1"), "fill_s must be from 0 to 60, not -1"),
-    ):
-        refused = run(*more)
-        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-        assert text in refused.stderr
-    for more in (("--smooth", "one_euro", "--detect-every", "auto"), ("--smooth", "butterworth", "--fill", "0.3")):
-        assert run(*more).returncode == 0
-        people = [person for row in rows_of(place / "out") for person in row["people"]]
-        assert all((person["raw_keypoints"] is None) == (person["state"] == "filled") for person in people)
-        assert any(person["keypoints"] != person["raw_keypoints"] for person in people if person["raw_keypoints"])
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_a_sentence(
+    more: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    write_clip(tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(command(*more)[3:])
+    errors = capsys.readouterr().err
+    assert (ended.value.code, errors.count("\n")) == (2, 1)
+    assert text in errors
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_video_is_streamed_with_ids_times_and_images(estimator: PoseEstimator, tmp_path: Path):
