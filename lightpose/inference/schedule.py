@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, LightposeError
+from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, Frame
@@ -24,8 +25,12 @@ SURE_JOINT = 0.2
 FALL = 0.7
 """`auto` detects again when the score of a person is below this share of that at the last detection."""
 
-LONGEST_S = 1.0
-"""The longest that `auto` goes without the detector, in seconds."""
+SHORTEST_S, LONGEST_S = 0.12, 1.0
+"""How long `auto` goes without the detector: short after a detection that found somebody else than was known, and twice
+as long after each that did not. Who is missed by the detector is followed for the longest of these."""
+
+SAME = 0.3
+"""Least overlap of two boxes of one person."""
 
 EDGE = 0.02
 """`auto` detects again when a box that was inside comes so near to an edge, as a share of the image."""
@@ -36,17 +41,22 @@ class DetectSchedule:
     """Says for each frame of one video whether to detect; if not, where the people of the last frame are now.
 
         boxes = schedule.boxes(frame)
-        poses = predict(frame, find(frame) if boxes is None else boxes)
+        poses = predict(frame, schedule.with_missed(frame, find(frame)) if boxes is None else boxes)
         poses = schedule.seen(frame, poses)
 
-    Between detections a box goes with its joints: it moves and grows as they did. every: detects in one of so many
-    frames; `auto`: when a person's score falls, somebody comes to an edge, nobody is there, or a second is over.
-    Raises ConfigError if it is neither.
+    Between detections a box goes with its joints: it moves and grows as they did. Who is missed by a detection is
+    followed on for a second, as long as the pose is good. every: detects in one of so many frames; `auto`: when a
+    person's score falls, somebody comes to an edge, nobody is there, or some time is over: less in a scene that
+    changes, up to a second in one that does not. Raises ConfigError if it is neither.
     """
 
     every: DetectEvery = 1
     _last: Poses | None = field(default=None, init=False, repr=False)
     _scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32), init=False, repr=False)
+    _seen_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
+    _missed: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp), init=False, repr=False)
+    _changed: bool = field(default=False, init=False, repr=False)
+    _wait_s: float = field(default=SHORTEST_S, init=False, repr=False)
     _detected_s: float = field(default=0.0, init=False, repr=False)
     _frames: int = field(default=0, init=False, repr=False)
     _due: bool = field(default=True, init=False, repr=False)
@@ -57,42 +67,68 @@ class DetectSchedule:
 
     def reset(self) -> None:
         """Begin anew, with a detection."""
-        self._last, self._due, self._frames = None, True, 0
+        self._last, self._due, self._frames, self._wait_s = None, True, 0, SHORTEST_S
+        self._missed = np.zeros(0, np.intp)
 
     def boxes(self, frame: Frame) -> Boxes | None:
         """The people of this frame, or None where the detector must find them."""
         last = self._last
         if last is None or self._due or (last.image_hw or frame.image.shape[:2]) != frame.image.shape[:2]:
             return None
-        if self.every == "auto" and not 0 <= _time(frame) - self._detected_s < LONGEST_S:
+        if self.every == "auto" and not 0 <= _time(frame) - self._detected_s < self._wait_s - 1e-9:
             return None
         return last.boxes
 
-    def seen(self, frame: Frame, poses: Poses, choose: Callable[[Poses], NDArray[np.intp]] | None = None) -> Poses:
-        """The poses of the frame that count, their boxes moved to their joints if no detector gave them.
+    def with_missed(self, frame: Frame, found: Boxes) -> Boxes:
+        """The boxes that the detector found in a frame, and after them those of people whom it may have missed."""
+        last = self._last
+        self._missed, self._changed = np.zeros(0, np.intp), True
+        if last is None or (last.image_hw or frame.image.shape[:2]) != frame.image.shape[:2]:
+            return found
+        overlap = iou(*(to_xyxy(boxes.xywh.astype(np.float64)) for boxes in (last.boxes, found)))
+        known = overlap >= SAME
+        recent = _time(frame) - self._seen_s <= LONGEST_S + 1e-9
+        self._missed = np.flatnonzero(~known.any(1) & recent)
+        self._changed = not (known.any(0).all() and known.any(1).all())
+        missed = last.boxes[self._missed]
+        return Boxes(np.concatenate([found.xywh, missed.xywh]), np.concatenate([found.scores, missed.scores]))
 
-        poses: in the order of the boxes that `boxes` gave; after a detection in any order. choose: gives the numbers of
-        those that count; others are followed no further. Raises ConfigError if they are not as many as the boxes.
+    def seen(self, frame: Frame, poses: Poses, choose: Callable[[Poses], NDArray[np.intp]] | None = None) -> Poses:
+        """The poses of the frame that count, the boxes of those who were carried over moved to their joints.
+
+        poses: in the order of the boxes that `boxes` or `with_missed` gave. choose: gives the numbers of those that
+        count; others are followed no further. Raises ConfigError if they are not as many as the boxes.
         """
-        before, hw = self.boxes(frame), frame.image.shape[:2]
-        if before is not None and self._last is not None:
-            if len(poses) != len(before):
-                raise ConfigError(f"{len(before)} boxes were given for this frame, {len(poses)} poses came back")
-            poses = replace(poses, boxes=_moved(self._last, poses, hw))
-        chosen = np.arange(len(poses)) if choose is None else choose(poses)
-        lost, poses = len(chosen) < len(poses), poses[chosen]
-        if before is None:
-            self._scores, self._detected_s, self._frames, lost = poses.scores.copy(), _time(frame), 0, False
-        else:
-            before, self._scores = before[chosen], self._scores[chosen]
-        self._frames += 1
+        detects, hw, now_s = self.boxes(frame) is None, frame.image.shape[:2], _time(frame)
+        count = len(poses)
+        carried = self._missed if detects or self._last is None else np.arange(len(self._last))
+        found = count - len(carried)  # come first
+        if found < 0 or (not detects and found):
+            raise ConfigError(f"{len(carried)} boxes were given for this frame, {count} poses came back")
+        scores, seen_s, states = poses.scores.copy(), np.full(count, now_s), np.full(count, "detected")
+        before = poses.boxes
+        if len(carried) and self._last is not None:
+            followed = self._last[carried]
+            moved = _moved(followed, poses[found:], hw).xywh
+            before = Boxes(np.concatenate([before.xywh[:found], followed.boxes.xywh]))
+            poses = replace(poses, boxes=Boxes(np.concatenate([poses.boxes.xywh[:found], moved]), poses.boxes.scores))
+            scores[found:], seen_s[found:] = self._scores[carried], self._seen_s[carried]
+            states[found:] = "carried"
+        chosen = np.arange(count) if choose is None else choose(poses)
+        poses, self._missed = poses[chosen], np.zeros(0, np.intp)
+        self._scores, self._seen_s = scores[chosen], seen_s[chosen]
+        self._detected_s, self._frames = (now_s, 1) if detects else (self._detected_s, self._frames + 1)
+        if detects:
+            self._wait_s = SHORTEST_S if self._changed else min(2 * self._wait_s, LONGEST_S)
+            self._changed = False
         if self.every == "auto":
-            fallen = lost or bool((poses.scores < FALL * self._scores).any())
-            self._due = fallen or not len(poses) or (before is not None and _edge_reached(before, poses.boxes, hw))
+            lost = not detects and len(chosen) < count
+            fallen = not detects and bool((poses.scores < FALL * self._scores).any())
+            self._due = lost or fallen or not len(poses) or _edge_reached(before[chosen], poses.boxes, hw)
         else:
             self._due = self._frames >= self.every
         self._last = replace(poses, image_hw=(int(hw[0]), int(hw[1])))
-        return with_state(poses, "detected" if before is None else "carried")
+        return replace(poses, states=states[chosen])
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
@@ -103,6 +139,8 @@ class DetectSchedule:
             "box_scores": None if last is None else last.boxes.scores.tolist(),
             "image_hw": None if last is None or last.image_hw is None else list(last.image_hw),
             "scores": self._scores.tolist(),
+            "seen_s": self._seen_s.tolist(),
+            "wait_s": self._wait_s,
             "detected_s": self._detected_s,
             "frames": self._frames,
             "due": self._due,
@@ -119,6 +157,7 @@ class DetectSchedule:
                 scores = np.zeros(len(keypoints), np.float32)
                 last = Poses(keypoints, scores, boxes, skeleton, (int(height), int(width)))
             self._last, self._scores = last, np.array(state["scores"], np.float32)
+            self._seen_s, self._wait_s = np.array(state["seen_s"], np.float64), float(state["wait_s"])
             self._detected_s, self._frames = float(state["detected_s"]), int(state["frames"])
             self._due = bool(state["due"])
         except (KeyError, TypeError, ValueError) as error:
@@ -146,7 +185,7 @@ def scheduled(
     for frame in frames:
         try:
             boxes = schedule.boxes(frame)
-            poses = predict(frame, find(frame) if boxes is None else boxes)
+            poses = predict(frame, schedule.with_missed(frame, find(frame)) if boxes is None else boxes)
         except LightposeError as error:
             if failed is None:
                 raise
