@@ -69,20 +69,20 @@ def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / f"clip{suffix_written()}", options.frames)
         estimator = PoseEstimator(options.model, lambda _: next(people), min_person_score=0.0, threads=options.threads)
-        stages = [Tracker(), FileSmoother(6, 0.3), Smoother()]
+        tracker, ahead, calm = Tracker(), FileSmoother(6, 0.3), Smoother()
         results = predict_video(
             read_video(clip),
             estimator,
             Path(folder) / "out",
             draw=options.draw,
-            stages=stages,
+            stages=[tracker, ahead, calm],
             progress=lambda done, _: found.append((done, resident_mb())),
         )
     print("frames   MB")
     for place in np.unique(np.linspace(0, len(found) - 1, options.lines).astype(int)):
         print(f"{found[place][0]:6} {found[place][1]:4.0f}")
     settled = next((memory for done, memory in found if done >= SETTLED), found[-1][1])
-    tracked, held, calmed = (stage.state() for stage in stages)
+    tracked, held, calmed = tracker.state(), ahead.state(), calm.state()
     print(f"after the first {SETTLED} frames: {max(memory for _, memory in found[SETTLED:]) - settled:+.1f} MB at most")
     print(
         f"{results.frames} frames, {tracked['last_id']} people came; the tracker holds {len(tracked['ids'])}, "

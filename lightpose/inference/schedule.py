@@ -27,7 +27,7 @@ FALL = 0.7
 
 SHORTEST_S, LONGEST_S = 0.12, 1.0
 """How long `auto` goes without the detector: short after a detection that found somebody else than was known, and twice
-as long after each that did not. Who is missed by the detector is followed for the longest of these."""
+as long after each that did not."""
 
 SAME = 0.3
 """Least overlap of two boxes of one person."""
@@ -41,21 +41,17 @@ class DetectSchedule:
     """Says for each frame of one video whether to detect; if not, where the people of the last frame are now.
 
         boxes = schedule.boxes(frame)
-        poses = predict(frame, schedule.with_missed(frame, find(frame)) if boxes is None else boxes)
+        poses = predict(frame, find(frame) if boxes is None else boxes)
         poses = schedule.seen(frame, poses)
 
-    Between detections a box goes with its joints: it moves and grows as they did. Who is missed by a detection is
-    followed on for a second, as long as the pose is good. every: detects in one of so many frames; `auto`: when a
-    person's score falls, somebody comes to an edge, nobody is there, or some time is over: less in a scene that
-    changes, up to a second in one that does not. Raises ConfigError if it is neither.
+    Between detections a box goes with its joints: it moves and grows as they did. every: detects in one of so many
+    frames; `auto`: when a person's score falls, somebody comes to an edge, nobody is there, or some time is over: less
+    in a scene that changes, up to a second in one that does not. Raises ConfigError if it is neither.
     """
 
     every: DetectEvery = 1
     _last: Poses | None = field(default=None, init=False, repr=False)
     _scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32), init=False, repr=False)
-    _seen_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
-    _missed: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp), init=False, repr=False)
-    _changed: bool = field(default=False, init=False, repr=False)
     _wait_s: float = field(default=SHORTEST_S, init=False, repr=False)
     _detected_s: float = field(default=0.0, init=False, repr=False)
     _frames: int = field(default=0, init=False, repr=False)
@@ -68,7 +64,6 @@ class DetectSchedule:
     def reset(self) -> None:
         """Begin anew, with a detection."""
         self._last, self._due, self._frames, self._wait_s = None, True, 0, SHORTEST_S
-        self._missed = np.zeros(0, np.intp)
 
     def boxes(self, frame: Frame) -> Boxes | None:
         """The people of this frame, or None where the detector must find them."""
@@ -79,56 +74,33 @@ class DetectSchedule:
             return None
         return last.boxes
 
-    def with_missed(self, frame: Frame, found: Boxes) -> Boxes:
-        """The boxes that the detector found in a frame, and after them those of people whom it may have missed."""
-        last = self._last
-        self._missed, self._changed = np.zeros(0, np.intp), True
-        if last is None or (last.image_hw or frame.image.shape[:2]) != frame.image.shape[:2]:
-            return found
-        overlap = iou(*(to_xyxy(boxes.xywh.astype(np.float64)) for boxes in (last.boxes, found)))
-        known = overlap >= SAME
-        recent = _time(frame) - self._seen_s <= LONGEST_S + 1e-9
-        self._missed = np.flatnonzero(~known.any(1) & recent)
-        self._changed = not (known.any(0).all() and known.any(1).all())
-        missed = last.boxes[self._missed]
-        return Boxes(np.concatenate([found.xywh, missed.xywh]), np.concatenate([found.scores, missed.scores]))
-
     def seen(self, frame: Frame, poses: Poses, choose: Callable[[Poses], NDArray[np.intp]] | None = None) -> Poses:
-        """The poses of the frame that count, the boxes of those who were carried over moved to their joints.
+        """The poses of the frame that count, their boxes moved to their joints if no detector gave them.
 
-        poses: in the order of the boxes that `boxes` or `with_missed` gave. choose: gives the numbers of those that
-        count; others are followed no further. Raises ConfigError if they are not as many as the boxes.
+        poses: in the order of the boxes that `boxes` gave; after a detection in any order. choose: gives the numbers of
+        those that count; others are followed no further. Raises ConfigError if they are not as many as the boxes.
         """
-        detects, hw, now_s = self.boxes(frame) is None, frame.image.shape[:2], _time(frame)
-        count = len(poses)
-        carried = self._missed if detects or self._last is None else np.arange(len(self._last))
-        found = count - len(carried)  # come first
-        if found < 0 or (not detects and found):
-            raise ConfigError(f"{len(carried)} boxes were given for this frame, {count} poses came back")
-        scores, seen_s, states = poses.scores.copy(), np.full(count, now_s), np.full(count, "detected")
-        before = poses.boxes
-        if len(carried) and self._last is not None:
-            followed = self._last[carried]
-            moved = _moved(followed, poses[found:], hw).xywh
-            before = Boxes(np.concatenate([before.xywh[:found], followed.boxes.xywh]))
-            poses = replace(poses, boxes=Boxes(np.concatenate([poses.boxes.xywh[:found], moved]), poses.boxes.scores))
-            scores[found:], seen_s[found:] = self._scores[carried], self._seen_s[carried]
-            states[found:] = "carried"
-        chosen = np.arange(count) if choose is None else choose(poses)
-        poses, self._missed = poses[chosen], np.zeros(0, np.intp)
-        self._scores, self._seen_s = scores[chosen], seen_s[chosen]
-        self._detected_s, self._frames = (now_s, 1) if detects else (self._detected_s, self._frames + 1)
-        if detects:
-            self._wait_s = SHORTEST_S if self._changed else min(2 * self._wait_s, LONGEST_S)
-            self._changed = False
+        before, hw = self.boxes(frame), frame.image.shape[:2]
+        if before is not None and self._last is not None:
+            if len(poses) != len(before):
+                raise ConfigError(f"{len(before)} boxes were given for this frame, {len(poses)} poses came back")
+            poses = replace(poses, boxes=_moved(self._last, poses, hw))
+        chosen = np.arange(len(poses)) if choose is None else choose(poses)
+        lost, poses = before is not None and len(chosen) < len(poses), poses[chosen]
+        if before is None:
+            same = self._last is not None and _same_people(self._last.boxes, poses.boxes)
+            self._wait_s = min(2 * self._wait_s, LONGEST_S) if same else SHORTEST_S
+            self._scores, self._detected_s, self._frames = poses.scores.copy(), _time(frame), 0
+        else:
+            before, self._scores = before[chosen], self._scores[chosen]
+        self._frames += 1
         if self.every == "auto":
-            lost = not detects and len(chosen) < count
-            fallen = not detects and bool((poses.scores < FALL * self._scores).any())
-            self._due = lost or fallen or not len(poses) or _edge_reached(before[chosen], poses.boxes, hw)
+            fallen = lost or bool((poses.scores < FALL * self._scores).any())
+            self._due = fallen or not len(poses) or (before is not None and _edge_reached(before, poses.boxes, hw))
         else:
             self._due = self._frames >= self.every
         self._last = replace(poses, image_hw=(int(hw[0]), int(hw[1])))
-        return replace(poses, states=states[chosen])
+        return with_state(poses, "detected" if before is None else "carried")
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
@@ -139,7 +111,6 @@ class DetectSchedule:
             "box_scores": None if last is None else last.boxes.scores.tolist(),
             "image_hw": None if last is None or last.image_hw is None else list(last.image_hw),
             "scores": self._scores.tolist(),
-            "seen_s": self._seen_s.tolist(),
             "wait_s": self._wait_s,
             "detected_s": self._detected_s,
             "frames": self._frames,
@@ -157,7 +128,7 @@ class DetectSchedule:
                 scores = np.zeros(len(keypoints), np.float32)
                 last = Poses(keypoints, scores, boxes, skeleton, (int(height), int(width)))
             self._last, self._scores = last, np.array(state["scores"], np.float32)
-            self._seen_s, self._wait_s = np.array(state["seen_s"], np.float64), float(state["wait_s"])
+            self._wait_s = float(state["wait_s"])
             self._detected_s, self._frames = float(state["detected_s"]), int(state["frames"])
             self._due = bool(state["due"])
         except (KeyError, TypeError, ValueError) as error:
@@ -185,7 +156,7 @@ def scheduled(
     for frame in frames:
         try:
             boxes = schedule.boxes(frame)
-            poses = predict(frame, schedule.with_missed(frame, find(frame)) if boxes is None else boxes)
+            poses = predict(frame, find(frame) if boxes is None else boxes)
         except LightposeError as error:
             if failed is None:
                 raise
@@ -214,6 +185,13 @@ def _moved(before: Poses, now: Poses, image_hw: tuple[int, ...]) -> Boxes:
     limit = np.array(image_hw[1::-1], np.float64)
     left_top = np.clip(center - size / 2, 1 - size, limit - 1)  # still in the image by a pixel
     return Boxes(np.concatenate([left_top, size], 1).astype(np.float32), before.boxes.scores)
+
+
+def _same_people(before: Boxes, now: Boxes) -> bool:
+    """Whether everybody is in both."""
+    overlap = iou(to_xyxy(before.xywh.astype(np.float64)), to_xyxy(now.xywh.astype(np.float64)))
+    known = overlap >= SAME
+    return bool(known.any(0).all() and known.any(1).all())
 
 
 def _time(frame: Frame) -> float:

@@ -71,7 +71,7 @@ class Tracker:
     least: float = 0.1
     pace: float = 0.5
     steady_s: float = 2.0
-    noise: float = 0.06
+    noise: float = 0.08
     reach: float = 1.0
     size_weight: float = 2.0
     least_likeness: float = 0.3

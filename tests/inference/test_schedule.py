@@ -34,7 +34,6 @@ def detections(schedule: DetectSchedule, xs: list[float], scores: list[float] | 
         boxes = schedule.boxes(frame(n))
         if boxes is None:
             ran.append(n)
-            schedule.with_missed(frame(n), person(x, None).boxes)
         schedule.seen(frame(n), person(x, boxes, scores[n] if scores else 0.9))
     return ran
 
@@ -59,30 +58,14 @@ def test_auto_detects_soon_again_when_somebody_else_was_found():
         boxes = schedule.boxes(frame(n))
         if boxes is None:
             ran.append(n)
-            boxes = schedule.with_missed(frame(n), joined([person(100, None), person(300, None)]).boxes)
-        schedule.seen(frame(n), joined([person(100, None), person(300, None)])[: len(boxes)])
+        both = joined([person(100, None), person(300, None)])
+        schedule.seen(frame(n), both if boxes is None else both[: len(boxes)])
     assert ran == [70, 73, 79]
 
 
 def joined(each: list[Poses]) -> Poses:
     boxes = Boxes(np.concatenate([p.boxes.xywh for p in each]), np.concatenate([p.boxes.scores for p in each]))
     return Poses(np.concatenate([p.keypoints for p in each]), np.concatenate([p.scores for p in each]), boxes, THREE)
-
-
-def test_who_is_missed_by_the_detector_is_followed_for_a_second():
-    schedule, here, there = DetectSchedule(5), person(100, None), person(300, None)
-    states = []
-    for n in range(45):
-        boxes = schedule.boxes(frame(n))
-        if boxes is None:
-            boxes = schedule.with_missed(frame(n), joined([here, there]).boxes if n == 0 else here.boxes)
-        both = joined([here, there])
-        poses = schedule.seen(frame(n), both[: len(boxes)])
-        states.append(poses.states.tolist())
-    assert states[0] == ["detected", "detected"]
-    assert states[1:5] == [["carried", "carried"]] * 4
-    assert states[5] == states[25] == ["detected", "carried"]
-    assert states[30] == ["detected"]
 
 
 def test_who_does_not_count_is_followed_no_further():

@@ -1,7 +1,6 @@
 """The same id for the same person, whatever the frame rate; nothing left of people who went."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
