@@ -24,7 +24,7 @@ from lightpose.inference.video import predict_video
 from lightpose.io.video import read_video, suffix_written, video_writer
 from lightpose.weights import DEFAULT
 
-HW, FPS, STAY = (180, 320), 30, 4
+HW, FPS, STAY = (360, 640), 30, 4
 SETTLED = 500
 
 
@@ -56,10 +56,12 @@ def write_clip(path: Path, frames: int) -> Path:
 
 
 def comers_and_goers() -> Iterator[Boxes]:
-    """One person in each frame, each of whom stays for four of them and is far from the last one."""
+    """One person in each frame, each of whom stays for four of them; a place is taken again when its last one is
+    forgotten."""
     for number in count():
-        place = number // STAY % 6
-        yield Boxes(np.array([[50 * place + number % STAY, 20 + 60 * (place % 2), 30, 70]]), np.array([0.9]))
+        place = 5 * (number // STAY) % 12
+        left, top = 100 * (place % 6) + number % STAY, 20 + 180 * (place // 6)
+        yield Boxes(np.array([[left, top, 40, 100]]), np.array([0.9]))
 
 
 def main(options: Options) -> None:
