@@ -5,14 +5,13 @@ are those of the package motmetrics (pip install motmetrics), with intersections
 from 0.5.
 
     python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25
-    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --found
+    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --found --detect-every auto
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import motmetrics
 import numpy as np
 import tyro
@@ -20,11 +19,12 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.schedule import DetectEvery
 from lightpose.inference.track import Tracker
+from lightpose.io.video import read_video
 from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17
-from lightpose.types import Frame
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Options:
     """clips: folders with gt/gt.txt. fps: frames a second, one for each clip or one for all. dropped: share of the
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
     image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
-    detector finds in the clip's .mp4 of the same name, with joints, once. tracker: its settings."""
+    detector finds in the clip's .mp4 of the same name, once. frames: so many of them at most. detect_every: N or auto,
+    of the detector. tracker: its settings."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
@@ -42,6 +43,8 @@ class Options:
     every: int = 1
     seeds: int = 10
     found: bool = False
+    frames: int | None = None
+    detect_every: str = "1"
     tracker: Tracker = field(default_factory=Tracker)
 
 
@@ -89,13 +92,6 @@ def judged(rows: NDArray[np.float64], people: list[Poses], fps: float, options: 
     return Score(float(table.idf1.iloc[0]), float(table.mota.iloc[0]), int(table.num_switches.iloc[0]))
 
 
-def read_frames(path: Path) -> Iterator[Frame]:
-    """The frames of a video."""
-    video = cv2.VideoCapture(str(path))
-    while (read := video.read())[0]:
-        yield Frame(np.ascontiguousarray(read[1][..., ::-1]).astype(np.uint8))
-
-
 def main() -> None:
     """Print the means over the seeds for each clip."""
     options = tyro.cli(Options, description=__doc__)
@@ -104,7 +100,9 @@ def main() -> None:
         rows = np.loadtxt(clip / "gt" / "gt.txt", delimiter=",", usecols=range(6), ndmin=2)
         fps = options.fps[min(number, len(options.fps) - 1)]
         if options.found:
-            people = [poses for _, poses in PoseEstimator().stream(read_frames(clip / f"{clip.name}.mp4"))]
+            frames = islice(iter(read_video(clip / f"{clip.name}.mp4")), options.frames)
+            every: DetectEvery = "auto" if options.detect_every == "auto" else int(options.detect_every)
+            people = [poses for _, poses in PoseEstimator().stream(frames, detect_every=every)]
             scores = [judged(rows, people, fps, options)]
         else:
             scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]

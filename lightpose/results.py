@@ -104,7 +104,8 @@ class Pose:
 
     keypoints: (K, 3) float32: x, y in pixels of the image, score. score: how sure the model is of the whole person.
     box_xywh: (4,) float32 left, top, width, height. skeleton: the names of the K joints. id: the same person's in every
-    frame of a video, None if nobody was tracked.
+    frame of a video, None if nobody was tracked. state: `detected`, `carried` or `filled`, None if unknown; raw: (K, 3)
+    the keypoints before they were smoothed; see `Poses`.
     """
 
     keypoints: FloatArray
@@ -113,6 +114,8 @@ class Pose:
     box_score: float
     skeleton: Skeleton
     id: int | None = None
+    state: str | None = None
+    raw: FloatArray | None = None
 
     def __getitem__(self, joint: str) -> Keypoint:
         """The joint with this name. Raises SkeletonError, which lists the known joints, if there is none."""
@@ -125,17 +128,23 @@ class Pose:
         return f"Pose({named}score {self.score:.2f}, {len(self.skeleton)} joints)"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4. `id` if there is
-        one."""
+        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4. `id`, `state` and
+        `raw_keypoints` if there are any; the last is None for a person who was filled in."""
+        raw = None if self.raw is None or self.state == "filled" else self._joints(self.raw)
         return {
             **({} if self.id is None else {"id": self.id}),
+            **({} if self.state is None else {"state": self.state}),
             "box": [round(value, 2) for value in self.box_xywh.tolist()],
             "box_score": round(self.box_score, 4),
             "score": round(self.score, 4),
-            "keypoints": {
-                joint: {"x": round(x, 2), "y": round(y, 2), "score": round(sure, 4)}
-                for joint, (x, y, sure) in zip(self.skeleton.joints, self.keypoints.tolist(), strict=True)
-            },
+            "keypoints": self._joints(self.keypoints),
+            **({} if self.raw is None else {"raw_keypoints": raw}),
+        }
+
+    def _joints(self, keypoints: FloatArray) -> dict[str, dict[str, float]]:
+        return {
+            joint: {"x": round(x, 2), "y": round(y, 2), "score": round(sure, 4)}
+            for joint, (x, y, sure) in zip(self.skeleton.joints, keypoints.tolist(), strict=True)
         }
 
 
@@ -151,8 +160,10 @@ class Poses:
     keypoints: (N, K, 3) float32: x, y in pixels of the image, score in about [0, 1]. scores: (N,) float32: how sure the
     model is of each person: the box score times the mean of the keypoint scores above 0.2. skeleton: the names of the K
     joints. image_hw: the image's height and width, if known. name: the image's file name; empty for arrays and bytes.
-    ids: (N,) int64, the same number for the same person in every frame of a video; None if nobody was tracked. Raises
-    ShapeError if there are more or fewer ids than people.
+    ids: (N,) int64, the same number for the same person in every frame of a video; None if nobody was tracked. states:
+    (N,) of text: who was `detected` in this frame, whose box was `carried` over from the last one, and who was `filled`
+    in where nobody was found; None for images. raw: (N, K, 3) the keypoints before they were smoothed, NaN for who was
+    filled in; None if nothing was smoothed. Raises ShapeError if there are more or fewer of these than people.
     """
 
     keypoints: FloatArray
@@ -162,13 +173,20 @@ class Poses:
     image_hw: tuple[int, int] | None = None
     name: str = ""
     ids: NDArray[np.int64] | None = None
+    states: NDArray[np.str_] | None = None
+    raw: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        if self.ids is not None:
-            ids = np.array(self.ids, np.int64)
-            if ids.shape != (len(self.keypoints),):
-                raise ShapeError(f"{len(self.keypoints)} people need {len(self.keypoints)} ids; got shape {ids.shape}")
-            object.__setattr__(self, "ids", ids)
+        count = len(self.keypoints)
+        for name, kind, shape in (
+            ("ids", np.int64, (count,)), ("states", np.str_, (count,)), ("raw", np.float32, np.shape(self.keypoints))
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None:
+                array = np.array(value, kind)
+                if array.shape != shape:
+                    raise ShapeError(f"{count} people need {count} {name}; got shape {array.shape}")
+                object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -185,10 +203,13 @@ class Poses:
         (N,) of bool."""
         keypoints, scores = self.keypoints[which], self.scores[which]
         ids = None if self.ids is None else self.ids[which]
+        states = None if self.states is None else self.states[which]
+        raw = None if self.raw is None else self.raw[which]
         if isinstance(which, int | np.integer):
             box, box_score = self.boxes.xywh[which], float(self.boxes.scores[which])
-            return Pose(keypoints, float(scores), box, box_score, self.skeleton, None if ids is None else int(ids))
-        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name, ids)
+            number, state = None if ids is None else int(ids), None if states is None else str(states)
+            return Pose(keypoints, float(scores), box, box_score, self.skeleton, number, state, raw)
+        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name, ids, states, raw)
 
     def __repr__(self) -> str:
         people = f"{len(self)} {'person' if len(self) == 1 else 'people'}"

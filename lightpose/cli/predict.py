@@ -17,11 +17,16 @@ from lightpose.weights import DEFAULT, has_detector
 
 __all__ = ["Predict"]
 
+SMOOTH_HZ = 6.0
+"""Of --smooth butterworth: what biomechanics uses for walking and most sports (Winter, 2009)."""
+
 if TYPE_CHECKING:
     from lightpose.detect import Detector
     from lightpose.inference.estimator import PoseEstimator
     from lightpose.inference.folder import FolderResults
-    from lightpose.inference.video import Stage, VideoResults
+    from lightpose.inference.schedule import DetectEvery
+    from lightpose.inference.stages import LookAhead, Stage
+    from lightpose.inference.video import VideoResults
     from lightpose.io.sources import ImageFile
     from lightpose.io.video import Video
 
@@ -101,6 +106,14 @@ class Predict:
     """Videos: keep one person of each frame: the largest, the one with the lowest number, or the one with this."""
     max_people: int | None = None
     """Videos: keep so many people of each frame at most, the largest."""
+    detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
+    """Videos: run the detector in one of so many frames. In between, boxes follow the joints. auto: detect when a
+    person's score falls, somebody comes to an edge, nobody is there, or a second is over."""
+    smooth: Literal["none", "one_euro", "butterworth"] = "none"
+    """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
+    lags a little. butterworth: without lag, for files; what biomechanics expects."""
+    fill: Annotated[float, arg(metavar="SECONDS")] = 0.0
+    """Videos that are files: put a person who is not found for so long at most on a line between both sights."""
     show: bool = False
     """Videos: show the drawn frames as they come. Needs an OpenCV with windows."""
     resume: bool = False
@@ -127,6 +140,7 @@ class Predict:
         most = max_bytes()
         check_folder(self.out)
         clips = self._open_videos()
+        every, changing = self._detect_every(), [self._stages(video) for video in clips.values()]
         images = find_images((source for source in self.sources if source != "-" and source not in clips), self.out)
         if "-" in self.sources:
             images.append(stdin_image(sys.stdin.buffer.read(most + 1)))
@@ -148,7 +162,7 @@ class Predict:
             print(f"lightpose: {note}", file=sys.stderr)
         whole_unasked = detector is None and not has_detector()
         codes = [self._run_images(images, estimator, whole_unasked)] if images else []
-        codes += self._run_videos(clips, estimator, whole_unasked)
+        codes += self._run_videos(clips, estimator, whole_unasked, every, changing)
         return 2 if set(codes) == {2} else max(min(code, 1) for code in codes)
 
     def _run_images(self, images: list[ImageFile], estimator: PoseEstimator, whole_unasked: bool) -> int:
@@ -182,15 +196,18 @@ class Predict:
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
                  "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
                  "--person": self.person is not None, "--max-people": self.max_people is not None,
-                 "--resume": self.resume}  # fmt: skip
+                 "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none",
+                 "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
             raise ConfigError(f"{named} is for videos, and there is none among the sources")
 
-    def _stages(self) -> list[Stage]:
+    def _stages(self, video: Video) -> list[Stage | LookAhead]:
         """What changes the poses of each frame of a video; made anew for each video."""
         from lightpose.errors import ConfigError
+        from lightpose.inference.look_ahead import FileSmoother
         from lightpose.inference.select import Selection, Which
+        from lightpose.inference.smooth import Smoother
         from lightpose.inference.track import Tracker
 
         which: Which | None
@@ -201,24 +218,62 @@ class Predict:
                 which = int(number)
             case other:
                 raise ConfigError(f"--person must be largest, first or, with --track, a person's number, not {other}")
-        chosen = [] if which is None and self.max_people is None else [Selection(which, self.max_people)]
-        return [*([Tracker(self.keep_lost)] if self.track else []), *chosen]
+        self._check_smoothing(video)
+        ahead = FileSmoother(SMOOTH_HZ if self.smooth == "butterworth" else None, self.fill)
+        return [
+            *([Tracker(self.keep_lost)] if self.track else []),
+            *([ahead] if ahead.hz or ahead.fill_s else []),
+            *([Smoother()] if self.smooth == "one_euro" else []),
+            *([] if which is None and self.max_people is None else [Selection(which, self.max_people)]),
+        ]
 
-    def _run_videos(self, clips: dict[str, Video], estimator: PoseEstimator, whole_unasked: bool) -> Iterator[int]:
+    def _check_smoothing(self, video: Video) -> None:
+        """Raise ConfigError if --smooth or --fill cannot be done with a video."""
+        from lightpose.errors import ConfigError
+
+        if (self.smooth != "none" or self.fill) and not self.track:
+            raise ConfigError("--smooth and --fill go by the numbers of people; leave out --no-track")
+        if not video.can_be_read_again and (self.smooth == "butterworth" or self.fill):
+            named = "--smooth butterworth" if self.smooth == "butterworth" else "--fill"
+            raise ConfigError(f"{named} looks ahead, which needs a file; for {video.name} use --smooth one_euro")
+        rate = video.about.rate / self.every * self.slowmo
+        if self.smooth == "butterworth" and rate <= 2 * SMOOTH_HZ:
+            raise ConfigError(
+                f"--smooth butterworth needs over {2 * SMOOTH_HZ:g} frames a second, {video.name} has {rate:.4g}; "
+                "use --smooth one_euro"
+            )
+
+    def _detect_every(self) -> DetectEvery:
+        """How often the detector runs. Raises ConfigError for what is no number of frames and not auto."""
+        from lightpose.errors import ConfigError
+
+        if self.detect_every == "auto":
+            return "auto"
+        if not self.detect_every.isdecimal() or int(self.detect_every) < 1:
+            raise ConfigError(f"--detect-every must be a number of frames from 1, or auto, not {self.detect_every}")
+        return int(self.detect_every)
+
+    def _run_videos(
+        self,
+        clips: dict[str, Video],
+        estimator: PoseEstimator,
+        whole_unasked: bool,
+        every: DetectEvery,
+        changing: list[list[Stage | LookAhead]],
+    ) -> Iterator[int]:
         from lightpose.cli.console import counting_frames
         from lightpose.errors import ImageError
         from lightpose.inference.video import predict_video
         from lightpose.io.sources import distinct_names
 
         names = distinct_names([Path(Path(video.name).stem) for video in clips.values()])
-        for name, video in zip(names, clips.values(), strict=True):
+        for name, video, stages in zip(names, clips.values(), changing, strict=True):
             out = self.out / name if len(self.sources) > 1 else self.out
             try:
                 with counting_frames(video.name, video.expected()) as advance:
                     results = predict_video(
                         video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
-                        resume=self.resume, progress=advance,
-                        stages=self._stages(),
+                        resume=self.resume, progress=advance, stages=stages, detect_every=every,
                     )  # fmt: skip
             except ImageError as error:
                 if len(self.sources) == 1:

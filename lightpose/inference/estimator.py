@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lightpose.detect import BoxFunction, Detector, SideBySideDetector, as_detector, check_threshold
 from lightpose.detect.open import open_detector
 from lightpose.errors import LightposeError, ShapeError
+from lightpose.inference.schedule import DetectEvery, DetectSchedule, scheduled, with_state
 from lightpose.inference.stream import stream
 from lightpose.inference.top_down import PredictOptions
+from lightpose.inference.track import Tracker
 from lightpose.io.images import decode_image, read_image
+from lightpose.io.video import Video, read_video
 from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
@@ -117,15 +121,58 @@ class PoseEstimator:
         return (poses for _, poses in self.stream(frames))
 
     def stream(
-        self, frames: Iterable[Frame], failed: Callable[[Frame, LightposeError], None] | None = None
+        self,
+        source: Iterable[Frame] | str | Path,
+        failed: Callable[[Frame, LightposeError], None] | None = None,
+        *,
+        track: bool = True,
+        detect_every: DetectEvery | DetectSchedule = 1,
     ) -> Iterator[tuple[Frame, Poses]]:
         """Yield each frame with its poses, in order. One batch holds crops from several frames.
 
-        failed: called with each frame that cannot be used; the frame is left out. Without it, the error is raised.
+            for frame, poses in estimator.stream("clip.mp4"):
+                print(frame.time_s, poses.ids)
+
+        source: a video file, `webcam:0` or an address, what `read_video` gives, or any frames. failed: called with each
+        frame that cannot be used; the frame is left out. Without it, the error is raised. track: people of a video get
+        ids, those of other frames never. detect_every: the detector runs in one of so many frames, or with "auto" when
+        there is need; boxes are carried over in between, one frame at a time. Raises as `read_video` does.
         """
+
+        def find(frame: Frame) -> Boxes:
+            return self.find_people(frame.image, frame.path)
+
+        def predict(frame: Frame, boxes: Boxes) -> Poses:
+            return next(stream([frame], lambda _: [boxes], self.runtime, self.options))[1]
+
+        video = read_video(source) if isinstance(source, str | Path) else source
+        if isinstance(video, Video):
+            yield from self._stream_video(video, failed, track, detect_every)
+            return
+        schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
+        if schedule.every != 1:
+            yield from scheduled(video, find, predict, self._chosen, schedule, failed)
+            return
         together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
-        for frame, poses in stream(frames, self._find_all, self.runtime, self.options, failed, together):
+        for frame, poses in stream(video, self._find_all, self.runtime, self.options, failed, together):
             yield frame, self.choose(poses)
+
+    def _stream_video(
+        self,
+        video: Video,
+        failed: Callable[[Frame, LightposeError], None] | None,
+        track: bool,
+        detect_every: DetectEvery | DetectSchedule,
+    ) -> Iterator[tuple[Frame, Poses]]:
+        """The frames of a video with their poses, and their people with ids; a live one waits for no batch."""
+        schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
+        tracker, last_s = Tracker(), 0.0
+        with closing(iter(video)) as frames:
+            for group in ([frame] for frame in frames) if video.live else (frames,):
+                for frame, poses in self.stream(group, failed, detect_every=schedule):
+                    last_s = max(last_s, frame.time_s or 0.0)
+                    found = poses if poses.states is not None else with_state(poses, "detected")
+                    yield frame, tracker.update(found, last_s) if track else found
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """The boxes that the detector finds in an RGB image and that reach the threshold.
@@ -150,11 +197,16 @@ class PoseEstimator:
         equal poses, the one with the higher score stays. Boxes from a file are of different people, so they are not
         merged.
         """
-        sure = poses[poses.scores >= self.min_person_score]
+        return poses[self._chosen(poses)]
+
+    def _chosen(self, poses: Poses) -> NDArray[np.intp]:
+        """The numbers of the poses that count, rising."""
+        sure = np.flatnonzero(poses.scores >= self.min_person_score)
         if self.detector.given:
             return sure
-        areas = sure.boxes.xywh[:, 2:].prod(axis=1)
-        return sure[np.sort(oks_nms(sure.keypoints, sure.scores, areas, sure.skeleton.sigmas, SAME_PERSON))]
+        some = poses[sure]
+        areas = some.boxes.xywh[:, 2:].prod(axis=1)
+        return sure[np.sort(oks_nms(some.keypoints, some.scores, areas, some.skeleton.sigmas, SAME_PERSON))]
 
 
 def _frame(image: ImageInput, color: Literal["rgb", "bgr"], number: int = 0) -> Frame:

@@ -14,9 +14,12 @@ from lightpose.limits import FACTORS, check_range
 from lightpose.results import Poses
 from lightpose.types import FloatArray
 
-__all__ = ["Smoother", "butterworth", "fill_gaps"]
+__all__ = ["Smoother", "butterworth", "fading", "fill_gaps", "runs", "zero_phase"]
 
 Floats = NDArray[np.float64]
+
+LONGEST_STEP = 0.45
+"""Of a cycle: what a step between two frames counts at most, where stamps are far apart."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Smoother:
                 people[key].known[:, None], people[key].points, poses.keypoints[number, :, :2]
             )
         self._people = people
-        return replace(poses, keypoints=keypoints)
+        return replace(poses, keypoints=keypoints, raw=poses.keypoints if poses.raw is None else poses.raw)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
@@ -149,13 +152,12 @@ def _step_share(hz: ArrayLike, passed_s: float) -> Floats:
 
 
 def butterworth(points: ArrayLike, time_s: ArrayLike, hz: float = 6.0) -> Floats:
-    """Low pass of a whole file's points that shifts nothing in time: a Butterworth filter of 2nd order run forwards and
-    backwards, together of 4th, as biomechanics has it (Winter, Biomechanics and Motor Control, 2009).
+    """Points without lag and tremble: a Butterworth low pass of 2nd order, run forwards and backwards (Winter, 2009).
 
-    points: (T, …), any number of series; NaN where a joint was not seen: the parts in between are filtered alone.
-    time_s: (T,), rising; uneven stamps are filtered on an even grid of their median distance. hz: at this frequency
-    half the amplitude is left. Returns (T, …). Raises ShapeError if the lengths differ, ConfigError if times do not
-    rise or the frames are too few a second for that frequency.
+    points: (T, …), such as (T, K, 2); NaN where there are none: each stretch between is filtered alone, and a joint
+    through its own gaps only. time_s: (T,), rising, evenly or not. hz: at this frequency half the amplitude is left.
+    Returns (T, …). Raises ShapeError if the lengths differ, ConfigError if times do not rise or the frames are too few
+    a second for that frequency.
     """
     values, times = _series(points, time_s)
     if len(times) < 2:
@@ -163,21 +165,13 @@ def butterworth(points: ArrayLike, time_s: ArrayLike, hz: float = 6.0) -> Floats
     step_s = float(np.median(np.diff(times)))
     if not (math.isfinite(hz) and 0 < hz < 0.5 / step_s):
         raise ConfigError(f"{hz} Hz needs over {2 * hz:g} frames a second, here are {1 / step_s:.4g}; choose fewer Hz")
-    even = bool(np.abs(np.diff(times) - step_s).max() < 0.001 * step_s)
-    grid = times if even else np.linspace(times[0], times[-1], round((times[-1] - times[0]) / step_s) + 1)
     flat = values.reshape(len(values), -1)
     result = flat.copy()
-    rate = (len(grid) - 1) / (grid[-1] - grid[0])
-    for series, out in zip(flat.T, result.T, strict=True):
-        for start, end in _runs(np.isfinite(series)):
-            inside = grid[(grid >= times[start]) & (grid <= times[end - 1])]
-            if end - start < 3 or len(inside) < 3:
-                continue
-            if even:
-                out[start:end] = _both_ways(series[start:end], hz, rate)
-            else:
-                calm = _both_ways(np.interp(inside, times[start:end], series[start:end]), hz, rate)
-                out[start:end] = np.interp(times[start:end], inside, calm)
+    masks, kinds = np.unique(np.isfinite(flat), axis=1, return_inverse=True)
+    for number, mask in enumerate(masks.T):  # all series that have the same gaps go together
+        columns = np.flatnonzero(kinds.reshape(-1) == number)
+        for start, end in runs(mask):
+            result[start:end, columns] = zero_phase(flat[start:end, columns], times[start:end], hz)
     return result.reshape(values.shape)
 
 
@@ -192,7 +186,7 @@ def fill_gaps(points: ArrayLike, time_s: ArrayLike, max_gap_s: float = 0.3) -> t
     filled, mask = flat.copy(), np.zeros(flat.shape, bool)
     for series, out, marked in zip(flat.T, filled.T, mask.T, strict=True):
         seen = np.isfinite(series)
-        for start, end in _runs(~seen):
+        for start, end in runs(~seen):
             if start and end < len(times) and times[end] - times[start - 1] <= max_gap_s + 1e-6:
                 marked[start:end] = True
         out[marked] = np.interp(times[marked], times[seen], series[seen]) if marked.any() else out[marked]
@@ -208,31 +202,52 @@ def _series(points: ArrayLike, time_s: ArrayLike) -> tuple[Floats, Floats]:
     return values, times
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Start and end of each stretch where the mask (T,) holds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _both_ways(series: Floats, hz: float, rate: float) -> Floats:
-    """Filtered forwards and backwards, with ends mirrored through their last points, so that these hold still."""
+def zero_phase(series: Floats, times: Floats, hz: float) -> Floats:
+    """Finite series (T, M) as `butterworth` gives them, unchecked; fewer than 3 values stay as they are.
+
+    The ends are mirrored through their last points, so that these hold still.
+    """
+    if len(series) < 3:
+        return series
     pad = min(9, len(series) - 1)  # three times the filter's length
-    longer = np.concatenate([2 * series[0] - series[pad:0:-1], series, 2 * series[-1] - series[-2 : -pad - 2 : -1]])
-    tangent = math.tan(math.pi * hz / rate)
-    scale = 1 / (1 + math.sqrt(2) * tangent + tangent**2)
-    gain, a1, a2 = tangent**2 * scale, 2 * (tangent**2 - 1) * scale, (1 - math.sqrt(2) * tangent + tangent**2) * scale
-    forwards = _filtered(longer.tolist(), gain, a1, a2)
-    backwards = _filtered(forwards[::-1], gain, a1, a2)[::-1]
-    return np.array(backwards[pad : pad + len(series)])
+    longer, stamps = (
+        np.concatenate([2 * each[:1] - each[pad:0:-1], each, 2 * each[-1:] - each[-2 : -pad - 2 : -1]])
+        for each in (series, times)
+    )
+    turns = _turns(np.diff(stamps), hz)
+    forwards = _filtered(longer, turns)
+    return _filtered(forwards[::-1], turns[::-1])[::-1][pad : pad + len(series)]
 
 
-def _filtered(series: list[float], gain: float, a1: float, a2: float) -> list[float]:
-    """One pass of y = gain (x + 2 x₋₁ + x₋₂) - a1 y₋₁ - a2 y₋₂, begun as if the first value had always been there."""
-    before = last = series[0]  # of the input; the gain at rest is one
-    y_before = y_last = series[0]
-    result = []
-    for value in series:
-        new = gain * (value + 2 * last + before) - a1 * y_last - a2 * y_before
-        before, last, y_before, y_last = last, value, y_last, new
-        result.append(new)
+def fading(step_s: float, hz: float) -> float:
+    """By how many powers of e the filter forgets what was before, in a step between two frames."""
+    turn = float(_turns(np.array([step_s]), hz)[0])
+    return -0.5 * math.log((1 - math.sqrt(2) * turn + turn**2) / (1 + math.sqrt(2) * turn + turn**2))
+
+
+def _turns(steps_s: Floats, hz: float) -> Floats:
+    turns: Floats = np.tan(np.pi * np.minimum(hz * steps_s, LONGEST_STEP))
+    return turns
+
+
+def _filtered(series: Floats, turns: Floats) -> Floats:
+    """One pass over series (T, M), begun as if the first value had always been there.
+
+    turns: (T - 1,) tan(pi hz step). It is y'' = w² (x - y) - sqrt(2) w y' by the trapezoid rule, with w such that the
+    filter meets its frequency at each step: for even steps the usual digital filter, and good for uneven ones too.
+    """
+    result = series.copy()
+    speed = np.zeros(series.shape[1])
+    pushes = series[1:] + series[:-1]
+    gains = 1 / (1 + math.sqrt(2) * turns + turns**2)
+    for n, (turn, gain) in enumerate(zip(turns.tolist(), gains.tolist(), strict=True)):
+        both = gain * (2 * speed + turn * (pushes[n] - 2 * result[n]))
+        result[n + 1] = result[n] + turn * both
+        speed = both - speed
     return result

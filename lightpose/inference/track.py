@@ -13,18 +13,11 @@ from lightpose.errors import ConfigError
 from lightpose.limits import FACTORS, check_range
 from lightpose.ops.assignment import assign
 from lightpose.ops.boxes import iou
-from lightpose.ops.oks import similarity
 from lightpose.results import Boxes, Poses
 
 __all__ = ["Tracker"]
 
 Floats = NDArray[np.float64]
-
-JOINT_SIGMA = 0.1
-"""OKS sigma of all joints: more than that of labels, as joints move against the box between two frames."""
-
-SURE_JOINT = 0.2
-"""Joints with a lower score do not help to tell people apart."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,7 @@ class _People:
 
     ids: (T,), 0 until confirmed. seen_s: (T,). boxes: (T, 4) center x, center y, width, height in pixels.
     speeds: (T, 4), their changes in pixels a second. spread: (T, 3) variance of a place, covariance of place and
-    speed, variance of a speed, in person heights. joints: (T, K, 3).
+    speed, variance of a speed, in person heights.
     """
 
     ids: NDArray[np.int64]
@@ -41,7 +34,6 @@ class _People:
     boxes: Floats
     speeds: Floats
     spread: Floats
-    joints: Floats
 
     def __getitem__(self, which: NDArray[Any]) -> _People:
         return _People(*(getattr(self, each.name)[which] for each in fields(self)))
@@ -50,9 +42,8 @@ class _People:
         return _People(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
 
-def _nobody(joints: int) -> _People:
-    ids = np.zeros(0, np.int64)
-    return _People(ids, np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 3)), np.zeros((0, joints, 3)))
+def _nobody() -> _People:
+    return _People(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 3)))
 
 
 @dataclass(eq=False)
@@ -63,16 +54,15 @@ class Tracker:
         for frame, poses in estimator.stream(frames):
             poses = tracker.update(poses, frame.time_s)  # poses.ids
 
-    People are told apart by the overlap of their boxes and the likeness of their poses (OKS) with a forecast, all pairs
-    at once. As in ByteTrack (Zhang et al., 2022), unsure boxes are tried last and continue people only. A person is
-    confirmed, and has an id, when seen a second time; in the first frame at once. Joints that all score 0 are no
-    hindrance: then boxes alone count.
+    People are told apart by the overlap of their boxes with a forecast, all pairs at once. As in ByteTrack (Zhang et
+    al., 2022), unsure boxes are tried last and continue people only. A person is confirmed, and has an id, when seen a
+    second time; in the first frame at once. Joints do not count: with OKS mixed in, clips were tracked no better.
 
     keep_lost_s: for how long a person who is not seen keeps the id. sure: least box score that may begin a person.
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
     how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
     the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
-    shrinks. pose_weight: share of OKS in the likeness. least_likeness: of two sights of one person. Raises ConfigError
+    shrinks. least_likeness: of two sights of one person. Raises ConfigError
     if a number is out of range.
     """
 
@@ -81,28 +71,26 @@ class Tracker:
     least: float = 0.1
     pace: float = 0.5
     steady_s: float = 2.0
-    noise: float = 0.06
+    noise: float = 0.08
     reach: float = 1.0
     size_weight: float = 2.0
-    pose_weight: float = 0.3
     least_likeness: float = 0.3
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
-    _people: _People = field(default_factory=lambda: _nobody(0), init=False, repr=False)
+    _people: _People = field(default_factory=lambda: _nobody(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("keep_lost_s", "pace", "steady_s", "noise"):
             check_range(name, getattr(self, name), *FACTORS)
         for name in ("reach", "size_weight"):
             check_range(name, getattr(self, name), *FACTORS, or_zero=True)
-        for name in ("pose_weight", "least_likeness"):
-            check_range(name, getattr(self, name), 0, 1)
+        check_range("least_likeness", self.least_likeness, 0, 1)
         if not self.least <= self.sure:
             raise ConfigError(f"least={self.least} must not be above sure={self.sure}")
 
     def reset(self) -> None:
         """Forget everybody; the next person is number 1."""
-        self._time_s, self._last_id, self._people = None, 0, _nobody(0)
+        self._time_s, self._last_id, self._people = None, 0, _nobody()
 
     def update(self, poses: Poses, time_s: float) -> Poses:
         """The confirmed people of a frame, with their ids, in the order they came in.
@@ -113,8 +101,7 @@ class Tracker:
         if not math.isfinite(time_s) or (self._time_s is not None and time_s < self._time_s):
             raise ConfigError(f"a frame at {time_s} s came after one at {self._time_s} s; reset the tracker in between")
         first, self._time_s = self._time_s is None, float(time_s)
-        joints = poses.keypoints.shape[1]
-        known = self._people if self._people.joints.shape[1] == joints else _nobody(joints)
+        known = self._people
         known = known[(time_s - known.seen_s <= self.keep_lost_s + 1e-6) & ~self._left(known, time_s, poses.image_hw)]
         scores, seen = poses.boxes.scores, self._sights(poses, time_s)
         sure = scores >= self.sure
@@ -149,14 +136,13 @@ class Tracker:
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
         people = {each.name: getattr(self._people, each.name).tolist() for each in fields(_People)}
-        return {"time_s": self._time_s, "last_id": self._last_id, "skeleton": self._people.joints.shape[1], **people}
+        return {"time_s": self._time_s, "last_id": self._last_id, **people}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`, of this tracker or of another with the same settings. Raises ConfigError if it is
         none."""
         try:
-            none = _nobody(int(state["skeleton"]))
-            arrays = {each.name: getattr(none, each.name) for each in fields(_People)}
+            arrays = {each.name: getattr(_nobody(), each.name) for each in fields(_People)}
             shapes = {name: (len(state["ids"]), *array.shape[1:]) for name, array in arrays.items()}
             people = {name: np.array(state[name], arrays[name].dtype).reshape(shapes[name]) for name in arrays}
             time_s = None if state["time_s"] is None else float(state["time_s"])
@@ -174,7 +160,6 @@ class Tracker:
             np.concatenate([xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:]], 1),
             np.zeros((count, 4)),
             np.tile([self.noise**2, 0.0, self.pace**2], (count, 1)),
-            np.nan_to_num(poses.keypoints.astype(np.float64)),
         )
 
     def _left(self, people: _People, time_s: float, image_hw: tuple[int, int] | None) -> NDArray[np.bool_]:
@@ -227,19 +212,8 @@ class Tracker:
         doubt = np.sqrt(self._spread(people, gone_s)[:, 0]) * self.reach  # in heights
         overlap = iou(_grown(forecast, doubt)[:, None], _grown(seen.boxes[None], doubt[:, None]))[:, 0]
         heights = np.maximum(forecast[:, None, 3], 1e-9) / np.maximum(seen.boxes[None, :, 3], 1e-9)
-        overlap *= np.minimum(heights, 1 / heights) ** self.size_weight
-        counted = (people.joints[:, None, :, 2] > SURE_JOINT) & (seen.joints[None, :, :, 2] > SURE_JOINT)
-        if not counted.any():
-            return overlap
-        scale = forecast[:, 3] / np.maximum(people.boxes[:, 3], 1e-9)
-        moved = (people.joints[..., :2] - people.boxes[:, None, :2]) * scale[:, None, None] + forecast[:, None, :2]
-        distances2 = ((moved[:, None] - seen.joints[None, :, :, :2]) ** 2).sum(-1)
-        size2 = seen.boxes[None, :, 2] * seen.boxes[None, :, 3] * 0.53 + (doubt[:, None] * forecast[:, None, 3]) ** 2
-        alike = similarity(distances2, size2, np.full(counted.shape[-1], JOINT_SIGMA)) * counted
-        joints = counted.sum(-1)
-        weight = self.pose_weight * joints / counted.shape[-1]
-        mixed: Floats = (1 - weight) * overlap + weight * alike.sum(-1) / np.maximum(joints, 1)
-        return mixed
+        likeness: Floats = overlap * np.minimum(heights, 1 / heights) ** self.size_weight
+        return likeness
 
     def _pair(
         self, likeness: Floats, free: NDArray[np.bool_], some: NDArray[np.bool_], owner: NDArray[np.intp]

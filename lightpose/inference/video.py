@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain as joined
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+import numpy as np
 
 from lightpose.errors import ConfigError, ImageError
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.inference.folder import checksums, describe_run
 from lightpose.inference.rows import read_row
+from lightpose.inference.schedule import DetectEvery, DetectSchedule, with_state
 from lightpose.inference.sinks import JsonLines, Sink
+from lightpose.inference.stages import Chain, LookAhead, Stage, Timed
 from lightpose.inference.video_sinks import DrawnVideo, Window
 from lightpose.inference.video_state import Progress, State
 from lightpose.io.files import check_folder, check_place
@@ -25,26 +31,14 @@ from lightpose.io.video import Video, suffix_written
 from lightpose.results import Poses
 from lightpose.types import Frame
 
-__all__ = ["LINES", "Stage", "VideoResults", "predict_video"]
+__all__ = ["LINES", "VideoResults", "predict_video"]
 
 LINES = "poses.jsonl"
 STATE = ".lightpose.video.json"
 LOCK = ".lightpose.lock"
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 GROUP = 64
 """Frames after which no crop waits for others: from there a run can go on with the same batches, to the same bits."""
-
-
-class Stage(Protocol):
-    """Changes the poses of each frame, and remembers what it needs of those before: a Tracker or a Smoother."""
-
-    def update(self, poses: Poses, time_s: float) -> Poses:
-        """The poses of the next frame, changed; times never fall."""
-
-    def state(self) -> dict[str, Any]:
-        """All that it remembers, ready for JSON."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
 
 
 @dataclass
@@ -77,7 +71,8 @@ def predict_video(
     resume: bool = False,
     progress: Callable[[int, float], None] = lambda *_: None,
     sinks: Sequence[Sink] = (),
-    stages: Sequence[Stage] = (),
+    stages: Sequence[Stage | LookAhead] = (),
+    detect_every: DetectEvery = 1,
 ) -> VideoResults:
     """Find the poses in a video, and write poses.jsonl and the drawn video into a folder.
 
@@ -85,11 +80,18 @@ def predict_video(
     it had not been killed; a live source begins anew. restart: begin anew anyway. resume: refuse to begin anew.
     progress: called with the number of frames done, and the time of the last. sinks: further ones; they get all
     frames, those that were done before too. stages: what changes the poses of each frame in turn, such as a Tracker.
-    Reading, finding and writing overlap. Raises ConfigError if an output is a link or a file that is read, if another
-    run writes to `out`, or if `out` holds part of a run with other settings; ImageError if no frame can be decoded.
+    detect_every: as for `PoseEstimator.stream`. If a stage looks ahead, sinks get the images from a second reading of
+    the file, so that none is held for long. Reading, finding and writing overlap. Raises ConfigError if an output is a
+    link or a file that is read, if another run writes to `out`, if `out` holds part of a run with other settings, or if
+    a stage looks ahead and the source cannot be read twice; ImageError if no frame can be decoded.
     """
     if restart and resume:
         raise ConfigError("--resume goes on with a run and --restart drops it; give one of them")
+    chain, schedule = Chain(stages), DetectSchedule(detect_every)
+    if chain.looks_ahead and not video.can_be_read_again:
+        raise ConfigError(
+            f"{video.name} cannot be smoothed with a look ahead: that needs a file or a folder of images; use one_euro"
+        )
     if estimator.detector.given and video.path is not None and not video.path.is_dir():
         raise ConfigError(
             "a file of boxes goes by the names of images, and frames of a video have none; take a detector"
@@ -98,7 +100,7 @@ def predict_video(
     _check_outputs(video, estimator, [lines, out / STATE, out / LOCK, *([drawn] if draw else [])])
     with alone_in(out, LOCK, "--out"):
         about = describe_run(estimator)
-        settings = {**about, **checksums(estimator), **_source(video), "stages": [repr(stage) for stage in stages]}
+        settings = {**about, **checksums(estimator), **_source(video), "stages": [repr(schedule), *map(repr, stages)]}
         state = State(out / STATE, lines, settings)
         skeleton = estimator.runtime.spec.skeleton
         done = None if restart or video.live else state.read(lambda row: read_row(row, skeleton))
@@ -106,7 +108,7 @@ def predict_video(
             raise ConfigError(f"{out} holds no interrupted run to go on with; leave out --resume")
         others: list[Sink] = [*([DrawnVideo(drawn, video)] if draw else []), *([Window(video)] if show else []), *sinks]
         run = _Run(video, estimator, state, done or Progress(), JsonLines(lines, (done or Progress()).size), others)
-        run.progress, run.stages = progress, stages
+        run.progress, run.chain, run.schedule = progress, chain, schedule
         begun_s = time.monotonic()
         run.finish_all()
         found = VideoResults(about, run.frames, run.people, (done or Progress()).frames, video.dropped)
@@ -134,8 +136,10 @@ class _Run:
         self._video, self._estimator, self._state, self._done = video, estimator, state, done
         self._lines, self._sinks = lines, sinks
         self.progress: Callable[[int, float], None] = lambda *_: None
-        self.stages: Sequence[Stage] = ()
+        self.chain, self.schedule = Chain(()), DetectSchedule()
         self.frames = self.people = 0
+        self._waiting: deque[Frame] = deque()
+        self._again: Iterator[Frame] | None = None
 
     def finish_all(self) -> None:
         """Do them all, in order; whatever happens, the files are closed."""
@@ -154,30 +158,59 @@ class _Run:
 
     def _found(self) -> Generator[_Item]:
         """The frames with their poses, and after each group what is to be remembered."""
-        with closing(iter(self._video)) as frames:
-            rows = self._state.rows(self._done.frames)
+        with ExitStack() as opened:
+            frames = opened.enter_context(closing(iter(self._video)))
+            if self.chain.looks_ahead and self._sinks:
+                self._again = opened.enter_context(closing(iter(self._video.again())))
             skeleton = self._estimator.runtime.spec.skeleton
-            last_s = 0.0
-            for row, frame in zip(rows, frames, strict=False):
+            for row, frame in zip(self._state.rows(self._done.frames), frames, strict=False):
+                yield _Item(self._shown(frame), read_row(row, skeleton), is_new=False)
+            if self._done.frames:
+                chain, schedule = self._done.stages
+                self.chain.restore(chain, skeleton)
+                self.schedule.restore(schedule, skeleton)
+            yield from self._new(frames)
+
+    def _new(self, frames: Iterator[Frame]) -> Iterator[_Item]:
+        """The frames that were not done yet."""
+        number, given, last_s = self._done.taken, self._done.frames, self._done.last_s
+        for frame in islice(frames, number - given):  # their poses are held by the stages
+            self._wait(frame)
+        for group in _groups(frames, 1 if self._video.live else GROUP):
+            for frame, found in self._estimator.stream(group, detect_every=self.schedule):
                 last_s = max(last_s, frame.time_s or 0.0)
-                yield _Item(frame, read_row(row, skeleton), is_new=False)
-            for stage, remembered in zip(self.stages, self._done.stages, strict=False):
-                stage.restore(remembered)
-            number = self._done.frames
-            for group in _groups(frames, 1 if self._video.live else GROUP):
-                for frame, poses in self._estimator.stream(group):
-                    last_s = max(last_s, frame.time_s or 0.0)
-                    for stage in self.stages:
-                        poses = stage.update(poses, last_s)
-                    yield _Item(frame, poses)
-                    number += 1
-                if not self._video.live and number % GROUP == 0:
-                    yield _Item(remember=Progress(number, stages=tuple(stage.state() for stage in self.stages)))
+                self._wait(frame)
+                poses = found if found.states is not None else with_state(found, "detected")
+                for item in self._ready(self.chain.feed(poses, last_s)):
+                    given += 1
+                    yield item
+                number += 1
+            if not self._video.live and number % GROUP == 0 and given:
+                states = (self.chain.state(), self.schedule.state())
+                yield _Item(remember=Progress(given, taken=number, last_s=last_s, stages=states))
+        yield from self._ready(self.chain.finish())
+
+    def _wait(self, frame: Frame) -> None:
+        """Keep a frame until its poses come; without its pixels if it is read again, or if nobody looks at them."""
+        self._waiting.append(replace(frame, image=NO_PIXELS) if self.chain.looks_ahead else frame)
+
+    def _ready(self, timed: Sequence[Timed]) -> Iterator[_Item]:
+        """The oldest frames that wait, with their poses."""
+        return (_Item(self._shown(self._waiting.popleft()), poses) for poses, _ in timed)
+
+    def _shown(self, frame: Frame) -> Frame:
+        """The frame with the pixels that sinks get. Raises ImageError if the second reading gives another."""
+        if self._again is None:
+            return frame
+        again = next(self._again, None)
+        if again is None or (again.index, again.time_s) != (frame.index, frame.time_s):
+            raise ImageError(f"{self._video.name} gave other frames when it was read again; is it being written?")
+        return again
 
     def _write(self, item: _Item) -> float | None:
         """Write a frame to the lines last, so that every frame there has reached all sinks. Gives its time."""
         if item.remember is not None:
-            self._state.write(Progress(item.remember.frames, self._lines.size, item.remember.stages))
+            self._state.write(replace(item.remember, size=self._lines.size))
         if item.frame is None or item.poses is None:
             return None
         told = read_row(item.poses.to_dict(), item.poses.skeleton) if item.is_new and self._sinks else item.poses
@@ -208,7 +241,7 @@ def _held(item: _Item) -> int:
 def _groups(frames: Iterator[Frame], size: int) -> Iterator[Iterator[Frame]]:
     """The frames in groups of at most that size, none of which is held; each is used up before the next."""
     for first in frames:
-        yield chain([first], islice(frames, size - 1))
+        yield joined([first], islice(frames, size - 1))
 
 
 def _stem(video: Video) -> str:

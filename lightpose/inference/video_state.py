@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ __all__ = ["Progress", "State"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How many frames are done, how many bytes their lines are, and what each stage remembers, ready for JSON."""
+    """How many frames are done, and how many bytes their lines are; what the stages remember, ready for JSON; how many
+    frames these have taken, of which they may hold some, and the time of the last one."""
 
     frames: int = 0
     size: int = 0
     stages: tuple[Any, ...] = ()
+    taken: int = 0
+    last_s: float = 0.0
 
 
 class State:
@@ -43,7 +46,8 @@ class State:
             return None
         try:
             found = json.loads(self._path.read_bytes())
-            run, progress = found["run"], Progress(int(found["frames"]), int(found["size"]), tuple(found["stages"]))
+            run, stages, last_s = found["run"], tuple(found["stages"]), float(found["last_s"])
+            progress = Progress(int(found["frames"]), int(found["size"]), stages, int(found["taken"]), last_s)
         except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             return None
         if run != self._run:
@@ -55,7 +59,7 @@ class State:
 
     def write(self, progress: Progress) -> None:
         """Say how far the run has come; its lines are written."""
-        table = {"run": self._run, "frames": progress.frames, "size": progress.size, "stages": progress.stages}
+        table = {"run": self._run, **{each.name: getattr(progress, each.name) for each in fields(progress)}}
         write_aside(self._path, json.dumps(table).encode(), sync=False)
 
     def remove(self) -> None:

@@ -23,7 +23,8 @@ from lightpose.io.places import Place, claimed
 from tests.helpers import draw_set
 
 NO_PATHS = {
-    "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Add.name", "Add.sha256", "Remove.names",
+    "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Predict.detect_every", "Add.name", "Add.sha256",
+    "Remove.names",
 }  # fmt: skip
 """Text that names no file."""
 

@@ -43,10 +43,38 @@ def test_it_detects_in_one_of_so_many_frames():
     assert detections(DetectSchedule(5), [100.0] * 12) == [0, 5, 10]
 
 
-def test_auto_detects_every_second_or_when_a_score_falls_or_at_an_edge():
-    assert detections(DetectSchedule("auto"), [100.0] * 60) == [0, 25, 50]
-    assert detections(DetectSchedule("auto"), [100.0] * 9, [0.9] * 4 + [0.4] + [0.9] * 4) == [0, 5]
-    assert detections(DetectSchedule("auto"), [320.0 + 8 * n for n in range(8)]) == [0, 6]  # 392 of 400 is passed in 5
+def test_auto_detects_more_and_more_seldom_or_when_a_score_falls_or_at_an_edge():
+    waits = [0, 3, 9, 21, 45, 70, 95, 120]  # 0.12 s, and twice as long each time, up to 1 s
+    assert detections(DetectSchedule("auto"), [100.0] * 130) == waits
+    assert detections(DetectSchedule("auto"), [100.0] * 9, [0.9] * 4 + [0.4] + [0.9] * 4) == [0, 3, 5]
+    assert detections(DetectSchedule("auto"), [320.0 + 8 * n for n in range(8)]) == [0, 3, 6]  # 392 of 400 is passed
+
+
+def test_auto_detects_soon_again_when_somebody_else_was_found():
+    schedule = DetectSchedule("auto")
+    assert detections(schedule, [100.0] * 46) == [0, 3, 9, 21, 45]
+    ran = []
+    for n in range(46, 80):
+        boxes = schedule.boxes(frame(n))
+        if boxes is None:
+            ran.append(n)
+        both = joined([person(100, None), person(300, None)])
+        schedule.seen(frame(n), both if boxes is None else both[: len(boxes)])
+    assert ran == [70, 73, 79]
+
+
+def joined(each: list[Poses]) -> Poses:
+    boxes = Boxes(np.concatenate([p.boxes.xywh for p in each]), np.concatenate([p.boxes.scores for p in each]))
+    return Poses(np.concatenate([p.keypoints for p in each]), np.concatenate([p.scores for p in each]), boxes, THREE)
+
+
+def test_who_does_not_count_is_followed_no_further():
+    schedule = DetectSchedule(5)
+    schedule.seen(frame(0), joined([person(100, None), person(300, None)]))
+    both = joined([person(100, schedule.boxes(frame(1))[:1]), person(300, schedule.boxes(frame(1))[1:])])
+    left = schedule.seen(frame(1), both, lambda _: np.array([1]))
+    assert left.boxes.xywh[:, 0] == pytest.approx([300])
+    assert schedule.boxes(frame(2)).xywh[:, 0] == pytest.approx([300])
 
 
 def test_auto_looks_for_people_as_long_as_nobody_is_there():
@@ -75,7 +103,7 @@ def test_another_size_of_image_needs_the_detector():
 def test_a_resumed_run_goes_on_as_an_unbroken_one():
     whole, rest = DetectSchedule(5), DetectSchedule(5)
     detections(whole, [100.0, 103, 106])
-    rest.restore(json.loads(json.dumps(whole.state())), person(0, None))
+    rest.restore(json.loads(json.dumps(whole.state())), THREE)
     for n in range(3, 12):
         ours, theirs = (each.boxes(frame(n)) for each in (whole, rest))
         assert (ours is None) == (theirs is None)
@@ -96,4 +124,4 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ConfigError, match="1 boxes were given"):
         schedule.seen(frame(1), person(100, None)[:0])
     with pytest.raises(ConfigError, match="no state of a schedule"):
-        schedule.restore({}, person(0, None))
+        schedule.restore({}, THREE)

@@ -1,7 +1,6 @@
 """The same id for the same person, whatever the frame rate; nothing left of people who went."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,21 +129,6 @@ def test_a_sure_box_comes_before_an_unsure_one_that_fits_better():
     assert (found.ids.tolist(), found.boxes.xywh[0, 0]) == ([1], 8)
 
 
-def test_poses_tell_apart_who_share_a_box():
-    one, other = people([box(0)], joint_score=0.9), people([box(0)], joint_score=0.9)
-    turned = other.keypoints.copy()
-    turned[0, :, 1] = 300 - turned[0, :, 1]  # upside down
-    other = replace(other, keypoints=turned)
-
-    def both(first: Poses, second: Poses) -> Poses:
-        keypoints = np.concatenate([first.keypoints, second.keypoints])
-        return replace(people([box(0), box(0)]), keypoints=keypoints)
-
-    tracker = Tracker()
-    assert tracker.update(both(one, other), 0.0).ids.tolist() == [1, 2]
-    assert tracker.update(both(other, one), 0.04).ids.tolist() == [2, 1]
-
-
 def test_sizes_in_pixels_do_not_matter():
     def run(scale: float) -> list[list[int]]:
         generator, tracker, found = np.random.default_rng(3), Tracker(), []
@@ -225,7 +209,7 @@ def test_times_that_fall_and_settings_without_sense_are_refused():
     for time_s in (1.0, float("nan")):
         with pytest.raises(ConfigError, match=r"reset the tracker"):
             tracker.update(people([box(0)]), time_s)
-    for settings in ({"keep_lost_s": 0}, {"pose_weight": 2}, {"sure": 0.05}, {"reach": -1}):
+    for settings in ({"keep_lost_s": 0}, {"least_likeness": 2}, {"sure": 0.05}, {"reach": -1}):
         with pytest.raises(ConfigError, match="must"):
             Tracker(**settings)
     with pytest.raises(ConfigError, match="no state of a tracker"):

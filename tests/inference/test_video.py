@@ -9,17 +9,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
 
-from lightpose import Boxes, PoseEstimator
+from lightpose import Boxes, Frame, PoseEstimator, Poses
+from lightpose.cli import main
 from lightpose.errors import ConfigError, ImageError
+from lightpose.inference.look_ahead import FileSmoother
+from lightpose.inference.schedule import DetectEvery
+from lightpose.inference.select import Selection
 from lightpose.inference.smooth import Smoother
+from lightpose.inference.stages import LookAhead, Stage
 from lightpose.inference.track import Tracker
-from lightpose.inference.video import GROUP, LINES, STATE, Stage, predict_video
+from lightpose.inference.video import GROUP, LINES, STATE, VideoResults, predict_video
 from lightpose.io.images import encode_image
 from lightpose.io.video import Timing, read_video
 from tests.detect.graphs import pose_network
@@ -31,6 +37,11 @@ ROOT = Path(__file__).parents[2]
 
 def two_people(_: np.ndarray) -> Boxes:
     return Boxes(np.array([[4, 4, 20, 40], [34, 4, 20, 40]], np.float32), np.array([0.9, 0.8], np.float32))
+
+
+def one_or_two(image: np.ndarray) -> Boxes:
+    """Two people, of whom one is missed in some images."""
+    return two_people(image)[: 1 if np.median(image) % 9 < 2 else 2]
 
 
 @pytest.fixture
@@ -60,6 +71,7 @@ def test_lines_are_what_the_estimator_finds_in_each_frame(estimator: PoseEstimat
     path = write_clip(tmp_path / "clip.mp4")
     predict_video(read_video(path), estimator, tmp_path / "out", draw=False)
     for row, frame in zip(rows_of(tmp_path / "out"), read_video(path), strict=True):
+        assert {person.pop("state") for person in row["people"]} == {"detected"}
         told = {"width": 64, "height": 48, "people": row["people"]}
         alone = estimator.predict(frame.image).to_dict()
         assert {key: alone[key] for key in told} == told
@@ -112,31 +124,61 @@ def stopping(estimator: PoseEstimator, after: int) -> PoseEstimator:
     return PoseEstimator(estimator.path, detect, batch=4)
 
 
-@pytest.mark.parametrize("stages", [list, lambda: [Tracker()], lambda: [Tracker(), Smoother()]])
+STAGES: dict[str, Callable[[], list[Stage | LookAhead]]] = {
+    "none": list,
+    "tracked": lambda: [Tracker()],
+    "one_euro": lambda: [Tracker(), Smoother()],
+    "butterworth": lambda: [Tracker(), FileSmoother(), Selection("largest")],
+    "filled": lambda: [Tracker(), FileSmoother(None, 0.3), Smoother()],
+    "both": lambda: [Tracker(), FileSmoother(6, 0.3)],
+}
+
+
+@pytest.mark.parametrize("detect_every", [1, 5, "auto"])
+@pytest.mark.parametrize("name", STAGES)
 def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
-    stages: Callable[[], list[Stage]], estimator: PoseEstimator, tmp_path: Path
+    name: str, detect_every: DetectEvery, estimator: PoseEstimator, tmp_path: Path
 ):
-    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(200)])
-    predict_video(read_video(path), estimator, tmp_path / "whole", stages=stages())
-    assert all("id" in person for row in rows_of(tmp_path / "whole") for person in row["people"]) == bool(stages())
-    broken = tmp_path / "broken"
+    if detect_every != 1 and name != "both":
+        pytest.skip("the schedule and the stages do not know of each other")
+    more = {"draw": name in ("none", "both") and detect_every == 1, "detect_every": detect_every}
+    estimator = PoseEstimator(estimator.path, one_or_two, batch=4)
+
+    def run(out: Path, timing: Timing | None = None, stages: Callable = STAGES[name], **others: Any) -> VideoResults:
+        return predict_video(read_video(path, timing), estimator, out, stages=stages(), **more, **others)
+
+    def stop(frames: int, _: float) -> None:
+        if frames >= 100:
+            raise KeyboardInterrupt
+
+    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(160)])
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(whole)
+    people = [person for row in rows_of(whole) for person in row["people"]]
+    assert all("id" in person for person in people) == (name != "none")
+    assert all("raw_keypoints" in person for person in people) == (name not in ("none", "tracked"))
+    carried = {"carried"} if detect_every != 1 else set()
+    filled = {"filled"} if name in ("filled", "both") and detect_every == 1 else set()
+    assert {person["state"] for person in people} >= {"detected"} | carried | filled
+    assert filled or all(person["state"] != "filled" for person in people) or detect_every != 1
     with pytest.raises(KeyboardInterrupt):
-        predict_video(read_video(path), stopping(estimator, 150), broken, stages=stages())
-    assert len(rows_of(broken)) >= 2 * GROUP
-    assert len(times_of(broken / "clip.mp4")) >= 100, "the drawn video is closed"
-    with pytest.raises(ConfigError, match="part of a run with another video or settings"):
-        predict_video(read_video(path, Timing(every=2)), estimator, broken, stages=stages())
-    with pytest.raises(ConfigError, match="part of a run with another video or settings"):
-        predict_video(read_video(path), estimator, broken, stages=[Tracker(keep_lost_s=0.5)])
-    found = predict_video(read_video(path), estimator, broken, resume=True, stages=stages())
-    assert (found.resumed, found.frames) == (2 * GROUP, 200)
-    assert (broken / LINES).read_bytes() == (tmp_path / "whole" / LINES).read_bytes()
-    assert times_of(broken / "clip.mp4") == times_of(tmp_path / "whole/clip.mp4")
-    for here, there in zip(images_of(broken / "clip.mp4"), images_of(tmp_path / "whole/clip.mp4"), strict=True):
-        assert np.abs(here.astype(int) - there).mean() < 2, "x264 itself gives other bytes now and then"
+        run(broken, progress=stop)
+    assert 100 <= len(rows_of(broken)) < 160
+    refused = {"timing": Timing(every=2)}, {"stages": lambda: [Tracker(keep_lost_s=0.5)]}
+    for other in refused:
+        with pytest.raises(ConfigError, match="part of a run with another video or settings"):
+            run(broken, **other)
+    found = run(broken, resume=True)
+    assert GROUP / 2 < found.resumed <= 2 * GROUP
+    assert found.frames == 160
+    assert (broken / LINES).read_bytes() == (whole / LINES).read_bytes()
+    if more["draw"]:
+        assert times_of(broken / "clip.mp4") == times_of(whole / "clip.mp4")
+        for here, there in zip(images_of(broken / "clip.mp4"), images_of(whole / "clip.mp4"), strict=True):
+            assert np.abs(here.astype(int) - there).mean() < 2, "x264 itself gives other bytes now and then"
     assert not (broken / STATE).exists()
     with pytest.raises(ConfigError, match="no interrupted run to go on with"):
-        predict_video(read_video(path), estimator, broken, resume=True)
+        run(broken, resume=True)
 
 
 def test_a_run_whose_lines_were_damaged_begins_anew(estimator: PoseEstimator, tmp_path: Path):
@@ -176,14 +218,14 @@ def test_a_killed_run_leaves_whole_lines_and_ends_to_the_bit_as_an_unbroken_one(
     subprocess.run(command(), cwd=place, env=environment(), check=True, capture_output=True)
     whole, times = (place / "out" / LINES).read_bytes(), times_of(place / "out/clip.mp4")
     generator, went_on = random.Random(0), 0
-    for _ in range(3):
+    for number in range(3):
         subprocess.run(["rm", "-r", "out"], cwd=place, check=True)
         process = subprocess.Popen(
             command(), cwd=place, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        while not (place / "out" / LINES).exists() and process.poll() is None:
+        while not (place / "out" / (STATE if number else LINES)).exists() and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(generator.uniform(0, 1.0))
+        time.sleep(generator.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
         lines = (place / "out" / LINES).read_bytes().split(b"\n")
@@ -256,17 +298,131 @@ def test_images_and_videos_go_together_and_several_videos_each_get_a_folder(plac
 
 
 @pytest.mark.slow
-def test_one_person_may_be_kept_and_another_than_there_is_refused(place: Path):
+def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(place: Path):
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         settings = {"cwd": place, "env": environment(), "capture_output": True, "text": True, "check": False}
         return subprocess.run(command("--no-draw", *more), **settings)
 
     assert run("--person", "1", "--max-people", "2").returncode == 0
     assert {person["id"] for row in rows_of(place / "out") for person in row["people"]} == {1}
-    for more in (("--person", "tall"), ("--person", "1", "--no-track")):
-        refused = run(*more)
-        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-        assert "--person must be largest, first or, with --track, a person's number" in refused.stderr
+    for more in (("--smooth", "one_euro", "--detect-every", "auto"), ("--smooth", "butterworth", "--fill", "0.3")):
+        assert run(*more).returncode == 0
+        people = [person for row in rows_of(place / "out") for person in row["people"]]
+        assert all((person["raw_keypoints"] is None) == (person["state"] == "filled") for person in people)
+        assert any(person["keypoints"] != person["raw_keypoints"] for person in people if person["raw_keypoints"])
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--person", "tall"), "--person must be largest, first or, with --track, a person's number"),
+        (("--person", "1", "--no-track"), "--person must be largest, first or, with --track, a person's number"),
+        (("--detect-every", "often"), "--detect-every must be a number of frames from 1, or auto, not often"),
+        (
+            ("--smooth", "one_euro", "--no-track"),
+            "--smooth and --fill go by the numbers of people; leave out --no-track",
+        ),
+        (
+            ("--smooth", "butterworth", "--every", "3"),
+            "needs over 12 frames a second, clip.mp4 has 10; use --smooth one",
+        ),
+        (("--fill", "-1"), "fill_s must be from 0 to 60, not -1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_a_sentence(
+    more: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    write_clip(tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(command(*more)[3:])
+    errors = capsys.readouterr().err
+    assert (ended.value.code, errors.count("\n")) == (2, 1)
+    assert text in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_is_streamed_with_ids_times_and_images(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", STAMPS)
+    for source in (path, str(path), read_video(path)):
+        found = list(estimator.stream(source))
+        assert [frame.time_s for frame, _ in found] == pytest.approx(STAMPS, abs=5e-4)
+        assert [(frame.image.shape, poses.ids.tolist()) for frame, poses in found] == [((*HW, 3), [1, 2])] * 6
+        assert {state for _, poses in found for state in poses.states} == {"detected"}
+    rows = rows_of(predict_video(read_video(path), estimator, tmp_path / "out", stages=[Tracker()]).files[0].parent)
+    assert [poses.to_dict()["people"] for _, poses in found] == [row["people"] for row in rows]
+    assert all(poses.ids is None for _, poses in estimator.stream(path, track=False))
+    with pytest.raises(ImageError, match="there is no such file"):
+        next(estimator.stream(tmp_path / "no.mp4"))
+
+
+def test_streams_in_one_program_do_not_meet(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", STAMPS)
+    alone = [poses.to_dict() for _, poses in estimator.stream(path, detect_every=3)]
+    both = zip(estimator.stream(path, detect_every=3), estimator.stream(path, detect_every=3), strict=True)
+    assert [(one.to_dict(), other.to_dict()) for (_, one), (_, other) in both] == [(each, each) for each in alone]
+
+
+def test_the_detector_runs_in_one_of_so_many_frames(estimator: PoseEstimator, tmp_path: Path):
+    path, ran = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(12)]), []
+
+    def detect(image: np.ndarray) -> Boxes:
+        ran.append(1)
+        return two_people(image)
+
+    counted = PoseEstimator(estimator.path, detect, batch=4)
+    found = list(counted.stream(path, detect_every=5))
+    assert len(ran) == 3
+    states = [sorted(set(poses.states.tolist())) for _, poses in found]
+    assert states == [["detected"] if n % 5 == 0 else ["carried"] for n in range(12)]
+    with pytest.raises(ConfigError, match="from 1, or auto"):
+        next(counted.stream(path, detect_every=0))
+
+
+def test_a_frame_that_cannot_be_used_is_told_and_the_next_one_is_detected_anew(estimator: PoseEstimator):
+    def detect(image: np.ndarray) -> Boxes:
+        if image[0, 0, 0] == 99:
+            raise ImageError("it is broken")
+        return two_people(image)
+
+    frames = [Frame(np.full((*HW, 3), 99 if n == 3 else 0, np.uint8), index=n, time_s=n / 30) for n in range(6)]
+    failed: list[int] = []
+    strict = PoseEstimator(estimator.path, detect, batch=4, min_person_score=0.0)
+    found = list(strict.stream(frames, lambda frame, _: failed.append(frame.index), detect_every=3))
+    assert failed == [3]
+    assert [frame.index for frame, _ in found] == [0, 1, 2, 4, 5]
+    assert set(found[3][1].states) == {"detected"}
+    with pytest.raises(ImageError, match="it is broken"):
+        list(strict.stream(frames, detect_every=3))
+
+
+def test_the_drawing_shows_the_smoothed_joints_of_the_same_frame(estimator: PoseEstimator, tmp_path: Path):
+    path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(70)])
+    got: list[tuple[int, float, list]] = []
+
+    class Told:
+        def write(self, frame: Frame, poses: Poses) -> None:
+            grey = int(np.median(frame.image))
+            got.append((frame.index, grey, poses.to_dict()["people"]))
+
+        def close(self) -> None:
+            pass
+
+    stages = [Tracker(), FileSmoother(6, 0.3)]
+    predict_video(read_video(path), estimator, tmp_path / "out", draw=False, stages=stages, sinks=[Told()])
+    rows = rows_of(tmp_path / "out")
+    assert [people for *_, people in got] == [row["people"] for row in rows]
+    assert [(index, grey) for index, grey, _ in got] == [
+        (frame.index, int(np.median(frame.image))) for frame in read_video(path)
+    ]
+    assert any(person["keypoints"] != person["raw_keypoints"] for row in rows for person in row["people"])
+
+
+def test_a_look_ahead_needs_a_source_that_can_be_read_again(estimator: PoseEstimator, tmp_path: Path):
+    video = read_video(write_clip(tmp_path / "clip.mp4"))
+    video._make = None  # as of a camera
+    with pytest.raises(ConfigError, match=r"cannot be smoothed with a look ahead: .* use one_euro"):
+        predict_video(video, estimator, tmp_path / "out", stages=[Tracker(), FileSmoother()])
 
 
 def test_without_pyav_files_are_read_and_drawn_by_opencv(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def read_video(
     if fps is not None:
         if not Path(source).is_dir():
             raise ConfigError(f"--fps is for a folder of numbered images, and {source} is none")
-        return Video(_Folder(Path(source), fps, max_pixels), timing, Path(source).resolve().name)
+        folder = partial(_Folder, Path(source), fps, max_pixels)
+        return Video(folder(), timing, Path(source).resolve().name, make=folder)
     if kind == "webcam":
         return Video(Webcam(int(name.partition(":")[2])), timing, name.replace(":", ""), live=True)
     if kind == "address":
@@ -59,8 +61,8 @@ def read_video(
         raise ImageError(f"cannot read {path}: there is no such file")
     if kind is None:
         raise ImageError(f"{path} is no video (MP4, MOV, MKV, WebM, AVI, MPEG and the like are)")
-    reader = AvReader(path, max_pixels) if has_av() else CvReader(path, max_pixels)
-    return Video(reader, timing, path.name, path)
+    file = partial(AvReader if has_av() else CvReader, path, max_pixels)
+    return Video(file(), timing, path.name, path, make=file)
 
 
 class Video:
@@ -71,8 +73,16 @@ class Video:
     lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end.
     """
 
-    def __init__(self, reader: Reader, timing: Timing, name: str, path: Path | None = None, live: bool = False) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: Reader,
+        timing: Timing,
+        name: str,
+        path: Path | None = None,
+        live: bool = False,
+        make: Callable[[], Reader] | None = None,
+    ) -> None:
+        self._reader, self._make = reader, make
         self.timing, self.name, self.path, self.live = timing, name, path, live
         self._clock = Clock(1 / reader.about.rate)
         self._newest: Newest | None = None
@@ -87,6 +97,17 @@ class Video:
     def lost(self) -> list[str]:
         """What could not be decoded."""
         return self._reader.lost
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether it is a file or a folder, and not a camera or an address."""
+        return self._make is not None
+
+    def again(self) -> Video:
+        """The same video, from its start. Raises ImageError if it cannot be read again."""
+        if self._make is None:
+            raise ImageError(f"{self.name} can be read once only; save it as a file first")
+        return Video(self._make(), self.timing, self.name, self.path, make=self._make)
 
     @property
     def dropped(self) -> int:
