@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightpose.errors import ConfigError, ShapeError
 
-__all__ = ["butterworth", "fill_gaps"]
+__all__ = ["butterworth", "derivative", "fill_gaps", "unwrapped"]
 
 Floats = NDArray[np.float64]
 
@@ -102,3 +102,29 @@ def _filtered(series: list[float], gain: float, a1: float, a2: float) -> list[fl
         before, last, y_before, y_last = last, value, y_last, new
         result.append(new)
     return result
+
+
+def derivative(values: ArrayLike, time_s: ArrayLike) -> Floats:
+    """Change a second, from the values before and after (second order, uneven steps too), one-sided at the ends.
+
+    values: (T, …), NaN where unknown; no difference is taken across such places. Returns (T, …); NaN where a value is
+    alone. Raises as `butterworth` does.
+    """
+    series, times = _series(values, time_s)
+    flat = series.reshape(len(series), -1)
+    result = np.full(flat.shape, np.nan)
+    for each, out in zip(flat.T, result.T, strict=True):
+        for start, end in _runs(np.isfinite(each)):
+            if end - start > 1:
+                out[start:end] = np.gradient(each[start:end], times[start:end])
+    return result.reshape(series.shape)
+
+
+def unwrapped(degrees: ArrayLike, turn: float = 360.0) -> Floats:
+    """Angles (T, …) in degrees without jumps of whole turns, each stretch between NaN by itself."""
+    values = np.array(degrees, np.float64)
+    flat = values.reshape(len(values), -1)
+    for series in flat.T:
+        for start, end in _runs(np.isfinite(series)):
+            series[start:end] = np.unwrap(series[start:end], period=turn)
+    return flat.reshape(values.shape)
