@@ -1,7 +1,16 @@
 """Poses in the formats of other tools: read, write, convert. One file for each format, one table of all."""
 
 from lightpose.formats.base import SKELETONS_OUT, JointsName, Options, Writer
-from lightpose.formats.convert import convert, frames_of, lost_sentence, read, recognise, write
+from lightpose.formats.convert import (
+    convert,
+    format_of_output,
+    frames_of,
+    lost_sentence,
+    read,
+    recognise,
+    write,
+    write_pairs,
+)
 from lightpose.formats.table import FORMATS, Format, format_named
 
 __all__ = [
@@ -13,9 +22,11 @@ __all__ = [
     "Writer",
     "convert",
     "format_named",
+    "format_of_output",
     "frames_of",
     "lost_sentence",
     "read",
     "recognise",
     "write",
+    "write_pairs",
 ]

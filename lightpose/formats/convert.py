@@ -25,7 +25,17 @@ from lightpose.types import Frame, ImageArray
 if TYPE_CHECKING:
     from lightpose.io.video import Video
 
-__all__ = ["Seen", "convert", "format_of_output", "frames_of", "lost_sentence", "read", "recognise", "write"]
+__all__ = [
+    "Seen",
+    "convert",
+    "format_of_output",
+    "frames_of",
+    "lost_sentence",
+    "read",
+    "recognise",
+    "write",
+    "write_pairs",
+]
 
 _SUFFIXES = {".jsonl": "jsonl", ".parquet": "parquet", ".zip": "openpose-zip", ".trc": "trc", ".xml": "cvat",
              ".txt": "mot-challenge", ".yaml": "yolo-pose"}  # fmt: skip
@@ -85,6 +95,11 @@ def write(
     place = Path(path)
     chosen = format_of_output(place, format)
     _write_all(((poses, None) for poses in frames), place, chosen, Options(height_m=height_m), joints)
+
+
+def write_pairs(pairs: Iterable[tuple[Poses, ImageArray | None]], path: Path, name: str) -> None:
+    """Write frames with their pixels, if there are any, in the format of that name; as `write` does."""
+    _write_all(pairs, path, format_of_output(path, name), Options(), None)
 
 
 def format_of_output(path: Path, name: str | None) -> Format:

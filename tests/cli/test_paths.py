@@ -22,7 +22,7 @@ from lightpose.io.images import encode_image
 from lightpose.io.places import Place, claimed
 from tests.helpers import draw_set
 
-NO_PATHS = {"Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person"}
+NO_PATHS = {"Angles.names", "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.formats", "Predict.person"}
 """Text that names no file."""
 
 WORDS = {"Convert": ["lsp"], "Paper": ["figure4"]}
