@@ -48,8 +48,9 @@ class CocoWriter:
         height, width = poses.image_hw or self._options.image_hw or (0, 0)
         row: dict[str, Any] = {"id": self._images, "file_name": image_name(poses, self._images - 1)}
         row |= {"width": width, "height": height}
+        row |= {} if poses.frame is None else {"frame": poses.frame}
         if poses.time_s is not None:
-            row |= {"frame": poses.frame, "time_s": poses.time_s, "video": poses.name}
+            row |= {"time_s": poses.time_s, "video": poses.name}
         self._file.write((b'{"images": [\n' if self._images == 1 else b",\n") + _line(row))
         for each in self._annotations(poses):
             self._rows.write((b",\n" if self._people else b"") + _line(each))
@@ -68,6 +69,7 @@ class CocoWriter:
                 "num_keypoints": int((mark > 0).sum()),
                 "bbox": box,
                 "area": round(box[2] * box[3], 2),
+                "segmentation": [],
                 "iscrowd": 0,
                 "score": round(float(poses.scores[number]), 4),
                 **({} if poses.ids is None else {"track_id": int(poses.ids[number])}),
@@ -139,7 +141,7 @@ def read_coco_poses(path: Path, options: Options) -> Iterator[Poses]:
             skeleton,
             boxes=np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4),
             scores=np.array([real(row.get("score", 1), where) for row in rows]),
-            name=str(image.get("video") or image.get("file_name") or ""),
+            name=str(image.get("video", image.get("file_name", ""))),
             image_hw=(int(size[0]), int(size[1])) if all(size) else options.image_hw,
             ids=np.array(ids, np.int64) if len(ids) == len(rows) and (ids or time_s is not None) else None,
             frame=frame,

@@ -143,6 +143,8 @@ def recognise(path: Path) -> Format:
 def _kind_of_json(path: Path) -> str:
     document = read_json(path)
     first = document[0] if isinstance(document, list) and document else {}
+    if document == []:
+        return "coco-results"  # nobody was found
     if isinstance(document, dict):
         images = document.get("images")
         if "annotations" in document:

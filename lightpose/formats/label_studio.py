@@ -138,7 +138,7 @@ def _task(task: dict[str, Any], skeleton: Skeleton, where: str, number: int, opt
         boxes=np.array([[each["value"][side] for side in ("x", "y", "width", "height")] for each in boxes.values()]
                        ).reshape(-1, 4) * share,
         scores=np.array([real(each.get("score", 1.0), where) for each in boxes.values()]),
-        name=str(data.get("video") or next((v for k, v in data.items() if k in ("image", "img")), "")),
+        name=str(data.get("video", data.get("image", data.get("img", "")))),
         image_hw=(height, width) if height and width else None, frame=frame, time_s=time_s,
         ids=np.array(ids, np.int64) if named else None,
     )  # fmt: skip

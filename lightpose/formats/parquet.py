@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightpose.errors import DataError, MissingPackageError
 from lightpose.formats.base import Options, facts, made, matching
@@ -33,9 +34,9 @@ KEY = b"lightpose"
 GROUP = 300
 """Frames in a row group: ten seconds of 30 a second."""
 
-_PIXEL = 128.0
-_SCORE = 4096.0
-"""Points are kept to 1/128 pixel and scores to 1/4096, as floats, whose last bits are then 0 and take no space."""
+_PIXEL = 64.0
+_SCORE = 1024.0
+"""Points are kept to 1/64 pixel and scores to 1/1024, as floats, whose last bits are then 0 and take no space."""
 
 
 def _arrow() -> Any:
@@ -115,7 +116,7 @@ def open_file(file: Any, schema: pyarrow.Schema) -> Any:
         file,
         schema,
         compression="zstd",
-        compression_level=6,
+        compression_level=12,
         use_dictionary=["source", "joint", "state", "person"],
         column_encoding={
             **dict.fromkeys(("x", "y", "score", "x_raw", "y_raw"), "BYTE_STREAM_SPLIT"),
@@ -224,28 +225,24 @@ def _frames(
     """The frames of a row group, by arrays: each person's joints are in the order of the first one's."""
     frame, time_s = table["frame"].to_numpy(), table["time_s"].to_numpy()
     person = table["person"].to_numpy(zero_copy_only=False).astype(np.float64)
-    joint, source = (table[name].combine_chunks() for name in ("joint", "source"))
+    joint, source, states = (_texts(table[name]) for name in ("joint", "source", "state"))
     if skeleton is None:
         first = (frame == frame[0]) & (person == person[np.isfinite(person)][:1])
-        skeleton = matching(tuple(joint.filter(_arrow().array(first)).to_pylist()))
-    count = len(skeleton)
-    values = np.stack(
-        [table[name].to_numpy(zero_copy_only=False) for name in ("x", "y", "score", "x_raw", "y_raw")], -1
-    )
-    states = np.array([STATES.index(each) if each in STATES else 1 for each in table["state"].to_pylist()], np.uint8)
+        skeleton = matching(tuple(joint[first].tolist()))
+    count, expected = len(skeleton), np.array(skeleton.joints, object)
+    names = ("x", "y", "score", "x_raw", "y_raw")
+    values = np.stack([table[name].to_numpy(zero_copy_only=False) for name in names], -1)
+    codes = np.select([states == name for name in STATES[1:]], range(1, len(STATES)), 1).astype(np.uint8)
     starts = [*np.flatnonzero(np.diff(frame, prepend=frame[:1] - 1)).tolist(), len(frame)]
-    names = source.dictionary_decode() if hasattr(source, "dictionary_decode") else source
-    texts = np.array(joint.to_pylist(), object)
     for start, end in pairwise(starts):
         moment = None if np.isnan(time_s[start]) else float(time_s[start])
-        if moment is not None and not (start_s or -np.inf) - 1e-9 <= moment < (
-            np.inf if end_s is None else end_s - 1e-9
+        if moment is not None and (
+            moment < (start_s or -np.inf) - 1e-9 or moment >= (np.inf if end_s is None else end_s - 1e-9)
         ):
             continue
-        people = person[start:end]
-        rows = slice(start, end if np.isfinite(people).all() else start)
-        whole = texts[rows].reshape(-1, count) if (rows.stop - rows.start) % count == 0 else None
-        if whole is None or (whole != np.array(skeleton.joints, object)).any():
+        rows = slice(start, end if np.isfinite(person[start:end]).all() else start)
+        whole = (rows.stop - rows.start) % count == 0
+        if not whole or (joint[rows].reshape(-1, count) != expected).any():
             raise DataError(f"{where}: frame {frame[start]} has other joints than the file names; write it anew")
         ids = person[rows].reshape(-1, count)[:, 0].astype(np.int64)
         joints = values[rows].reshape(-1, count, 5)
@@ -253,12 +250,21 @@ def _frames(
         yield made(
             joints[..., :3],
             skeleton,
-            name=str(names[start].as_py() or ""),
+            name=str(source[start] or ""),
             image_hw=tuple(about["image_hw"]) if about.get("image_hw") else options.image_hw,
             ids=None if (ids < 0).any() else ids,
-            states=states[rows].reshape(-1, count)[:, 0],
+            states=codes[rows].reshape(-1, count)[:, 0],
             raw_keypoints=raw,
             frame=int(frame[start]),
             time_s=options.time_s(int(frame[start])) if moment is None else moment,
             about=about.get("about") or {},
         )
+
+
+def _texts(column: Any) -> NDArray[np.object_]:
+    """A column of text, in a dictionary or not, as an array of objects."""
+    chunk = column.combine_chunks()
+    if not hasattr(chunk, "dictionary"):
+        return np.array(chunk.to_pylist(), object)
+    known = np.array([*chunk.dictionary.to_pylist(), None], object)
+    return np.asarray(known[chunk.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)])

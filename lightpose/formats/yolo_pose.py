@@ -89,7 +89,7 @@ def read_yolo_pose(path: Path, options: Options) -> Iterator[Poses]:
             for n, line in enumerate(text_of(label).splitlines(), 1)
             if line.split()
         ]
-        found = np.array(rows).reshape(len(rows), -1)
+        found = np.array(rows).reshape(len(rows), 5 + values * len(skeleton))
         height, width = size
         boxes = found[:, 1:5].copy() if rows else np.zeros((0, 4))
         boxes[:, :2] -= boxes[:, 2:] / 2

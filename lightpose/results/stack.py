@@ -15,7 +15,7 @@ __all__ = ["Stack"]
 MOST_BYTES = 4 * 2**30
 """Of the joints of tracks; an hour of 30 frames a second with 10 people takes 0.22 GB."""
 
-DETECTED = STATES.index("detected")
+DETECTED, FILLED = STATES.index("detected"), STATES.index("filled")
 
 
 class Stack:
@@ -62,7 +62,8 @@ class Stack:
             boxes[number, at] = np.concatenate([poses.boxes.xywh, poses.boxes.scores[:, None]], 1)
             state[number, at] = DETECTED if poses.states is None else poses.states
             if raw is not None:
-                raw[number, at] = poses.keypoints if poses.raw_keypoints is None else poses.raw_keypoints
+                own = np.where((state[number, at] == FILLED)[:, None, None], np.nan, poses.keypoints)
+                raw[number, at] = own if poses.raw_keypoints is None else poses.raw_keypoints
         names = tuple(poses.name for poses in self._frames)
         sizes = {poses.image_hw for poses in self._frames}
         return {
