@@ -63,7 +63,8 @@ def drawing() -> str:
             f'<line x1="{x + shift}" y1="{y}" x2="{x + shift + 60}" y2="{y}" stroke="#888" stroke-dasharray="4 4"/>'
             f'<text x="{(x + to_x) / 2 + shift - 14}" y="{(y + to_y) / 2 + 5}" text-anchor="end">{value(name)}</text>'
         )
-    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="60 0 680 490" font-family="sans-serif" font-size="15" fill="#777">'
+    look = 'font-family="sans-serif" font-size="15" fill="#777"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="60 0 680 490" {look}>'
     titles = '<text x="120" y="24">joints</text><text x="450" y="24">segments, against the horizontal</text>'
     return "\n".join([head, titles, *parts, "</svg>"]) + "\n"
 
