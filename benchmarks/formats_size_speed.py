@@ -57,7 +57,7 @@ def measured(name: str, path: Path, minutes: float) -> tuple[float, float]:
     answer = context.SimpleQueue()
     process = context.Process(target=write, args=(name, path, minutes, answer))
     process.start()
-    found = answer.get()
+    found: tuple[float, float] = answer.get()
     process.join()
     return found
 

@@ -231,8 +231,8 @@ def test_tables_have_the_columns_that_are_documented(tracks: Tracks):
         "x_raw",
         "y_raw",
     ]
-    assert len(long) == 74 * 17 + 1  # a row for the frame without people
-    assert len(wide) == 74 + 1
+    assert (len(long), len(wide)) == (74 * 17, 74)
+    assert long.person.dtype == wide.person.dtype == np.int64
     assert {"left_knee_x", "left_knee_y", "left_knee_score"} <= {*wide.columns}
 
 

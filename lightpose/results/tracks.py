@@ -18,7 +18,7 @@ from lightpose.results.boxes import Boxes
 from lightpose.results.frames import FrameLibrary, native_frame
 from lightpose.results.poses import STATES, Poses
 from lightpose.results.stack import Stack
-from lightpose.results.tables import long_columns, wide_columns
+from lightpose.results.tables import long_columns, wide_columns, wide_names
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray
 
@@ -245,9 +245,10 @@ class Tracks:
         return replace(self, keypoints=(self.keypoints - floor) * factor, raw=raw, boxes=boxes, unit="m", image_hw=None)
 
     def to_frame(self, library: FrameLibrary | None = None, *, wide: bool = False) -> Any:
-        """A table: a row for each joint, person and frame; or, wide, for each person and frame. As a frame of pandas,
-        polars or pyarrow, the first that is installed if none is named."""
-        return native_frame((wide_columns if wide else long_columns)(self), library)
+        """A table: a row for each joint, person and frame; or, wide, for each person and frame. Frames without people
+        have none. As a frame of pandas, polars or pyarrow, the first that is installed if none is named."""
+        columns = (wide_columns if wide else long_columns)(poses for poses in self if len(poses))
+        return native_frame(columns or {name: [] for name in wide_names(self.skeleton.joints)}, library)
 
     def _points(self) -> FloatArray:
         return self.keypoints[..., :2]

@@ -69,8 +69,8 @@ def same(before: list[Poses], after: list[Poses], name: str) -> None:
             if "joint scores" not in lacks or name in MARKS:
                 assert np.allclose(a.keypoints[..., 2], b.keypoints[..., 2], atol=6e-4 if name == "parquet" else SCORES)
         if "ids" not in lacks and len(a):
-            assert a.ids is not None
-            assert a.ids.tolist() == b.ids.tolist()
+            assert (a.ids is None) == (b.ids is None)
+            assert a.ids is None or a.ids.tolist() == b.ids.tolist()
         if "states" not in lacks and len(a):
             assert a.states.tolist() == b.states.tolist()
         if "scores" not in lacks:
