@@ -234,7 +234,8 @@ class Predict:
                     results = predict_video(
                         video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
                         resume=self.resume, progress=advance,
-                        stages=self._stages(), sinks=[FormatSink(kind, out, out / LINES) for kind in kinds],
+                        stages=self._stages(),
+                        sinks=[FormatSink(kind, out, out / LINES, estimator.about) for kind in kinds],
                     )  # fmt: skip
             except ImageError as error:
                 if len(self.sources) == 1:

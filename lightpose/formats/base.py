@@ -79,8 +79,7 @@ _BY_COUNT = {len(each): each for each in (COCO17, COCO18, BODY25, HALPE26)}
 class Options:
     """What files do not say. fps: frames a second, for formats without times. image_hw: of formats without it.
 
-    height_m: the person's height, for formats in metres; pixels if not given. stem: what images of a video are called,
-    before their number.
+    height_m: the person's height, for formats in metres; pixels if not given.
     """
 
     fps: float | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -19,7 +21,7 @@ from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
 from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
-from lightpose.weights import DEFAULT, find_weights
+from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.open import PrecisionChoice, open_runtime
 
 __all__ = ["ImageInput", "PoseEstimator"]
@@ -128,7 +130,21 @@ class PoseEstimator:
             return self.find_people(frame.image, frame.path)
 
         for frame, poses in stream(frames, find, self.runtime, self.options, failed):
-            yield frame, self.choose(poses)
+            yield frame, replace(self.choose(poses), about=self.about)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Facts of the model that poses carry: its name and SHA-256, skeleton, engine, precision, decoder and flip."""
+        spec = self.runtime.spec
+        return {
+            "model": spec.model,
+            "sha256": file_sha256(self.path),
+            "skeleton": spec.skeleton.name,
+            "engine": self.runtime.name,
+            "precision": self.runtime.precision,
+            "decoder": self.options.decoder or spec.decoder,
+            "flip": self.options.flip,
+        }
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """The boxes that the detector finds in an RGB image and that reach the threshold.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lightpose.errors import ConfigError
 from lightpose.formats import Format, Options, Writer, convert, format_named, write_pairs
@@ -26,11 +26,12 @@ class FormatSink:
     """Writes one format into the folder of a run.
 
     What grows line by line, or file by file, does so; Parquet goes into NAME.parts first. Other formats are made of
-    `lines`, the run's poses.jsonl, when it is closed. Nothing is opened before the first frame.
+    `lines`, the run's poses.jsonl, when it is closed. Nothing is opened before the first frame. about: facts of the
+    model, for formats that hold them.
     """
 
-    def __init__(self, kind: Format, out: Path, lines: Path) -> None:
-        self._kind, self._path, self._lines = kind, out / kind.file, lines
+    def __init__(self, kind: Format, out: Path, lines: Path, about: Mapping[str, Any] | None = None) -> None:
+        self._kind, self._path, self._lines, self._about = kind, out / kind.file, lines, about or {}
         self._writer: Writer | None = None
         self._file: IO[bytes] | None = None
         self._frames = 0
@@ -42,7 +43,7 @@ class FormatSink:
             return
         if self._writer is None:
             self._writer = self._opened()
-        self._writer.write(replace(poses, frame=frame.index, time_s=frame.time_s), frame.image)
+        self._writer.write(replace(poses, frame=frame.index, time_s=frame.time_s, about=self._about), frame.image)
 
     def close(self) -> None:
         """Finish the file, or make it if it does not grow. Raises DataError or ConfigError if it cannot be."""

@@ -41,4 +41,4 @@ def stream(
                 yield frame, frame.image, boxes
 
     for frame, poses in predict_boxed(boxed(), runtime, options):
-        yield frame, replace(poses, name=frame.name)
+        yield frame, replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s)
