@@ -56,6 +56,8 @@ class CvatWriter:
         height, width = size or (0, 0)
         numbers = [_frame(poses, n) for n, poses in enumerate(self._frames)] or [0]
         step = int(np.diff(numbers).min()) if len(numbers) > 1 else 1
+        even = numbers == list(range(numbers[0], numbers[-1] + 1, max(step, 1)))
+        listed = "" if even else f"<frames>{' '.join(map(str, numbers))}</frames>\n"  # ours; CVAT has steps alone
         labels = "".join(
             f"<label><name>{escape(joint)}</name><type>points</type><attributes></attributes>"
             "<parent>person</parent></label>\n"
@@ -68,7 +70,7 @@ class CvatWriter:
             f"<start_frame>{numbers[0]}</start_frame>\n<stop_frame>{numbers[-1]}</stop_frame>\n"
             f"<frame_filter>{f'step={step}' if step != 1 else ''}</frame_filter>\n<labels>\n<label><name>person</name>"
             f"<type>skeleton</type><attributes></attributes><svg></svg></label>\n{labels}</labels>\n"
-            f"<original_size><width>{width}</width><height>{height}</height></original_size>\n"
+            f"<original_size><width>{width}</width><height>{height}</height></original_size>\n{listed}"
             f"<source>{name}</source>\n</task>\n</meta>\n"
         )
 
@@ -201,7 +203,9 @@ def _video(
                 people[person] = _keypoints(shape, skeleton, where)
     about = _task(root)
     numbers = set(found)
-    if about.get("stop_frame", "").isdigit() and about.get("start_frame", "").isdigit():
+    if about.get("frames"):
+        numbers |= {whole(each, f"{path}: frames") for each in about["frames"].split()}
+    elif about.get("stop_frame", "").isdigit() and about.get("start_frame", "").isdigit():
         step = re.fullmatch(r"step=(\d{1,9})", about.get("frame_filter", ""))
         first, last = int(about["start_frame"]), min(int(about["stop_frame"]), 10**7)
         numbers |= set(range(first, last + 1, max(int(step[1]), 1) if step else 1))
@@ -218,5 +222,5 @@ def _video(
 
 def _task(root: ElementTree.Element) -> Mapping[str, str]:
     meta: Any = root.find("meta")
-    names = ("source", "start_frame", "stop_frame", "frame_filter", "width", "height")
+    names = ("source", "start_frame", "stop_frame", "frame_filter", "width", "height", "frames")
     return {} if meta is None else {name: next((e.text or "" for e in meta.iter(name)), "") for name in names}
