@@ -9,13 +9,26 @@ from typing import TYPE_CHECKING, Any
 from lightpose.errors import LightposeError
 
 if TYPE_CHECKING:
+    from lightpose.formats import read, write
     from lightpose.inference.estimator import PoseEstimator
     from lightpose.io.images import read_image
-    from lightpose.results import Boxes, Poses, draw_poses
+    from lightpose.results import Boxes, Poses, Tracks, draw_poses
     from lightpose.skeletons import Skeleton
     from lightpose.types import Frame
 
-__all__ = ["Boxes", "Frame", "LightposeError", "PoseEstimator", "Poses", "Skeleton", "draw_poses", "read_image"]
+__all__ = [
+    "Boxes",
+    "Frame",
+    "LightposeError",
+    "PoseEstimator",
+    "Poses",
+    "Skeleton",
+    "Tracks",
+    "draw_poses",
+    "read",
+    "read_image",
+    "write",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -24,8 +37,11 @@ _HOMES = {
     "PoseEstimator": "inference.estimator",
     "Poses": "results",
     "Skeleton": "skeletons",
+    "Tracks": "results",
     "draw_poses": "results",
+    "read": "formats",
     "read_image": "io.images",
+    "write": "formats",
 }
 """Where the names are, which are loaded when they are first asked for: OpenCV and ONNX Runtime take a second."""
 

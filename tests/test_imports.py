@@ -15,7 +15,7 @@ FLOORS = (
     ("errors", "limits", "skeletons", "types"),
     ("ops", "io", "models"),
     ("results", "runtime"),
-    ("weights",),
+    ("formats", "weights"),
     ("detect",),
     ("inference",),
     ("data",),

@@ -12,8 +12,10 @@ import tyro
 from tyro.conf import subcommand
 
 from lightpose.cli.ablate import Ablate
+from lightpose.cli.angles import Angles
 from lightpose.cli.bench import Bench
 from lightpose.cli.console import libraries_unheard
+from lightpose.cli.convert import ConvertResults
 from lightpose.cli.data import Data
 from lightpose.cli.evaluate import Evaluate
 from lightpose.cli.evaluate_detector import EvaluateDetector
@@ -32,6 +34,8 @@ __all__ = ["main"]
 
 Command = (
     Annotated[Predict, subcommand("predict", prefix_name=False)]
+    | Annotated[ConvertResults, subcommand("convert", prefix_name=False)]
+    | Annotated[Angles, subcommand("angles", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
     | Annotated[EvaluateDetector, subcommand("evaluate-detector", prefix_name=False)]

@@ -22,6 +22,7 @@ SMOOTH_HZ = 6.0
 
 if TYPE_CHECKING:
     from lightpose.detect import Detector
+    from lightpose.formats import Format
     from lightpose.inference.estimator import PoseEstimator
     from lightpose.inference.folder import FolderResults
     from lightpose.inference.schedule import DetectEvery
@@ -63,6 +64,8 @@ class Predict:
     """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
     draw: bool = True
     """Write the images, or the video, with skeletons."""
+    formats: Annotated[str, arg(metavar="NAME,NAME")] = ""
+    """Files for other tools as well, such as csv,parquet,openpose; lightpose convert --help names the formats."""
     flip: bool = False
     """Average with the mirrored crop: a little more accurate, twice the work."""
     decoder: DecoderName | None = None
@@ -161,6 +164,7 @@ class Predict:
         for note in notes_of(estimator.runtime):
             print(f"lightpose: {note}", file=sys.stderr)
         whole_unasked = detector is None and not has_detector()
+        self._kinds(self.out, images)
         codes = [self._run_images(images, estimator, whole_unasked)] if images else []
         codes += self._run_videos(clips, estimator, whole_unasked, every, changing)
         return 2 if set(codes) == {2} else max(min(code, 1) for code in codes)
@@ -168,11 +172,24 @@ class Predict:
     def _run_images(self, images: list[ImageFile], estimator: PoseEstimator, whole_unasked: bool) -> int:
         from lightpose.cli.console import counting
         from lightpose.inference.folder import predict_images
+        from lightpose.inference.format_sinks import write_images
 
         with counting("images", len(images)) as advance:
             results = predict_images(images, estimator, self.out, self.draw, self.restart, advance)
         _print_results(results, self.out, self.draw, whole_unasked)
+        if results.images:
+            for path in write_images(self._kinds(self.out, images), self.out, images):
+                print(f"written: {path}")
         return (1 if results.failed else 0) if results.images else 2
+
+    def _kinds(self, out: Path, images: list[ImageFile], continued: bool = False) -> list[Format]:
+        """The formats to write into a folder; none of them is a file that is read."""
+        from lightpose.inference.format_sinks import check_formats
+
+        names = [name.strip() for name in self.formats.split(",") if name.strip()]
+        given = [self.boxes, self.detector, self.model, *self.sources]
+        reads = [Path(each) for each in given if each is not None] + [file.path for file in images]
+        return check_formats(names, out, reads, continued)
 
     def _open_videos(self) -> dict[str, Video]:
         """Those of the sources that are videos, by name; each is opened, so that what cannot be is told at once."""
@@ -263,17 +280,20 @@ class Predict:
     ) -> Iterator[int]:
         from lightpose.cli.console import counting_frames
         from lightpose.errors import ImageError
-        from lightpose.inference.video import predict_video
+        from lightpose.inference.format_sinks import FormatSink
+        from lightpose.inference.video import LINES, STATE, predict_video
         from lightpose.io.sources import distinct_names
 
         names = distinct_names([Path(Path(video.name).stem) for video in clips.values()])
         for name, video, stages in zip(names, clips.values(), changing, strict=True):
             out = self.out / name if len(self.sources) > 1 else self.out
+            kinds = self._kinds(out, [], (out / STATE).exists() and not self.restart)
             try:
                 with counting_frames(video.name, video.expected()) as advance:
                     results = predict_video(
                         video, estimator, out, draw=self.draw, show=self.show, restart=self.restart,
                         resume=self.resume, progress=advance, stages=stages, detect_every=every,
+                        sinks=[FormatSink(kind, out, out / LINES, estimator.about) for kind in kinds],
                     )  # fmt: skip
             except ImageError as error:
                 if len(self.sources) == 1:
@@ -281,6 +301,7 @@ class Predict:
                 print(f"lightpose: {error}", file=sys.stderr)
                 yield 2
             else:
+                results.files += [out / kind.file for kind in kinds]
                 _print_video(results, video, whole_unasked)
                 yield 1 if results.lost else 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -23,7 +25,7 @@ from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
 from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
-from lightpose.weights import DEFAULT, find_weights
+from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.open import PrecisionChoice, open_runtime
 
 __all__ = ["ImageInput", "PoseEstimator"]
@@ -151,11 +153,26 @@ class PoseEstimator:
             return
         schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
         if schedule.every != 1:
-            yield from scheduled(video, find, predict, self._chosen, schedule, failed)
+            for frame, poses in scheduled(video, find, predict, self._chosen, schedule, failed):
+                yield frame, replace(poses, about=self.about)
             return
         together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
         for frame, poses in stream(video, self._find_all, self.runtime, self.options, failed, together):
-            yield frame, self.choose(poses)
+            yield frame, replace(self.choose(poses), about=self.about)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Facts of the model that poses carry: its name and SHA-256, skeleton, engine, precision, decoder and flip."""
+        spec = self.runtime.spec
+        return {
+            "model": spec.model,
+            "sha256": file_sha256(self.path),
+            "skeleton": spec.skeleton.name,
+            "engine": self.runtime.name,
+            "precision": self.runtime.precision,
+            "decoder": self.options.decoder or spec.decoder,
+            "flip": self.options.flip,
+        }
 
     def _stream_video(
         self,

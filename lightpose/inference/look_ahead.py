@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError
-from lightpose.inference.smooth import fading, fill_gaps, runs, zero_phase
 from lightpose.inference.stages import Timed
 from lightpose.limits import FACTORS, check_range
+from lightpose.ops.series import fading, fill_gaps, runs, zero_phase
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import Skeleton
 
@@ -60,7 +60,7 @@ class FileSmoother:
 
     Each stretch of frames in which a person is seen is filtered as `butterworth` does, to within 1e-5 of a pixel of
     what it gives for the whole stretch at once. A person who is missing for a short time is put on a straight line
-    between both sights: state `filled`, and no `raw` keypoints. Scores and boxes of other people stay.
+    between both sights: state `filled`, and no `raw_keypoints`. Scores and boxes of other people stay.
 
     hz: of the filter; None filters nothing. fill_s: longest time between two sights that is filled; 0 fills nothing.
     At 6 Hz and 30 frames a second, frames come out 0.9 s later, and `fill_s` more. Raises ConfigError if a number is
@@ -191,7 +191,7 @@ class FileSmoother:
             boxes=Boxes(both(poses.boxes.xywh, "boxes"), scores[:, 1]),
             ids=np.concatenate([ids, added]).astype(np.int64),
             states=np.concatenate([states, np.full(len(added), "filled")]),
-            raw=np.concatenate([raw, np.full((len(added), *raw.shape[1:]), np.nan)]),
+            raw_keypoints=np.concatenate([raw, np.full((len(added), *raw.shape[1:]), np.nan)]),
         )
 
 

@@ -42,7 +42,7 @@ def stream(
                     failed(frame, boxes)
 
     for frame, poses in predict_boxed(boxed(), runtime, options):
-        yield frame, replace(poses, name=frame.name)
+        yield frame, replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s)
 
 
 def _groups(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:

@@ -31,7 +31,7 @@ from lightpose.io.video import Video, suffix_written
 from lightpose.results import Poses
 from lightpose.types import Frame
 
-__all__ = ["LINES", "VideoResults", "predict_video"]
+__all__ = ["LINES", "STATE", "VideoResults", "predict_video"]
 
 LINES = "poses.jsonl"
 STATE = ".lightpose.video.json"

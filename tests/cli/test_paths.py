@@ -23,8 +23,8 @@ from lightpose.io.places import Place, claimed
 from tests.helpers import draw_set
 
 NO_PATHS = {
-    "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Predict.detect_every", "Add.name", "Add.sha256",
-    "Remove.names",
+    "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Predict.detect_every", "Predict.formats",
+    "Add.name", "Add.sha256", "Remove.names", "Angles.names",
 }  # fmt: skip
 """Text that names no file."""
 

@@ -80,7 +80,8 @@ def test_without_a_detector_in_this_copy_the_output_says_that_the_picture_is_tak
     code, output, _ = lightpose("predict", ASTRONAUT, "--out", "out", cwd=tmp_path)
     boxes = json.loads((tmp_path / "out/poses.json").read_text())["boxes"]
     assert code == 0
-    assert boxes == ("person_detector.onnx (lightpose)" if has_detector() else "whole_image")
+    built_in = {"person_detector.onnx (lightpose)", "person_detector_int8.onnx (lightpose)"}  # the latter on some CPUs
+    assert boxes in (built_in if has_detector() else {"whole_image"})
     assert ("taken whole, as one person" in output) == (not has_detector())
 
 

@@ -76,7 +76,7 @@ def test_who_is_missed_for_a_short_time_is_put_on_a_line_and_marked():
     assert lost.keypoints[2] == pytest.approx(before.keypoints[0] * 4 / 6 + after.keypoints[0] * 2 / 6, abs=1e-4)
     assert lost.boxes.xywh[2, 2:] == pytest.approx([10, 10])
     assert (lost.scores[2], lost.boxes.scores[2]) == pytest.approx((0.7, 0.8))
-    assert np.isnan(lost.raw[2]).all()
+    assert np.isnan(lost.raw_keypoints[2]).all()
     rows = lost.to_dict()["people"]
     assert [row["state"] for row in rows] == ["detected", "detected", "filled"]
     assert rows[2]["raw_keypoints"] is None
@@ -87,7 +87,7 @@ def test_raw_joints_scores_and_other_people_stay():
     times, joints = video(30)
     frames = frames_of(times, joints)
     for (poses, _), (before, _) in zip(FileSmoother().over(frames), frames, strict=True):
-        assert poses.raw.tolist() == before.keypoints.tolist()
+        assert poses.raw_keypoints.tolist() == before.keypoints.tolist()
         assert poses.keypoints[..., 2].tolist() == before.keypoints[..., 2].tolist()
         assert poses.boxes.xywh.tolist() == before.boxes.xywh.tolist()
         assert (poses.ids.tolist(), poses.scores.tolist()) == (before.ids.tolist(), before.scores.tolist())
@@ -103,7 +103,7 @@ def test_a_resumed_run_goes_on_to_the_bit(place: int):
     found += rest.over(frames[place:])
     assert len(found) == len(whole)
     for (ours, _), (theirs, _) in zip(found, whole, strict=True):
-        for name in ("keypoints", "raw", "scores", "ids", "states"):
+        for name in ("keypoints", "raw_keypoints", "scores", "ids", "states"):
             assert getattr(ours, name).tobytes() == getattr(theirs, name).tobytes()
         assert ours.boxes.xywh.tobytes() == theirs.boxes.xywh.tobytes()
 

@@ -5,86 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any, Literal, NamedTuple, get_args, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.errors import BoxesError, ConfigError, MissingPackageError, ShapeError, SkeletonError
+from lightpose.errors import ConfigError, MissingPackageError, ShapeError, SkeletonError
 from lightpose.io.files import write_aside
 from lightpose.io.images import IMAGE_SUFFIXES, encode_image
+from lightpose.ops.angles import Facing, angles_of, known_angles
 from lightpose.ops.draw import draw_skeletons
+from lightpose.results.boxes import Boxes
+from lightpose.results.frames import FrameLibrary, native_frame
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, ImageArray
 
-__all__ = ["Boxes", "Keypoint", "Pose", "Poses", "coco_rows", "draw_poses", "number_in_name"]
+__all__ = ["STATES", "Keypoint", "Pose", "Poses", "coco_rows", "draw_poses", "number_in_name"]
 
 COLUMNS = ("image", "person", "joint", "x", "y", "score", "person_score")
 """Columns of a table of poses, which has one row for each joint of each person."""
 
-LARGEST = 100
-"""How many times an image's longer side a box may have: in the crop of a longer one the image is a pixel or two."""
-
-FrameLibrary = Literal["pandas", "polars", "pyarrow"]
-"""Libraries that `to_frame` can use. If none is named, it takes the first that is installed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Boxes:
-    """People found in one image.
-
-    xywh: (N, 4) float32, left, top, width, height in pixels. scores: (N,) float32, those of most detectors in [0, 1];
-    ones if not given. Raises BoxesError if a shape is wrong or a number is not finite.
-    """
-
-    xywh: FloatArray
-    scores: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def __post_init__(self) -> None:
-        try:
-            with np.errstate(over="ignore"):  # values that are too large become infinite and are refused below
-                xywh = np.array(self.xywh, dtype=np.float32)
-                scores = np.array(self.scores, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise BoxesError(f"boxes must be numbers, four for each person ({error})") from error
-        if xywh.size == 0:
-            xywh = xywh.reshape(0, 4)
-        if xywh.ndim != 2 or xywh.shape[1] != 4:
-            raise BoxesError(f"boxes must have shape (N, 4) for left, top, width, height; got {xywh.shape}")
-        if scores.size == 0:
-            scores = np.ones(len(xywh), np.float32)
-        if scores.shape != (len(xywh),):
-            raise BoxesError(f"{len(xywh)} boxes need {len(xywh)} scores; got shape {scores.shape}")
-        if not (np.isfinite(xywh).all() and np.isfinite(scores).all()):
-            raise BoxesError("a box or score is NaN or infinite; leave such boxes out")
-        object.__setattr__(self, "xywh", xywh)
-        object.__setattr__(self, "scores", scores)
-
-    def __len__(self) -> int:
-        return len(self.xywh)
-
-    def __getitem__(self, which: slice | NDArray[Any]) -> Boxes:
-        """The boxes that a slice, an array of numbers (M,), or a mask (N,) of bool selects."""
-        return Boxes(self.xywh[which], self.scores[which])
-
-    def __repr__(self) -> str:
-        return f"Boxes({len(self)})"
-
-    def check_inside(self, height: int, width: int) -> None:
-        """Raise BoxesError if a box has no area, or is wholly outside an image of that size, or far larger than it."""
-        x, y, w, h = self.xywh.T
-        for wrong, reason in (
-            ((w <= 0) | (h <= 0), "has no area"),
-            ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0), f"lies outside the {width}x{height} image"),
-            (np.maximum(w, h) > LARGEST * max(height, width), f"is over {LARGEST} times as long as the image"),
-        ):
-            if wrong.any():
-                number = int(wrong.argmax())
-                raise BoxesError(f"box {number} {self.xywh[number].tolist()} (left, top, width, height) {reason}")
+STATES = ("absent", "detected", "carried", "filled")
+"""How a person came into a frame: not at all; found there; carried on by the tracker; put into a gap."""
 
 
 class Keypoint(NamedTuple):
@@ -104,8 +50,8 @@ class Pose:
 
     keypoints: (K, 3) float32: x, y in pixels of the image, score. score: how sure the model is of the whole person.
     box_xywh: (4,) float32 left, top, width, height. skeleton: the names of the K joints. id: the same person's in every
-    frame of a video, None if nobody was tracked. state: `detected`, `carried` or `filled`, None if unknown; raw: (K, 3)
-    the keypoints before they were smoothed; see `Poses`.
+    frame of a video, None if nobody was tracked. state: `detected`, `carried` or `filled`, None if nobody says.
+    raw_keypoints: (K, 3) before they were smoothed, if they were; see `Poses`.
     """
 
     keypoints: FloatArray
@@ -115,7 +61,7 @@ class Pose:
     skeleton: Skeleton
     id: int | None = None
     state: str | None = None
-    raw: FloatArray | None = None
+    raw_keypoints: FloatArray | None = None
 
     def __getitem__(self, joint: str) -> Keypoint:
         """The joint with this name. Raises SkeletonError, which lists the known joints, if there is none."""
@@ -128,9 +74,9 @@ class Pose:
         return f"Pose({named}score {self.score:.2f}, {len(self.skeleton)} joints)"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4. `id`, `state` and
-        `raw_keypoints` if there are any; the last is None for a person who was filled in."""
-        raw = None if self.raw is None or self.state == "filled" else self._joints(self.raw)
+        """A dict of plain numbers, ready for JSON: pixels rounded to 2 decimal places, scores to 4; None for what is
+        missing. `id`, `state` and `raw_keypoints` if there are any; the last is None for a person who was filled in."""
+        raw = self.raw_keypoints
         return {
             **({} if self.id is None else {"id": self.id}),
             **({} if self.state is None else {"state": self.state}),
@@ -138,12 +84,12 @@ class Pose:
             "box_score": round(self.box_score, 4),
             "score": round(self.score, 4),
             "keypoints": self._joints(self.keypoints),
-            **({} if self.raw is None else {"raw_keypoints": raw}),
+            **({} if raw is None else {"raw_keypoints": None if np.isnan(raw).all() else self._joints(raw)}),
         }
 
-    def _joints(self, keypoints: FloatArray) -> dict[str, dict[str, float]]:
+    def _joints(self, keypoints: FloatArray) -> dict[str, dict[str, float | None]]:
         return {
-            joint: {"x": round(x, 2), "y": round(y, 2), "score": round(sure, 4)}
+            joint: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(sure, 4)}
             for joint, (x, y, sure) in zip(self.skeleton.joints, keypoints.tolist(), strict=True)
         }
 
@@ -162,8 +108,10 @@ class Poses:
     joints. image_hw: the image's height and width, if known. name: the image's file name; empty for arrays and bytes.
     ids: (N,) int64, the same number for the same person in every frame of a video; None if nobody was tracked. states:
     (N,) of text: who was `detected` in this frame, whose box was `carried` over from the last one, and who was `filled`
-    in where nobody was found; None for images. raw: (N, K, 3) the keypoints before they were smoothed, NaN for who was
-    filled in; None if nothing was smoothed. Raises ShapeError if there are more or fewer of these than people.
+    in where nobody was found. raw_keypoints: (N, K, 3) before they were smoothed, NaN for who was filled in. None where
+    there are none. frame, time_s: the frame's number in its source, from 0, and its time. about: facts of the model,
+    such as its name. A joint without a place is NaN, NaN, 0. Raises ShapeError if there are more or fewer ids, states
+    or raw joints than people.
     """
 
     keypoints: FloatArray
@@ -174,19 +122,22 @@ class Poses:
     name: str = ""
     ids: NDArray[np.int64] | None = None
     states: NDArray[np.str_] | None = None
-    raw: FloatArray | None = None
+    raw_keypoints: FloatArray | None = None
+    frame: int | None = None
+    time_s: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.keypoints)
         for name, kind, shape in (
-            ("ids", np.int64, (count,)), ("states", np.str_, (count,)), ("raw", np.float32, np.shape(self.keypoints))
+            ("ids", np.int64, (count,)), ("states", np.str_, (count,)),
+            ("raw_keypoints", np.float32, np.shape(self.keypoints)),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None:
-                array = np.array(value, kind)
-                if array.shape != shape:
-                    raise ShapeError(f"{count} people need {count} {name}; got shape {array.shape}")
-                object.__setattr__(self, name, array)
+            if (given := getattr(self, name)) is not None:
+                values = np.array(given, kind)
+                if values.shape != shape:
+                    raise ShapeError(f"{count} people need {count} {name}; got shape {values.shape}")
+                object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -201,15 +152,23 @@ class Poses:
     def __getitem__(self, which: int | slice | NDArray[Any]) -> Pose | Poses:
         """One `Pose` for a number. Some of the people, as `Poses`, for a slice, an array of numbers (M,), or a mask
         (N,) of bool."""
-        keypoints, scores = self.keypoints[which], self.scores[which]
-        ids = None if self.ids is None else self.ids[which]
-        states = None if self.states is None else self.states[which]
-        raw = None if self.raw is None else self.raw[which]
-        if isinstance(which, int | np.integer):
-            box, box_score = self.boxes.xywh[which], float(self.boxes.scores[which])
-            number, state = None if ids is None else int(ids), None if states is None else str(states)
-            return Pose(keypoints, float(scores), box, box_score, self.skeleton, number, state, raw)
-        return Poses(keypoints, scores, self.boxes[which], self.skeleton, self.image_hw, self.name, ids, states, raw)
+        each: dict[str, Any] = {
+            name: None if (values := getattr(self, name)) is None else values[which]
+            for name in ("keypoints", "scores", "ids", "states", "raw_keypoints")
+        }
+        if not isinstance(which, int | np.integer):
+            return replace(self, boxes=self.boxes[which], **each)
+        number = int(which)
+        return Pose(
+            self.keypoints[number],
+            float(self.scores[number]),
+            self.boxes.xywh[number],
+            float(self.boxes.scores[number]),
+            self.skeleton,
+            None if self.ids is None else int(self.ids[number]),
+            None if self.states is None else str(self.states[number]),
+            each["raw_keypoints"],
+        )
 
     def __repr__(self) -> str:
         people = f"{len(self)} {'person' if len(self) == 1 else 'people'}"
@@ -290,16 +249,8 @@ class Poses:
         library: one of the three; if not given, the first that is installed. Raises ConfigError if it is unknown,
         MissingPackageError if it is not installed.
         """
-        import narwhals
-
-        known: tuple[FrameLibrary, ...] = get_args(FrameLibrary)
-        if library is not None and library not in known:
-            raise ConfigError(f"library {library!r} is unknown; use {', '.join(known)}")
-        backend = next((name for name in ((library,) if library else known) if find_spec(name)), None)
-        if backend is None:
-            raise MissingPackageError(library or "pandas, polars or pyarrow", "tables")
         count, joints = len(self), self.skeleton.joints
-        columns = {
+        columns: dict[str, Any] = {
             "image": [self.name] * count * len(joints),
             "person": np.repeat(np.arange(count), len(joints)),
             "joint": list(joints) * count,
@@ -307,9 +258,49 @@ class Poses:
             "person_score": np.repeat(self.scores, len(joints)),
             **({} if self.ids is None else {"id": np.repeat(self.ids, len(joints))}),
         }
-        texts, whole, real = narwhals.String(), narwhals.Int64(), narwhals.Float32()
-        schema = dict(zip(self._columns, (texts, whole, texts, real, real, real, real, whole), strict=False))
-        return narwhals.from_dict(columns, schema, backend=backend).to_native()
+        return native_frame(columns, library)
+
+    def normalized(self) -> Poses:
+        """Places as shares of the image, x of its width and y of its height; `image_hw` is then (1, 1). Raises
+        ShapeError if the image's size is unknown."""
+        if self.image_hw is None:
+            raise ShapeError("the image's size is unknown; give it with dataclasses.replace(poses, image_hw=(h, w))")
+        height, width = self.image_hw
+        share = np.array([1 / width, 1 / height, 1], np.float32)
+        raw = None if self.raw_keypoints is None else self.raw_keypoints * share
+        boxes = Boxes(self.boxes.xywh * share[[0, 1, 0, 1]], self.boxes.scores)
+        return replace(self, keypoints=self.keypoints * share, raw_keypoints=raw, boxes=boxes, image_hw=(1, 1))
+
+    def above(self, score: float) -> Poses:
+        """The same people without the joints that score less, which become NaN, NaN, 0."""
+        low = ~(self.keypoints[..., 2:] >= score)
+        return replace(self, keypoints=np.where(low, np.array([np.nan, np.nan, 0], np.float32), self.keypoints))
+
+    def angles(self, facing: Facing = "auto") -> dict[str, NDArray[np.float64]]:
+        """Angles of joints and segments by name, (N,) degrees each, that the skeleton has joints for.
+
+            poses.angles()["left_knee"]  # 0 for a straight leg
+
+        facing: where the people look in the image: right, left, or auto, by their toes.
+        """
+        names = known_angles(self.skeleton.joints)
+        values = angles_of(self.keypoints, self.skeleton.joints, names, facing)
+        return dict(zip(names, values.T, strict=True))
+
+    def to_detections(self) -> Any:
+        """The people's boxes as `supervision.Detections`, with `tracker_id` if there are ids. Raises
+        MissingPackageError if supervision is not installed."""
+        try:
+            from supervision import Detections
+        except ImportError as error:
+            raise MissingPackageError("supervision", "supervision") from error
+        xywh = self.boxes.xywh
+        return Detections(
+            xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
+            confidence=self.scores.copy(),
+            class_id=np.zeros(len(self), np.int64),
+            tracker_id=None if self.ids is None else self.ids.copy(),
+        )
 
     def to_supervision(self) -> Any:
         """The poses as `supervision.KeyPoints`. Raises MissingPackageError if supervision is not installed."""
@@ -338,6 +329,10 @@ def coco_rows(
         {"image_id": image_id, "category_id": category_id, "keypoints": values, "score": score}
         for image_id, values, score in zip(image_ids.tolist(), triples, scores.tolist(), strict=True)
     ]
+
+
+def _rounded(value: float, places: int) -> float | None:
+    return round(value, places) if math.isfinite(value) else None
 
 
 def draw_poses(image: ImageArray, poses: Poses, threshold: float = 0.2) -> ImageArray:

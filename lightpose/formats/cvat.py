@@ -1,0 +1,226 @@
+"""CVAT 1.1 XML: images with skeletons, or a video with a track for each person.
+
+They are CVAT's formats "CVAT for images 1.1" and "CVAT for video 1.1" (docs.cvat.ai, XML annotation format). A joint
+that is hidden is `occluded`, a missing one `outside`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from lightpose.errors import DataError
+from lightpose.formats.base import HIDDEN, Options, image_name, made, matching, real, visibility, whole
+from lightpose.results import Poses
+from lightpose.skeletons import COCO17, Skeleton
+from lightpose.types import FloatArray, ImageArray
+
+__all__ = ["CvatWriter", "read_cvat"]
+
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+"""What XML cannot hold at all."""
+
+
+class CvatWriter:
+    """Images as they come; a video, whose people have ids and times, track by track at the end."""
+
+    def __init__(self, file: IO[bytes], options: Options) -> None:
+        self._file, self._options = file, options
+        self._frames: list[Poses] = []
+
+    def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
+        """Take a frame."""
+        self._frames.append(poses)
+
+    def close(self) -> None:
+        """Write it all."""
+        skeleton = self._frames[0].skeleton if self._frames else COCO17
+        video = any(poses.ids is not None and poses.time_s is not None for poses in self._frames)
+        self._put('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+        self._put(self._meta(skeleton, video))
+        for part in self._tracks() if video else self._images():
+            self._put(part)
+        self._put("</annotations>\n")
+
+    def _put(self, text: str) -> None:
+        self._file.write(_ILLEGAL.sub("?", text).encode())
+
+    def _meta(self, skeleton: Skeleton, video: bool) -> str:
+        size = next((p.image_hw for p in self._frames if p.image_hw), self._options.image_hw)
+        height, width = size or (0, 0)
+        numbers = [_frame(poses, n) for n, poses in enumerate(self._frames)] or [0]
+        step = int(np.diff(numbers).min()) if len(numbers) > 1 else 1
+        even = numbers == list(range(numbers[0], numbers[-1] + 1, max(step, 1)))
+        listed = "" if even else f"<frames>{' '.join(map(str, numbers))}</frames>\n"  # ours; CVAT has steps alone
+        labels = "".join(
+            f"<label><name>{escape(joint)}</name><type>points</type><attributes></attributes>"
+            "<parent>person</parent></label>\n"
+            for joint in skeleton.joints
+        )
+        name = escape(self._frames[0].name if self._frames else "")
+        return (
+            f"<meta>\n<task>\n<name>{name}</name>\n<size>{len(self._frames)}</size>\n"
+            f"<mode>{'interpolation' if video else 'annotation'}</mode>\n"
+            f"<start_frame>{numbers[0]}</start_frame>\n<stop_frame>{numbers[-1]}</stop_frame>\n"
+            f"<frame_filter>{f'step={step}' if step != 1 else ''}</frame_filter>\n<labels>\n<label><name>person</name>"
+            f"<type>skeleton</type><attributes></attributes><svg></svg></label>\n{labels}</labels>\n"
+            f"<original_size><width>{width}</width><height>{height}</height></original_size>\n{listed}"
+            f"<source>{name}</source>\n</task>\n</meta>\n"
+        )
+
+    def _images(self) -> Iterator[str]:
+        for number, poses in enumerate(self._frames):
+            height, width = poses.image_hw or self._options.image_hw or (0, 0)
+            rows = "".join(
+                f'<skeleton label="person" source="auto" z_order="0">\n{_joints(joints, poses.skeleton)}</skeleton>\n'
+                for joints in poses.keypoints
+            )
+            name = f'id="{_frame(poses, number)}" name={quoteattr(image_name(poses, number))}'
+            yield f'<image {name} width="{width}" height="{height}">\n{rows}</image>\n'
+
+    def _tracks(self) -> Iterator[str]:
+        ids = {int(each): None for poses in self._frames if poses.ids is not None for each in poses.ids}
+        for person in ids:
+            yield f'<track id="{person}" label="person" source="auto">\n{"".join(self._sights(person))}</track>\n'
+
+    def _sights(self, person: int) -> Iterator[str]:
+        """The person in each frame, and an `outside` one after each stretch."""
+        last: tuple[FloatArray, Skeleton] | None = None
+        for number, poses in enumerate(self._frames):
+            here = np.flatnonzero(poses.ids == person) if poses.ids is not None else np.zeros(0, int)
+            if len(here):
+                last = poses.keypoints[here[0]], poses.skeleton
+                yield _sight(*last, _frame(poses, number), outside=False)
+            elif last is not None:
+                yield _sight(*last, _frame(poses, number), outside=True)
+                last = None
+
+
+def _frame(poses: Poses, number: int) -> int:
+    return number if poses.frame is None else poses.frame
+
+
+def _sight(keypoints: FloatArray, skeleton: Skeleton, frame: int, *, outside: bool) -> str:
+    joints = _joints(keypoints, skeleton, f'frame="{frame}" keyframe="1" ', outside)
+    mark = f'frame="{frame}" keyframe="1" outside="{int(outside)}" occluded="0" z_order="0"'
+    return f"<skeleton {mark}>\n{joints}</skeleton>\n"
+
+
+def _joints(keypoints: FloatArray, skeleton: Skeleton, more: str = "", outside: bool = False) -> str:
+    marks = visibility(keypoints)
+    points = np.where(marks[:, None] > 0, keypoints[:, :2], 0).tolist()
+    return "".join(
+        f'<points label={quoteattr(joint)} {more}source="auto" outside="{int(outside or mark == 0)}" '
+        f'occluded="{int(mark == 1)}" points="{x:.2f},{y:.2f}"></points>\n'
+        for joint, mark, (x, y) in zip(skeleton.joints, marks.tolist(), points, strict=True)
+    )
+
+
+def read_cvat(path: Path, options: Options) -> Iterator[Poses]:
+    """The frames of images, or of a video; a joint that is occluded is hidden, one that is outside missing.
+
+    Files with a document type are refused: the entities that it may declare can fill the memory.
+    """
+    root = _parse(path)
+    images, tracks = root.findall("image"), root.findall("track")
+    if not images and not tracks and root.find("meta") is None:
+        raise DataError(f"{path} has no images and no tracks; export it from CVAT as CVAT for images or video 1.1")
+    skeleton = _skeleton(root)
+    if images:
+        yield from (
+            _image(each, skeleton, f"{path}: image {each.get('name')}", n, options) for n, each in enumerate(images)
+        )
+    else:
+        yield from _video(root, tracks, skeleton, path, options)
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    content = path.read_bytes()
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise DataError(f"{path} has a document type, which CVAT writes none of; remove it")
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DataError(f"{path} is no XML ({error}); export it anew") from error
+    if root.tag != "annotations":
+        raise DataError(f"{path} is no file of CVAT, whose outermost element is annotations")
+    return root
+
+
+def _skeleton(root: ElementTree.Element) -> Skeleton:
+    """The joints by the labels of the task, else by those that are used."""
+    parts = [
+        e.findtext("name") or "" for e in root.iter("label") if e.findtext("type") == "points" and e.findtext("parent")
+    ]
+    names = parts or [each.get("label", "") for shape in root.iter("skeleton") for each in shape.findall("points")]
+    return matching(tuple(dict.fromkeys(names))) if names else COCO17
+
+
+def _keypoints(shape: ElementTree.Element, skeleton: Skeleton, where: str) -> list[list[float]]:
+    found = {joint: [np.nan, np.nan, 0.0] for joint in skeleton.joints}
+    for each in shape.findall("points"):
+        joint = each.get("label", "")
+        if joint not in found:
+            raise DataError(f"{where}: the joint {joint!r} is not one of the task's labels; correct its name")
+        if each.get("outside") != "1":
+            point = each.get("points", "").split(",")
+            if len(point) != 2:
+                raise DataError(f"{where}: {joint} has no points of x,y; correct it")
+            found[joint] = [*(real(value, where) for value in point), HIDDEN if each.get("occluded") == "1" else 1.0]
+    return list(found.values())
+
+
+def _image(image: ElementTree.Element, skeleton: Skeleton, where: str, number: int, options: Options) -> Poses:
+    people = [_keypoints(each, skeleton, where) for each in image.findall("skeleton")]
+    size = (whole(image.get("height", 0), where), whole(image.get("width", 0), where))
+    frame = whole(image.get("id", number), f"{where}: id")
+    return made(
+        np.array(people), skeleton, scores=np.ones(len(people)), name=image.get("name", ""), frame=frame,
+        image_hw=size if all(size) else options.image_hw, time_s=options.time_s(frame),
+    )  # fmt: skip
+
+
+def _video(
+    root: ElementTree.Element, tracks: list[ElementTree.Element], skeleton: Skeleton, path: Path, options: Options
+) -> Iterator[Poses]:
+    """The frames of the task; between two keyframes a person stays where the first one was."""
+    found: dict[int, dict[int, list[list[float]]]] = {}
+    for number, track in enumerate(tracks):
+        person = whole(track.get("id", number), f"{path}: track {number}: id")
+        for shape in track.findall("skeleton"):
+            where = f"{path}: track {person}, frame {shape.get('frame')}"
+            frame = whole(shape.get("frame"), where)
+            if shape.get("outside") != "1" and any(e.get("outside") != "1" for e in shape.findall("points")):
+                people = found.setdefault(frame, {})
+                if person in people:
+                    raise DataError(f"{where}: the track is twice in this frame; leave one out")
+                people[person] = _keypoints(shape, skeleton, where)
+    about = _task(root)
+    numbers = set(found)
+    if about.get("frames"):
+        numbers |= {whole(each, f"{path}: frames") for each in about["frames"].split()}
+    elif about.get("stop_frame", "").isdigit() and about.get("start_frame", "").isdigit():
+        step = re.fullmatch(r"step=(\d{1,9})", about.get("frame_filter", ""))
+        first, last = int(about["start_frame"]), min(int(about["stop_frame"]), 10**7)
+        numbers |= set(range(first, last + 1, max(int(step[1]), 1) if step else 1))
+    size = tuple(int(about.get(side) or 0) if (about.get(side) or "0").isdigit() else 0 for side in ("height", "width"))
+    for frame in sorted(numbers):
+        people = found.get(frame, {})
+        yield made(
+            np.array([*people.values()]), skeleton, scores=np.ones(len(people)), frame=frame,
+            time_s=options.time_s(frame),
+            ids=np.array([*people], np.int64), image_hw=(size[0], size[1]) if all(size) else options.image_hw,
+            name=about.get("source") or path.stem,
+        )  # fmt: skip
+
+
+def _task(root: ElementTree.Element) -> Mapping[str, str]:
+    meta: Any = root.find("meta")
+    names = ("source", "start_frame", "stop_frame", "frame_filter", "width", "height", "frames")
+    return {} if meta is None else {name: next((e.text or "" for e in meta.iter(name)), "") for name in names}
