@@ -111,7 +111,8 @@ class Predict:
     """Videos: keep so many people of each frame at most, the largest."""
     detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
     """Videos: run the detector in one of so many frames. In between, boxes follow the joints. auto: detect when a
-    person's score falls, somebody comes to an edge, nobody is there, or a second is over."""
+    person's score falls, somebody comes to an edge, nobody is there, or up to a second is over. Ids are lost more often
+    where people cross."""
     smooth: Literal["none", "one_euro", "butterworth"] = "none"
     """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
     lags a little. butterworth: without lag, for files; what biomechanics expects."""
