@@ -93,10 +93,10 @@ def add_model(
 ) -> Kept:
     """Keep a file, given by its path or an https address, by a name. An older one of that name is replaced.
 
-    sha256: what it must have, in hexadecimal. largest: most bytes. reserved: names that are others', such as those of
-    bundled weights, which go before. A download that was broken off goes on where it
-    ended, if the server can. Raises ConfigError for a name or address that cannot be, WeightsError if the file is
-    missing, too large, or not the one that `sha256` says; then nothing is kept.
+    sha256: what it must have, in hexadecimal. largest: most bytes. reserved: names that are others', such as those
+    of bundled weights, which go before. A download that was broken off goes on where it ended, if the server can.
+    Raises ConfigError for a name or address that cannot be, WeightsError if the file is missing, too large, or not
+    the one that `sha256` says; then nothing is kept.
     """
     wanted = None if sha256 is None else sha256.lower()
     if wanted is not None and not _SHA256.fullmatch(wanted):

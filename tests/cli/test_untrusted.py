@@ -21,7 +21,7 @@ from tests.helpers import DrawnSet, draw_set
 
 SUFFIXES = (
     ".pt", ".pth", ".pt2", ".pkl", ".ckpt", ".bin", ".npy", ".npz", ".mat", ".onnx", ".safetensors", ".xml", ".json",
-    ".toml",
+    ".toml", ".zip",
 )  # fmt: skip
 
 NAMES = {"model", "models", "weights", "detector", "teacher", "file", "files", "config", "boxes", "logs", "results"}
@@ -56,6 +56,7 @@ COMMANDS = {
     "Stages.logs": "ablate stages {evil}",
     "Paper.results": "paper --results {evil}",
     "Import.file": "weights import {evil} --out {out}.safetensors",
+    "Adopt.file": "weights adopt {evil} --out {out}.onnx",
     "Info.file": "weights info {evil}",
     "Verify.files": "weights verify {evil}",
     "Average.files": "weights average {evil} {evil} --out {out}.safetensors",
@@ -117,7 +118,7 @@ def hostile(place: Path, marker: Path) -> list[Path]:
         path = place / f"evil{suffix}"
         path.write_bytes(raw)
         files.append(path)
-    for suffix in (".pt", ".pth", ".pt2", ".onnx", ".safetensors"):
+    for suffix in (".pt", ".pth", ".pt2", ".onnx", ".safetensors", ".zip"):
         path = place / f"archive{suffix}"
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in (("data.pkl", raw), ("byteorder", b"little"), ("version", b"3\n")):

@@ -182,10 +182,10 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path):
 
 REFUSED = {
     "classifier": ({"logits": (1000,)}, "It looks like a network that classifies images"),
-    "segmentation": ({"out": (21, *HW)}, "It looks like a segmentation network"),
+    "segmentation": ({"out": (3, *HW)}, "It looks like a segmentation network"),
     "detector": ({"dets": (100, 5), "labels": (100,)}, "It looks like a detector: give it to --detector"),
-    "YOLO": ({"output0": (84, 8400)}, "It looks like a detector: give it to --detector"),
-    "YOLO-pose": ({"output0": (56, 8400)}, "finds boxes and joints at once"),
+    "YOLO": ({"output0": (84, 300)}, "It looks like a detector: give it to --detector"),
+    "YOLO-pose": ({"output0": (56, 300)}, "finds boxes and joints at once"),
     "three dimensions": ({"x": (17, 96), "y": (17, 128), "z": (17, 96)}, "SimCC in three dimensions"),
     "bins differ": ({"x": (17, 96), "y": (17, 200)}, "no pose network of a known kind"),
 }

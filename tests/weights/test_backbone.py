@@ -112,6 +112,6 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_settings_that_do_not_go_together_are_refused():
     with pytest.raises(ConfigError, match="lpn50 has none of its own"):
         ModelConfig(name="lpn50", backbone="resnet50.pth")
-    with pytest.raises(ConfigError, match="both files to start from"):
+    with pytest.raises(ConfigError, match="are both files to start from"):
         ModelConfig(name="simple50", backbone="resnet50.pth", init="mine.safetensors")
     assert ModelConfig(name="simple50", backbone="resnet50.pth").backbone == "resnet50.pth"

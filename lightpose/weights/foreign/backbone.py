@@ -29,9 +29,9 @@ _CLASSIFIER = {
 def check_backbone(model: str, init: str) -> None:
     """Raise ConfigError unless a network can start from a classifier's backbone, and starts from nothing else."""
     if not model.startswith(_FAMILIES):
-        raise ConfigError(f"backbone is for SimpleBaseline, CPN and HRNet; {model} has none of its own; leave it out")
+        raise ConfigError(f"model.backbone is for SimpleBaseline, CPN and HRNet; {model} has none of its own")
     if init.endswith(".safetensors"):
-        raise ConfigError("backbone and init are both files to start from; leave one out")
+        raise ConfigError("model.backbone and model.init are both files to start from; leave one out")
 
 
 def load_backbone(path: str | Path, network: nn.Module, model: str) -> int:
