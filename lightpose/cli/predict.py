@@ -179,8 +179,10 @@ class Predict:
             results = predict_images(images, estimator, self.out, self.draw, self.restart, advance)
         _print_results(results, self.out, self.draw, whole_unasked)
         if results.images:
-            for path in write_images(self._kinds(self.out, images), self.out, images):
+            kinds = self._kinds(self.out, images)
+            for path in write_images(kinds, self.out, images):
                 print(f"written: {path}")
+            _print_limits(kinds)
         return (1 if results.failed else 0) if results.images else 2
 
     def _kinds(self, out: Path, images: list[ImageFile], continued: bool = False) -> list[Format]:
@@ -304,7 +306,15 @@ class Predict:
             else:
                 results.files += [out / kind.file for kind in kinds]
                 _print_video(results, video, whole_unasked)
+                _print_limits(kinds)
                 yield 1 if results.lost else 0
+
+
+def _print_limits(kinds: list[Format]) -> None:
+    """What the formats that were written do not hold."""
+    for kind in kinds:
+        if kind.lacks:
+            print(kind.limits)
 
 
 def _print_video(results: VideoResults, video: Video, whole_unasked: bool) -> None:

@@ -45,6 +45,15 @@ class Format:
         return writer
 
     @property
+    def limits(self) -> str:
+        """A sentence on what it does not hold; empty if it holds all."""
+        lost = ", ".join(sorted(self.lacks - {"everybody"}))
+        one = "holds the one person who is in most frames" if "everybody" in self.lacks else ""
+        return " and ".join(
+            part for part in (f"{self.name} {one}" if one else "", f"{self.name} holds no {lost}") if part
+        )
+
+    @property
     def is_folder(self) -> bool:
         """Whether it is many files."""
         return self.suffix == "/"

@@ -80,7 +80,7 @@ def check_formats(names: Sequence[str], out: Path, reads: Iterable[Path], contin
         if not kind.is_folder and out.is_dir():
             check_place(path)
     check_apart([Place("", path) for path in reads], [Place("the result", out / kind.file) for kind in kinds])
-    return kinds
+    return sorted(kinds, key=lambda kind: kind.name not in GROWING)  # one that cannot be made keeps none from closing
 
 
 def write_images(kinds: Iterable[Format], out: Path, files: Sequence[ImageFile]) -> list[Path]:

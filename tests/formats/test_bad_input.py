@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import lightpose
 from lightpose import cli
 from lightpose.errors import ConfigError, DataError
-from lightpose.formats import write
+from lightpose.formats import FORMATS, write
 from tests.formats.people import walkers
 
 TRC = (
@@ -207,3 +208,9 @@ def test_angles_are_written_for_spreadsheets_and_opensim(run, tmp_path: Path):
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
     assert run("angles a.jsonl --person 3 --out a.mot")[0] == 0
     assert "nRows=40\nnColumns=20\ninDegrees=yes" in (tmp_path / "a.mot").read_text()
+
+
+def test_the_command_offers_all_formats_that_are_written():
+    from lightpose.cli.convert import FormatName
+
+    assert set(get_args(FormatName)) == {name for name, kind in FORMATS.items() if kind.writer}

@@ -37,7 +37,12 @@ def opened_by(environment: str, package: str, code: str, *arguments: object) -> 
     clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONWARNINGS")}
     clean |= {"MPLBACKEND": "agg", "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(
-        [python, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=clean, check=False
+        [python, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=clean,
+        cwd=Path(str(arguments[0])).parent,  # some write a log where they run
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
