@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError, DataError
 from lightpose.ops.joints import as_joints, missing
 from lightpose.results import STATES, Boxes, Poses
-from lightpose.skeletons import COCO17, Skeleton
+from lightpose.skeletons import BODY25, COCO17, HALPE26, Skeleton
 from lightpose.types import FloatArray, ImageArray
 
 __all__ = [
@@ -45,17 +45,6 @@ HIDDEN = 0.1
 JointsName = Literal["coco17", "body25", "halpe26"]
 """Lists of joints that others expect."""
 
-_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-_FEET = ("left_big_toe", "left_small_toe", "left_heel")
-
-BODY25 = Skeleton(
-    "body25",
-    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
-     "left_eye", "right_ear", "left_ear", *_FEET, *(name.replace("left", "right") for name in _FEET)),
-)  # fmt: skip
-"""OpenPose's BODY_25, in its order (github.com/CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md)."""
-
 COCO18 = Skeleton(
     "coco18",
     ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -63,13 +52,6 @@ COCO18 = Skeleton(
      "right_ear", "left_ear"),
 )  # fmt: skip
 """OpenPose's COCO of 18 joints, which ControlNet reads; the same page has its order."""
-
-HALPE26 = Skeleton(
-    "halpe26",
-    (*COCO17.joints, "head_top", "neck", "pelvis", "left_big_toe", "right_big_toe", "left_small_toe",
-     "right_small_toe", "left_heel", "right_heel"),
-)  # fmt: skip
-"""The first 26 joints of Halpe (github.com/Fang-Haoshu/Halpe-FullBody), in their order."""
 
 SKELETONS_OUT: dict[str, Skeleton] = {each.name: each for each in (COCO17, BODY25, HALPE26)}
 _BY_COUNT = {len(each): each for each in (COCO17, COCO18, BODY25, HALPE26)}

@@ -189,7 +189,7 @@ def _image(image: ElementTree.Element, skeleton: Skeleton, where: str, number: i
 def _video(
     root: ElementTree.Element, tracks: list[ElementTree.Element], skeleton: Skeleton, path: Path, options: Options
 ) -> Iterator[Poses]:
-    """The frames of the task; between two keyframes a person stays where the first one was."""
+    """The frames of the task; between two keyframes nobody is told of the person, who is absent."""
     found: dict[int, dict[int, list[list[float]]]] = {}
     for number, track in enumerate(tracks):
         person = whole(track.get("id", number), f"{path}: track {number}: id")

@@ -17,7 +17,9 @@ from lightpose.types import ImageArray
 
 __all__ = ["MotWriter", "TrcWriter", "marker_name", "motion_text", "read_trc"]
 
-_NAMES = {"pelvis": "Hip", "head_top": "Head", "neck": "Neck", "nose": "Nose"}
+_NAMES = {
+    "hip": "Hip", "mid_hip": "Hip", "pelvis": "Hip", "head": "Head", "head_top": "Head", "neck": "Neck", "nose": "Nose",
+}  # fmt: skip
 _BACK = {new: old for old, new in _NAMES.items()}
 
 
