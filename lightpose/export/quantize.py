@@ -18,7 +18,16 @@ from lightpose.types import SOURCE_KEY, SPEC_KEY, FloatArray, ImageArray
 from lightpose.weights import file_sha256, find_weights
 from lightpose.weights.open import open_runtime
 
-__all__ = ["CONFIDENT", "Shift", "Speed", "check_formats", "compare_keypoints", "compare_speed", "quantize"]
+__all__ = [
+    "CONFIDENT",
+    "Shift",
+    "Speed",
+    "check_formats",
+    "compare_keypoints",
+    "compare_speed",
+    "quantize",
+    "write_int8",
+]
 
 Input = TypeVar("Input")
 
@@ -88,11 +97,18 @@ def quantize(
         raise ConfigError(f"{path} is in int8 already; give the file that it was made from")
     files = [out] if out.suffix == ".onnx" else [out.with_suffix(".bin"), out]
     with written_aside(*files) as (*_, aside):
+        write_int8(before, path, aside, calibration)
         if before.spec.adopted:
-            _write_adopted(before, path, aside, calibration)
             return _moved(before, open_runtime(aside), held_out, max_shift_px)
-        _WRITERS[out.suffix](path, aside, calibration)
         return _check(before, cast("_Graph", open_runtime(aside)), held_out, max_shift_px)
+
+
+def write_int8(before: Runtime, path: Path, out: Path, calibration: ImageArray) -> None:
+    """Write the int8 file of an open network and its file, as `quantize` does, without a look at what it lost."""
+    if before.spec.adopted:
+        _write_adopted(before, path, out, calibration)
+    else:
+        _WRITERS[out.suffix](path, out, calibration)
 
 
 def check_formats(path: Path, out: Path) -> None:
