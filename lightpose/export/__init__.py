@@ -142,14 +142,14 @@ def run_quantize(
         export.run_quantize("mine.onnx", "train.json", "mine_int8.onnx", images="train")
     """
     from lightpose.weights import find_weights
-    from lightpose.weights.inspect import describe_weights
+    from lightpose.weights.inspect import describe_weights, has_description
 
     out, path = Path(out), find_weights(model)
     check_place(out)
     _check_apart(out, path, calibrate, boxes)
     if crops < 1:
         raise ConfigError(f"calibration needs a crop at least, not {crops}")
-    spec = describe_weights(path).spec if path.suffix == ".onnx" else None
+    spec = describe_weights(path).spec if path.suffix == ".onnx" and has_description(path) else None
     if isinstance(spec, DetectorSpec):
         if boxes is not None:
             raise ConfigError(f"{path} is a person detector, which needs no boxes; leave --boxes out")

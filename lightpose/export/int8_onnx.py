@@ -156,8 +156,13 @@ def fold_normalisation(graph: Graph) -> dict[str, list[dict[str, np.ndarray[Any,
     if turned is None or turned.op_type != "Transpose":
         return {}
     mean, scale = (graph.constant(node.input[1]) for node in (subtract, multiply))
-    weights, bias = (graph.constant(name) for name in first.input[1:3])
-    if mean is None or scale is None or weights is None or bias is None or mean.size != 3 or scale.size != 3:
+    weights = graph.constant(first.input[1])
+    if mean is None or scale is None or weights is None or mean.size != 3 or scale.size != 3:
+        return {}
+    if len(first.input) < 3:
+        first.input.append(graph.put(f"{first.name}_offset", np.zeros(len(weights), np.float32)))
+    bias = graph.constant(first.input[2])
+    if bias is None:
         return {}
     zero = int(np.rint(mean.mean()).clip(0, 255))
     scaled = weights.astype(np.float64) * scale.reshape(1, 3, 1, 1)

@@ -17,7 +17,7 @@ from lightpose.export.int8_onnx import (  # noqa: E402
 )
 from lightpose.export.onnx_graph import Graph  # noqa: E402
 from lightpose.export.pose import export_onnx  # noqa: E402
-from lightpose.export.quantize import quantize  # noqa: E402
+from lightpose.export.quantize import quantize, write_int8  # noqa: E402
 from lightpose.models.lpn import LPN  # noqa: E402
 from lightpose.ops.codec import soft_argmax  # noqa: E402
 from lightpose.runtime.onnx import OnnxRuntime  # noqa: E402
@@ -101,6 +101,18 @@ def test_the_answers_are_near_in_any_batch_and_decoded_from_the_graphs_own_heatm
     np.testing.assert_allclose(here.keypoints(crops)[..., :2], points, atol=0.01)
     assert here.heatmaps(crops[:0]).shape == (0, *heatmaps.shape[1:])
     assert here.spec == there.spec
+
+
+def test_a_first_convolution_without_an_offset_gets_that_of_the_pixels(tmp_path):
+    """The exporter leaves out offsets that are all 0, as an untrained network has them."""
+    export_onnx(LPN((1, 1, 1, 1), 3).eval(), SMALL_SPEC, tmp_path / "net.onnx")
+    original = OnnxRuntime(tmp_path / "net.onnx", 1)
+    convolution = next(node for node in onnx.load(tmp_path / "net.onnx").graph.node if node.op_type == "Conv")
+    assert len(convolution.input) == 2
+    crops = random_crops(4, SMALL_SPEC)
+    write_int8(original, tmp_path / "net.onnx", tmp_path / "int8.onnx", crops)
+    found, expected = OnnxRuntime(tmp_path / "int8.onnx", 1).heatmaps(crops), original.heatmaps(crops)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
 
 
 def test_the_file_says_what_it_was_made_from_and_what_it_lost(original, quantized):

@@ -246,6 +246,8 @@ def test_ctrl_c_closes_the_files_and_ends_with_130(place: Path):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
+    if process.returncode == 0 and errors == "":
+        pytest.skip("the run ended before the signal came")
     assert (process.returncode, errors) == (130, "lightpose: interrupted\n")
     assert len(rows_of(place / "out")) >= GROUP
     assert len(times_of(place / "out/clip.mp4")) == len(rows_of(place / "out"))
