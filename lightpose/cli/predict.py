@@ -331,6 +331,8 @@ def _print_video(results: VideoResults, video: Video, whole_unasked: bool) -> No
     print(f"{video.name}: frames: {results.frames}, people: {results.people}{dropped}")
     rate = (results.frames - results.resumed) / max(results.busy_s, 1e-6)
     print(f"{rate:.1f} frames a second; written: {', '.join(map(str, results.files))}")
+    if any(path.suffix == ".webm" for path in results.files):
+        print("Without PyAV, drawing takes most of the time: pip install 'lightpose[video]' writes H.264 with sound.")
 
 
 def _print_results(results: FolderResults, out: Path, drawn: bool, whole_unasked: bool) -> None:
