@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +16,12 @@ from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT, has_detector
 
 __all__ = ["Predict"]
+
+OF_VIDEOS = ("ids", "raw joints", "states", "times")
+"""What the results of images have none of, in the words of `lightpose.formats`."""
+
+OVER_TIME = ("trc", "mot")
+"""Formats that hold nothing without times."""
 
 SMOOTH_HZ = 6.0
 """Of --smooth butterworth: what biomechanics uses for walking and most sports (Winter, 2009)."""
@@ -182,17 +188,24 @@ class Predict:
             kinds = self._kinds(self.out, images)
             for path in write_images(kinds, self.out, images):
                 print(f"written: {path}")
-            _print_limits(kinds)
+            _print_limits(kinds, OF_VIDEOS)
         return (1 if results.failed else 0) if results.images else 2
 
     def _kinds(self, out: Path, images: list[ImageFile], continued: bool = False) -> list[Format]:
         """The formats to write into a folder; none of them is a file that is read."""
+        from lightpose.errors import ConfigError
         from lightpose.inference.format_sinks import check_formats
 
         names = [name.strip() for name in self.formats.split(",") if name.strip()]
         given = [self.boxes, self.detector, self.model, *self.sources]
         reads = [Path(each) for each in given if each is not None] + [file.path for file in images]
-        return check_formats(names, out, reads, continued)
+        kinds = check_formats(names, out, reads, continued)
+        timed = [kind.name for kind in kinds if kind.name in OVER_TIME]
+        if images and timed:
+            raise ConfigError(
+                f"--formats {timed[0]} is for videos: images have no times; a folder of frames needs --fps"
+            )
+        return kinds
 
     def _open_videos(self) -> dict[str, Video]:
         """Those of the sources that are videos, by name; each is opened, so that what cannot be is told at once."""
@@ -306,15 +319,15 @@ class Predict:
             else:
                 results.files += [out / kind.file for kind in kinds]
                 _print_video(results, video, whole_unasked)
-                _print_limits(kinds)
+                _print_limits(kinds, () if self.smooth != "none" or self.fill else ("raw joints",))
                 yield 1 if results.lost else 0
 
 
-def _print_limits(kinds: list[Format]) -> None:
-    """What the formats that were written do not hold."""
+def _print_limits(kinds: list[Format], absent: Collection[str]) -> None:
+    """What the formats that were written do not hold. absent: what there is none of."""
     for kind in kinds:
-        if kind.lacks:
-            print(kind.limits)
+        if limits := kind.limits(absent):
+            print(limits)
 
 
 def _print_video(results: VideoResults, video: Video, whole_unasked: bool) -> None:

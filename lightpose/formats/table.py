@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -44,14 +44,12 @@ class Format:
         writer: Writer = _load(self.writer)(place, options)
         return writer
 
-    @property
-    def limits(self) -> str:
-        """A sentence on what it does not hold; empty if it holds all."""
-        lost = ", ".join(sorted(self.lacks - {"everybody"}))
+    def limits(self, absent: Collection[str] = ()) -> str:
+        """A sentence on what it does not hold; empty if it holds all. absent: of `ALL`, what there is none of."""
+        lost = ", ".join(sorted(self.lacks - {"everybody", *absent}))
         one = "holds the one person who is in most frames" if "everybody" in self.lacks else ""
-        return " and ".join(
-            part for part in (f"{self.name} {one}" if one else "", f"{self.name} holds no {lost}") if part
-        )
+        parts = [*([one] if one else []), *([f"{'' if one else 'holds '}no {lost}"] if lost else [])]
+        return f"{self.name} {', '.join(parts)}" if parts else ""
 
     @property
     def is_folder(self) -> bool:

@@ -85,6 +85,23 @@ def test_without_a_detector_in_this_copy_the_output_says_that_the_picture_is_tak
     assert ("taken whole, as one person" in output) == (not has_detector())
 
 
+def test_formats_of_other_tools_are_written_beside_the_results_and_their_limits_told(tmp_path: Path):
+    code, output, errors = lightpose("predict", ASTRONAUT, "--out", "out", "--formats", "csv,openpose", cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    people = json.loads((tmp_path / "out/poses.json").read_text())["images"][0]["people"]
+    rows = (tmp_path / "out/poses.csv").read_text().splitlines()
+    assert len(rows) == 1 + 17 * len(people)
+    assert len(list((tmp_path / "out/openpose").iterdir())) == 1
+    assert "csv holds no boxes, image sizes, scores\nopenpose holds no boxes, image sizes, scores" in output
+
+
+def test_formats_over_time_are_refused_for_images_before_the_work(tmp_path: Path):
+    code, output, errors = lightpose("predict", ASTRONAUT, "--out", "out", "--formats", "trc", cwd=tmp_path)
+    assert (code, output) == (2, "")
+    assert errors == "lightpose: --formats trc is for videos: images have no times; a folder of frames needs --fps\n"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_a_detectors_people_are_drawn_and_written_with_its_name_and_threshold(tmp_path: Path):
     pytest.importorskip("onnx")

@@ -127,6 +127,14 @@ def test_every_format_that_is_both_is_tested_here():
     assert set(PRECISION) == {name for name, kind in FORMATS.items() if kind.reader and kind.writer}
 
 
+def test_what_a_format_does_not_hold_is_one_sentence():
+    assert FORMATS["jsonl"].limits() == ""
+    assert FORMATS["csv"].limits() == "csv holds no boxes, image sizes, scores"
+    assert FORMATS["csv"].limits(["boxes", "image sizes", "scores"]) == ""
+    without = ["boxes", "ids", "image sizes", "joint scores", "raw joints", "scores"]
+    assert FORMATS["trc"].limits(without) == "trc holds the one person who is in most frames, no states"
+
+
 @pytest.mark.parametrize("name", ["jsonl", "csv", "parquet"])
 def test_raw_joints_beside_smoothed_ones_come_back(name: str, tmp_path: Path):
     smooth = Tracks.from_frames(walkers()).fill(0.1).smooth(hz=5)
