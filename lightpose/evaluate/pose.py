@@ -85,25 +85,21 @@ def run(
     rules = dataclasses.replace(PROTOCOLS[protocol], nms=nms, size=pck)
     options = rules.options(flip, decoder, beta, padding)
     source = open_source(annotations, images)
-    runtime = open_runtime(model, threads, engine, mode, precision) if isinstance(model, str | Path) else model
+    runtime = _opened(model, threads, engine, mode, precision)
     people = None if boxes is None else read_detections(boxes, source, box_threshold)
     if detector is not None:
         people = _detect(source, detector, box_threshold, threads, progress)
     job = Job(source, runtime, options, rules, people)
     if not job.labelled and (bootstrap or breakdown):
         raise ConfigError(f"{annotations} has no annotations: leave bootstrap, breakdown and plot out")
-    peer = open_runtime(against, threads, engine, mode) if isinstance(against, str | Path) else against
-    other = None if peer is None else _other(job, peer)
+    other = None if against is None else _other(job, _opened(against, threads, engine, mode))
     check(job)
     evaluation = job.run(lambda done: progress("persons", done, job.persons))
     report = job.report(evaluation, bootstrap, seed, breakdown)
-    named = {"model": str(model)} if isinstance(model, str | Path) else {}
+    how = {"model": str(model), **report.how} if isinstance(model, str | Path) else report.how
     given = _given(job, progress) if detector is not None and job.labelled else {}
-    report = dataclasses.replace(report, how={**named, **report.how}, given=given)
-    if other is not None:
-        name = str(against) if isinstance(against, str | Path) else other.runtime.spec.model
-        report = dataclasses.replace(report, against=_against(name, other, evaluation, bootstrap, seed, progress))
-    return Evaluated(job, evaluation, report)
+    versus = None if other is None else _against(against, other, evaluation, bootstrap, seed, progress)
+    return Evaluated(job, evaluation, dataclasses.replace(report, how=how, given=given, against=versus))
 
 
 def check_draws(bootstrap: int, seed: int) -> None:
@@ -138,6 +134,16 @@ def _detect(
     return detect_people(source, find, lambda done: progress("images", done, total))
 
 
+def _opened(
+    model: str | Path | Runtime,
+    threads: int,
+    engine: EngineName,
+    mode: ModeName,
+    precision: PrecisionName | None = None,
+) -> Runtime:
+    return open_runtime(model, threads, engine, mode, precision) if isinstance(model, str | Path) else model
+
+
 def _other(job: Job, peer: Runtime) -> Job:
     """The same job with another network. Raises ConfigError if there is nothing to hold it against."""
     if not job.labelled:
@@ -153,8 +159,16 @@ def _other(job: Job, peer: Runtime) -> Job:
     return dataclasses.replace(job, runtime=peer)
 
 
-def _against(name: str, other: Job, mine: Evaluation, bootstrap: int, seed: int, progress: Progress) -> Against:
+def _against(
+    named: str | Path | Runtime | None,
+    other: Job,
+    mine: Evaluation,
+    bootstrap: int,
+    seed: int,
+    progress: Progress,
+) -> Against:
     """The figures of another network on the same people, and what mine gains over it."""
+    name = str(named) if isinstance(named, str | Path) else other.runtime.spec.model
     theirs = other.run(lambda done: progress(f"persons, {name}", done, other.persons))
     size = other.protocol.size
     share = TABLE_SHARES[size][0]
