@@ -84,6 +84,9 @@ class Predict:
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
     """auto: int8 where this CPU is made for it and the network has an int8 file whose loss was measured, else float32.
     bf16 is OpenVINO's."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """Where the networks run: cpu, cuda, directml, coreml or openvino:GPU; auto is the first of them that is here. The
+    CPU takes the place of one that is not."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     mode: Literal["latency", "throughput"] = "latency"
@@ -167,6 +170,7 @@ class Predict:
             engine=self.engine,
             mode=self.mode,
             precision=self.precision,
+            device=self.device,
         )
         for note in notes_of(estimator.runtime):
             print(f"lightpose: {note}", file=sys.stderr)

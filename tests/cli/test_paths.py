@@ -24,6 +24,7 @@ from tests.helpers import draw_set
 
 NO_PATHS = {
     "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Predict.detect_every", "Predict.formats",
+    "Predict.device", "Evaluate.device",
     "Add.name", "Add.sha256", "Remove.names", "Angles.names",
 }  # fmt: skip
 """Text that names no file."""
