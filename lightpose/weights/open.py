@@ -71,8 +71,8 @@ def open_runtime(
     elif precision == "int8" and made_from(path) is None:
         path = _existing_twin(path, engine)
     chosen = _engine_for(path, engine)
-    for value in (mode, precision):
-        if value in ("throughput", "bf16") and chosen != "openvino":
+    for value in (f"mode {mode}", precision):
+        if value in ("mode throughput", "bf16") and chosen != "openvino":
             raise ConfigError(f"{value} is for the engine openvino, not {chosen}; leave it out or choose that engine")
     runtime = _open(path, threads, chosen, mode, precision == "bf16", device)
     if precision == "float32" and runtime.precision == "int8":
