@@ -23,9 +23,6 @@ OF_VIDEOS = ("ids", "raw joints", "states", "times")
 OVER_TIME = ("trc", "mot")
 """Formats that hold nothing without times."""
 
-SMOOTH_HZ = 6.0
-"""Of --smooth butterworth: what biomechanics uses for walking and most sports (Winter, 2009)."""
-
 if TYPE_CHECKING:
     from lightpose.detect import Detector
     from lightpose.formats import Format
@@ -125,6 +122,9 @@ class Predict:
     smooth: Literal["none", "one_euro", "butterworth"] = "none"
     """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
     lags a little. butterworth: without lag, for files; what biomechanics expects."""
+    smooth_hz: float = 6.0
+    """Videos: of --smooth butterworth, the frequency above which movement is taken away. 6 is what biomechanics uses for
+    walking and most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
     fill: Annotated[float, arg(metavar="SECONDS")] = 0.0
     """Videos that are files: put a person who is not found for so long at most on a line between both sights."""
     show: bool = False
@@ -233,7 +233,7 @@ class Predict:
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
                  "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
                  "--person": self.person is not None, "--max-people": self.max_people is not None,
-                 "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none",
+                 "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none", "--smooth-hz": self.smooth_hz != 6.0,
                  "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
@@ -256,7 +256,7 @@ class Predict:
             case other:
                 raise ConfigError(f"--person must be largest, first or, with --track, a person's number, not {other}")
         self._check_smoothing(video)
-        ahead = FileSmoother(SMOOTH_HZ if self.smooth == "butterworth" else None, self.fill)
+        ahead = FileSmoother(self.smooth_hz if self.smooth == "butterworth" else None, self.fill)
         return [
             *([Tracker(self.keep_lost)] if self.track else []),
             *([ahead] if ahead.hz or ahead.fill_s else []),
@@ -273,11 +273,13 @@ class Predict:
         if not video.can_be_read_again and (self.smooth == "butterworth" or self.fill):
             named = "--smooth butterworth" if self.smooth == "butterworth" else "--fill"
             raise ConfigError(f"{named} looks ahead, which needs a file; for {video.name} use --smooth one_euro")
+        if self.smooth_hz != 6.0 and self.smooth != "butterworth":
+            raise ConfigError("--smooth-hz is of --smooth butterworth; add that, or leave it out")
         rate = video.about.rate / self.every * self.slowmo
-        if self.smooth == "butterworth" and rate <= 2 * SMOOTH_HZ:
+        if self.smooth == "butterworth" and rate <= 2 * self.smooth_hz:
             raise ConfigError(
-                f"--smooth butterworth needs over {2 * SMOOTH_HZ:g} frames a second, {video.name} has {rate:.4g}; "
-                "use --smooth one_euro"
+                f"--smooth butterworth needs over {2 * self.smooth_hz:g} frames a second, {video.name} has {rate:.4g}; "
+                "use --smooth one_euro, or a lower --smooth-hz"
             )
 
     def _detect_every(self) -> DetectEvery:
