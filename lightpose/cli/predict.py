@@ -123,8 +123,8 @@ class Predict:
     """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
     lags a little. butterworth: without lag, for files; what biomechanics expects."""
     smooth_hz: float = 6.0
-    """Videos: of --smooth butterworth, the frequency above which movement is taken away. 6 is what biomechanics uses for
-    walking and most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
+    """Videos: --smooth butterworth takes away movement above this frequency. 6 is what biomechanics uses for walking and
+    most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
     fill: Annotated[float, arg(metavar="SECONDS")] = 0.0
     """Videos that are files: put a person who is not found for so long at most on a line between both sights."""
     show: bool = False
@@ -233,8 +233,8 @@ class Predict:
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
                  "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
                  "--person": self.person is not None, "--max-people": self.max_people is not None,
-                 "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none", "--smooth-hz": self.smooth_hz != 6.0,
-                 "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
+                 "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none",
+                 "--smooth-hz": self.smooth_hz != 6.0, "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
             raise ConfigError(f"{named} is for videos, and there is none among the sources")
