@@ -123,8 +123,8 @@ class Predict:
     """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
     lags a little. butterworth: without lag, for files; what biomechanics expects."""
     smooth_hz: float = 6.0
-    """Videos: --smooth butterworth takes away movement above this frequency. 6 is what biomechanics uses for walking and
-    most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
+    """Videos: --smooth butterworth takes away movement above this frequency. 6 is what biomechanics uses for walking
+    and most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
     fill: Annotated[float, arg(metavar="SECONDS")] = 0.0
     """Videos that are files: put a person who is not found for so long at most on a line between both sights."""
     show: bool = False

@@ -332,8 +332,8 @@ def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(pl
             "needs over 12 frames a second, clip.mp4 has 10; use --smooth one",
         ),
         (
-            ("--smooth", "butterworth", "--smooth-hz", "5.5"),
-            "needs over 11 frames a second, clip.mp4 has 10; use --smooth one_euro, or a lower --smooth-hz",
+            ("--smooth", "butterworth", "--every", "3", "--smooth-hz", "5"),
+            "needs over 10 frames a second, clip.mp4 has 10; use --smooth one_euro, or a lower --smooth-hz",
         ),
         (("--smooth", "one_euro", "--smooth-hz", "5"), "--smooth-hz is of --smooth butterworth"),
         (("--smooth-hz", "0"), "--smooth-hz is of --smooth butterworth"),
