@@ -14,22 +14,14 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime import EngineName, PrecisionName, check_crops
-from lightpose.runtime.layouts import OPEN_HW, GraphInput, Outputs, PoseLayout, Probe, find_pose_layout
+from lightpose.runtime.graph import GraphInput, Outputs, Pixels, are_numbers
+from lightpose.runtime.layouts import OPEN_HW, PoseLayout, Probe, find_pose_layout
 from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
-from lightpose.types import SOURCE_KEY, ColorOrder, FloatArray, ImageArray, ModelSpec
+from lightpose.types import SOURCE_KEY, FloatArray, ImageArray, ModelSpec
 
 __all__ = ["AdoptedRuntime", "Shown", "look_at"]
 
 GREY = 114
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """Pixels from 0 to 1, for a look at a graph of which nothing is known yet."""
-
-    color_order: ColorOrder = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,18 +45,17 @@ def look_at(session: Session, input_hw: tuple[int, int] | None = None) -> Shown:
 
     Raises WeightsError, without the file's name, if it is no pose network that is known.
     """
-    taken = GraphInput.of(session.inputs)
+    taken = GraphInput.of(session.inputs, "pose network")
     if input_hw and taken.hw and taken.hw != input_hw:
         raise WeightsError(f"it takes crops of {_size(taken.hw)}, not {_size(input_hw)}")
     hw = taken.hw or input_hw or OPEN_HW
     grey = np.full((taken.batch or 1, *hw, 3), GREY, np.uint8)
     try:
-        given = _run(session, taken.name, taken.tensor(grey, _Raw()))
+        given = _run(session, taken.name, taken.tensor(grey, Pixels()))
     except WeightsError as error:
         raise WeightsError(f"it fails when it is run on a crop of {_size(hw)} ({error})") from error
     shapes = ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given.items())
-    numbers = all(isinstance(value, np.ndarray) and value.dtype.kind in "fiub" for value in given.values())
-    if not numbers or not given:
+    if not given or not all(map(are_numbers, given.values())):
         raise WeightsError(f"it is no pose network: it gives {shapes or 'nothing'}, not arrays of numbers")
     layout = find_pose_layout(Probe(hw, given))
     read = layout.read(given, hw)
@@ -146,7 +137,7 @@ class AdoptedRuntime:
         """Crops as the graph takes them at once: normalised, and filled up with black to its batch if that is fixed."""
         count = self._shown.input.batch or len(crops)
         black = np.zeros((count - len(crops), *crops.shape[1:]), np.uint8)
-        return self._shown.input.tensor(np.concatenate([crops, black]) if len(black) else crops, self.spec)
+        return self._shown.input.tensor(np.concatenate([crops, black]) if len(black) else crops, Pixels.of(self.spec))
 
     def _in_batches(self, crops: ImageArray, run: Callable[[NDArray[Any]], Outputs]) -> FloatArray:
         """What the layout reads from the outputs, for crops taken as many at a time as the graph is made for."""

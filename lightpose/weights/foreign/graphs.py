@@ -6,8 +6,7 @@ import atexit
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.io.files import write_aside
 from lightpose.runtime import EngineName
 from lightpose.runtime.adopted import AdoptedRuntime, Shown, look_at
+from lightpose.runtime.graph import naming
 from lightpose.runtime.onnx import Session
 from lightpose.skeletons import AP10K, COCO17, HALPE26, HAND21, MPII16, SKELETONS, WHOLEBODY133, Skeleton
 from lightpose.types import PADDING, SPEC_KEY, DecoderName, FloatArray, GeometryName, ModelSpec, task_of
@@ -120,7 +120,7 @@ def identify_graph(path: Path, asked: Settings | None = None, like: LikeName | N
     """What an .onnx file, or the one in MMDeploy's .zip, is, and where each setting is from. See `adopt_graph`."""
     asked = asked or Settings()
     graph, read, name = _unpacked(path) if path.suffix.lower() == ".zip" else (path, Settings(), "")
-    with _naming(path):
+    with naming(path):
         session = Session(graph, threads=1)
         shown = look_at(session, asked.input_hw or read.input_hw)
         if not read.mean:
@@ -261,16 +261,6 @@ def _joined(path: Path) -> bytes:
     except Exception as error:  # the package raises kinds of its own for files that are missing or elsewhere
         raise WeightsError(f"{path}: its weights in other files cannot be read ({type(error).__name__})") from error
     return content
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
-    try:
-        yield
-    except WeightsError as error:
-        told = str(error)
-        raise WeightsError(told if told.startswith(str(path)) else f"{path}: {told}") from error
 
 
 def is_adopted(path: Path) -> bool:
