@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime import EngineName, PrecisionName, check_crops
-from lightpose.runtime.graph import GraphInput, Outputs, Pixels, are_numbers
+from lightpose.runtime.graph import GraphInput, Outputs, Pixels, are_numbers, open_hw
+from lightpose.runtime.image_graph import OPEN_SIDE
 from lightpose.runtime.layouts import OPEN_HW, PoseLayout, Probe, find_pose_layout
+from lightpose.runtime.one_stage_layouts import OneStageLayout, OneStageProbe, find_one_stage_layout
 from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
 from lightpose.types import SOURCE_KEY, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["AdoptedRuntime", "Shown", "look_at"]
+__all__ = ["AdoptedRuntime", "OpenVinoGraph", "Shown", "look_at"]
 
 GREY = 114
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a graph shows of itself when it is run on a grey crop.
+    """What a graph shows of itself when it is run on a grey crop, or image.
 
     input: what it takes. input_hw: its size, or the one assumed where the graph leaves it open. joints: how many it
     finds. shape: of what its layout reads, for one crop. stride: input pixels to one of its heatmaps; 1 without any.
@@ -34,10 +36,10 @@ class Shown:
 
     input: GraphInput
     input_hw: tuple[int, int]
-    layout: PoseLayout
+    layout: PoseLayout | OneStageLayout
     joints: int
     shape: tuple[int, ...]
-    stride: int
+    stride: int = 1
 
 
 def look_at(session: Session, input_hw: tuple[int, int] | None = None) -> Shown:
@@ -48,23 +50,41 @@ def look_at(session: Session, input_hw: tuple[int, int] | None = None) -> Shown:
     taken = GraphInput.of(session.inputs, "pose network")
     if input_hw and taken.hw and taken.hw != input_hw:
         raise WeightsError(f"it takes crops of {_size(taken.hw)}, not {_size(input_hw)}")
-    hw = taken.hw or input_hw or OPEN_HW
+    told = open_hw(session.metadata)
+    hw = input_hw or taken.size(told or OPEN_HW)
+    given = _of_grey(session, taken, hw)
+    if whole := find_one_stage_layout(probe := OneStageProbe(hw, session.metadata, _of_first(given))):
+        if taken.batch not in (None, 1):
+            raise WeightsError(f"it takes {taken.batch} images at a time; export it for one")
+        joints = whole.joints(probe)
+        return Shown(taken, input_hw or taken.size(told or (OPEN_SIDE, OPEN_SIDE)), whole, joints, (joints, 3))
+    layout = find_pose_layout(Probe(hw, given))
+    read = layout.read(given, hw)
+    if len(read) != (taken.batch or 1):
+        raise WeightsError(
+            f"it is no pose network that takes crops in batches: for {taken.batch or 1} of them it gives "
+            f"{Probe(hw, given).to_text()}"
+        )
+    stride = hw[0] // read.shape[2] if layout.family == "heatmaps" else 1
+    return Shown(taken, hw, layout, read.shape[1], read.shape[1:], stride)
+
+
+def _of_grey(session: Session, taken: GraphInput, hw: tuple[int, int]) -> Outputs:
+    """What the graph gives for a grey crop, or as many as it takes. Raises WeightsError unless it is numbers."""
     grey = np.full((taken.batch or 1, *hw, 3), GREY, np.uint8)
     try:
         given = _run(session, taken.name, taken.tensor(grey, Pixels()))
     except WeightsError as error:
         raise WeightsError(f"it fails when it is run on a crop of {_size(hw)} ({error})") from error
-    shapes = ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given.items())
     if not given or not all(map(are_numbers, given.values())):
+        shapes = ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given.items())
         raise WeightsError(f"it is no pose network: it gives {shapes or 'nothing'}, not arrays of numbers")
-    layout = find_pose_layout(Probe(hw, given))
-    read = layout.read(given, hw)
-    if len(read) != len(grey):
-        raise WeightsError(
-            f"it is no pose network that takes crops in batches: for {len(grey)} of them it gives {shapes}"
-        )
-    stride = hw[0] // read.shape[2] if layout.family == "heatmaps" else 1
-    return Shown(taken, hw, layout, read.shape[1], read.shape[1:], stride)
+    return given
+
+
+def _of_first(given: Outputs) -> Outputs:
+    """The outputs of a batch's first image, in a batch of one."""
+    return {name: value[:1] if value.ndim else value for name, value in given.items()}
 
 
 def _size(hw: tuple[int, int]) -> str:
@@ -100,26 +120,29 @@ class AdoptedRuntime:
         metadata = self._sessions.first.metadata
         try:
             self._shown = look_at(self._sessions.first, spec.input_hw)
-            self._check()
+            self._layout = self._fitting(self._shown)
         except WeightsError as error:
             raise WeightsError(f"{path}: {error}") from error
         self.made_from = metadata.get(SOURCE_KEY)
         self.ap_loss = read_ap_loss(metadata)
         self.precision: PrecisionName = "int8" if self.made_from else "bf16" if bf16 else "float32"
-        self._openvino = _OpenVino(self._made[0], threads, bf16) if engine == "openvino" else None
+        self._openvino = OpenVinoGraph(self._made[0], threads, bf16) if engine == "openvino" else None
         if self._openvino and self.made_from:
             raise ConfigError(f"{path} is in int8 for ONNX Runtime, and OpenVINO computes it wrongly")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AdoptedRuntime, self._made  # a copy opens the file again
 
-    def _check(self) -> None:
-        shown, spec = self._shown, self.spec
-        if (shown.joints, shown.layout.family) != (len(spec.skeleton), spec.family):
+    def _fitting(self, shown: Shown) -> PoseLayout:
+        """The layout of what was shown, if that fits the spec."""
+        layout, spec = shown.layout, self.spec
+        fits = (shown.joints, layout.family) == (len(spec.skeleton), spec.family)
+        if not fits or not isinstance(layout, PoseLayout):
             raise WeightsError(
                 f"it gives {shown.layout.name} of {shown.joints} joints, not {spec.family} of {len(spec.skeleton)} as "
                 "its description says; adopt it again: lightpose weights adopt"
             )
+        return layout
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         check_crops(crops, self.spec)
@@ -146,14 +169,14 @@ class AdoptedRuntime:
         found = []
         for start in range(0, len(crops), count):
             part = crops[start : start + count]
-            read = shown.layout.read(run(self.tensor(part)), shown.input_hw)
+            read = self._layout.read(run(self.tensor(part)), shown.input_hw)
             if read.shape != (count, *shown.shape):
                 raise WeightsError(f"{self.path} gives {shown.layout.name} of shape {read.shape} for {count} crops")
             found.append(read[: len(part)])
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-class _OpenVino:
+class OpenVinoGraph:
     """The graph in OpenVINO; opened again in a forked process."""
 
     def __init__(self, path: Path, threads: int, bf16: bool) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lightpose.errors import WeightsError
 from lightpose.runtime.graph import Outputs
+from lightpose.runtime.one_stage_layouts import ONE_STAGE_LAYOUTS
 from lightpose.types import FamilyName, FloatArray
 
 __all__ = ["OPEN_HW", "POSE_LAYOUTS", "PoseLayout", "Probe", "find_pose_layout"]
@@ -57,7 +58,7 @@ def find_pose_layout(probe: Probe) -> PoseLayout:
     """The row of `POSE_LAYOUTS` that a file is of. Raises WeightsError, saying what it looks like, if of none."""
     found = next((layout for layout in POSE_LAYOUTS if layout.recognise(probe)), None)
     if found is None:
-        known = ", ".join(dict.fromkeys(layout.name for layout in POSE_LAYOUTS))
+        known = ", ".join(dict.fromkeys(layout.name for layout in (*POSE_LAYOUTS, *ONE_STAGE_LAYOUTS)))
         looks = next((f" It looks like {what}." for mark, what in _LOOKS if mark(probe)), "")
         raise WeightsError(
             f"it is no pose network of a known kind: it gives {probe.to_text()}.{looks} Known are {known}"
@@ -166,7 +167,7 @@ def _is_one_stage(probe: Probe) -> bool:
 
 
 _LOOKS: tuple[tuple[Callable[[Probe], bool], str], ...] = (
-    (_is_one_stage, "a network that finds boxes and joints at once, such as YOLO-pose, which lightpose cannot run"),
+    (_is_one_stage, "a network that finds boxes and joints at once, laid out as none that lightpose knows"),
     (_is_detector, "a detector: give it to --detector"),
     (lambda probe: len(probe.shapes) == 1 and len(probe.shapes[0]) == 1, "a network that classifies images"),
     (lambda probe: any(shape[1:] == probe.input_hw for shape in probe.shapes), "a segmentation network"),
