@@ -57,11 +57,14 @@ class Job:
         return "images" if isinstance(self.runtime, OneStageRuntime) else "persons"
 
     @property
-    def total(self) -> int:
-        """How many persons are to be predicted; of a network that takes whole images, how many images."""
-        if self.counted == "images":
-            return len(self.source.document["images"])
+    def persons(self) -> int:
+        """How many persons are to be predicted, as far as their boxes are known."""
         return len(self.source.persons()) if self.detections is None else len(self.detections)
+
+    @property
+    def total(self) -> int:
+        """How many there are of what is counted."""
+        return len(self.source.document["images"]) if self.counted == "images" else self.persons
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Evaluation:
         """Predict and score. progress: called with how many are done."""

@@ -1,6 +1,8 @@
 """Networks that find boxes and joints at once: recognised, fed as they want, and read as a plain reading has it."""
 
+import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -242,6 +244,19 @@ def test_settings_of_crops_are_refused_and_not_printed(tmp_path: Path):
     found = identify_graph(path)
     assert set(found.origins) == {"skeleton", "input_hw", "color_order", "mean", "std"}
     assert found.origins["mean"] == "assumed: as in MMPose's rtmo configurations"
+
+
+def test_mmdeploys_archive_of_it_tells_its_pixels(tmp_path: Path):
+    graph = graphs.rtmo(tmp_path / "end2end.onnx")
+    steps = [{"type": "BottomupResize", "input_size": [64, 96]},
+             {"type": "Normalize", "mean": [0, 0, 0], "std": [1, 1, 1], "to_rgb": False}]  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "rtmo.zip", "w") as file:
+        file.write(graph, "rtmo/end2end.onnx")
+        file.writestr("rtmo/pipeline.json", json.dumps({"pipeline": {"tasks": [{"transforms": steps}]}}))
+    network, origins = opened(tmp_path / "rtmo.zip"), identify_graph(tmp_path / "rtmo.zip").origins
+    assert (network.spec.color_order, origins["color_order"], origins["std"]) == ("bgr", "read", "read")
+    assert network.spec.std == pytest.approx((1 / 255,) * 3)
+    np.testing.assert_allclose(network.find(PICTURE).boxes.xywh, EXPECTED, rtol=1e-5)
 
 
 def test_what_needs_crops_refuses_it(tmp_path: Path):
