@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from onnx import TensorProto
+
 from benchmarks.one_stage import export
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime.one_stage import OneStageRuntime
@@ -63,6 +65,15 @@ def test_each_kind_gets_its_pixels_as_its_project_has_them(tmp_path: Path, write
     graph, picture = network._graph, np.full((*INPUT_HW, 3), RGB, np.uint8)
     given = graph.run(picture, network._pixels, graph._sessions.first)[output]
     np.testing.assert_allclose(given[tuple(np.array(places).T)], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, *INPUT_HW), ("batch", *INPUT_HW, 3)], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.UINT8], ids=["fp16", "bytes"])
+def test_inputs_of_other_types_and_orders_are_fed(tmp_path: Path, kind, shape):
+    network = opened(graphs.yolo_pose(tmp_path / "a.onnx", input_type=kind, input_shape=shape))
+    np.testing.assert_allclose(network.find(PICTURE).keypoints, keypoints() / [SCALE, SCALE, 1], rtol=1e-5)
+    given = network.tensor(np.full((*INPUT_HW, 3), 255, np.uint8))
+    assert (given.max(), given.shape[1:]) == (255 if kind == TensorProto.UINT8 else 1, shape[1:])
 
 
 def plain_letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
