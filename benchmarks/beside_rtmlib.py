@@ -40,6 +40,7 @@ from rtmlib import RTMO, RTMPose, ViTPose  # type: ignore[import-not-found]
 from lightpose.bench.end_to_end import scene
 from lightpose.inference.top_down import PredictOptions, predict_crops, predict_poses
 from lightpose.io.images import read_image
+from lightpose.ops.boxes import to_xyxy
 from lightpose.results import Boxes
 from lightpose.runtime import Runtime
 from lightpose.runtime.one_stage import OneStageRuntime
@@ -116,8 +117,7 @@ def their_poses(theirs: Any, image: ImageArray, boxes: Boxes) -> tuple[FloatArra
 
     rtmlib leaves the order of colours to its caller; its means are RGB's, so RGB is what it is given.
     """
-    corners = np.concatenate([boxes.xywh[:, :2], boxes.xywh[:, :2] + boxes.xywh[:, 2:]], axis=1)
-    keypoints, scores = theirs(image, corners.tolist())
+    keypoints, scores = theirs(image, to_xyxy(boxes.xywh.astype(np.float64)).tolist())
     return keypoints, scores
 
 
