@@ -74,15 +74,14 @@ def run(
 ) -> Evaluated:
     """Measure OKS AP and PCK of a pose network on a COCO keypoint file.
 
-    model: bundled weights by name, a weights file, or an open network, for which engine, threads, mode and
-    precision do not count. precision: that of the file if not given; bf16 is OpenVINO's.
-    boxes: COCO detection results to crop by; detector: a name, an .onnx file, or a function; the labelled people's own
-    boxes if neither is given. What a detector loses against those stands in the report. A network that finds boxes and
-    joints at once takes neither, nor the flip test. box_threshold: least score.
-    padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
-    against: another network, to be measured on the same people in the same boxes; with bootstrap, the report has
-    intervals of the gain. check: called with all that is open, before the network runs. Raises ConfigError for what
-    does not go together.
+    model: bundled weights by name, a weights file, or an open network, for which engine, threads, mode and precision do
+    not count. precision: that of the file if not given; bf16 is OpenVINO's. boxes: COCO detection results to crop by;
+    detector: a name, an .onnx file, or a function; the labelled people's own boxes if neither is given. What a detector
+    loses against those stands in the report. A network that finds boxes and joints at once takes neither, and has no
+    flip test. box_threshold: least score. padding: how much wider than its box a crop is. bootstrap: draws for 95 %
+    intervals, 0 for none; seed: of those. against: another network, to be measured on the same people in the same
+    boxes; with bootstrap, the report has intervals of the gain. check: called with all that is open, before the network
+    runs. Raises ConfigError for what does not go together.
 
         print(evaluate.run("lpn50", "person_keypoints_val2017.json", "val2017", bootstrap=1000))
     """
@@ -92,8 +91,7 @@ def run(
     source = open_source(annotations, images)
     runtime = _opened(model, threads, engine, mode, precision)
     _check_people(boxes, detector, box_threshold, pck, runtime)
-    if isinstance(runtime, OneStageRuntime):
-        options = _whole_options(runtime, options)
+    options = _usable(runtime, options)
     people = None if boxes is None else read_detections(boxes, source, box_threshold)
     if detector is not None:
         people = _detect(source, detector, box_threshold, threads, progress)
@@ -136,8 +134,10 @@ def _check_people(
         raise ConfigError(f"PCK by the {pck} is measured in the given boxes; leave --{detected[0]} out")
 
 
-def _whole_options(network: Network, options: PredictOptions) -> PredictOptions:
-    """The options of a network that takes whole images: none but the batch. Raises ConfigError if any is asked for."""
+def _usable(network: Network, options: PredictOptions) -> PredictOptions:
+    """The options; of a network that takes whole images the batch alone. Raises ConfigError if others are asked for."""
+    if not isinstance(network, OneStageRuntime):
+        return options
     for name in ("decoder", "beta", "padding"):
         if getattr(options, name) is not None:
             raise ConfigError(
