@@ -1,7 +1,8 @@
-"""lightpose and rtmlib on the same RTMPose or ViTPose file, images and boxes: how far apart, and how fast.
+"""lightpose and rtmlib on the same RTMPose, ViTPose, HRNet or RTMO file, images and boxes: how far apart, how fast.
 
     pip install rtmlib && python benchmarks/peers.py rtmpose-s rtmpose-s.onnx
     python benchmarks/beside_rtmlib.py rtmpose-s.onnx --people 1 4 16 --threads 2
+    python benchmarks/one_stage.py rtmo rtmo.onnx && python benchmarks/beside_rtmlib.py rtmo.onnx
 
 Both run ONNX Runtime with the same number of threads, in turn, so that whatever else the machine does meets both; told
 are medians. The time is that from an image and its boxes to keypoints in the image. rtmlib runs one person at a time;
@@ -12,6 +13,11 @@ float32; where a joint is nearly as likely in two places, as in networks with ra
 other. So keypoints are compared in the same crops as well, where nothing but the reading is left. rtmlib's score of
 SimCC is the mean of the likelihoods along x and y, MMPose's and lightpose's the lesser of both, so scores are compared
 with MMPose's rule on rtmlib's own outputs.
+
+rtmlib cuts ViTPose's crops as RTMPose's, and then reads them as UDP's, so that joints land up to a fiftieth of the crop
+too far to the right and down. Its crops are cut anew here, as ViTPose was trained; the reading is its own. rtmlib has
+no HRNet: its crops are read here as MMPose reads them, by a plain rule in numpy. Of RTMO, rtmlib suppresses boxes once
+more than MMPose; that is left out here.
 """
 
 from __future__ import annotations
@@ -25,18 +31,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 import tyro
-from rtmlib import RTMPose, ViTPose  # type: ignore[import-not-found]
+from rtmlib import RTMO, RTMPose, ViTPose  # type: ignore[import-not-found]
 
 from lightpose.bench.end_to_end import scene
 from lightpose.inference.top_down import PredictOptions, predict_crops, predict_poses
 from lightpose.io.images import read_image
+from lightpose.ops.boxes import to_xyxy
 from lightpose.results import Boxes
 from lightpose.runtime import Runtime
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.types import FloatArray, ImageArray
-from lightpose.weights.open import open_runtime
+from lightpose.weights.open import Network, open_network
 
 SURE = 0.3
 
@@ -52,12 +61,51 @@ class Options:
     image: Path | None = None
 
 
-def open_theirs(path: Path, runtime: Runtime, threads: int) -> Any:
+class UdpViTPose(ViTPose):  # type: ignore[misc]
+    """rtmlib's reading, in crops as MMPose's get_udp_warp_matrix has them: corners are pixels' middles."""
+
+    def preprocess(self, img: ImageArray, bbox: list[float]) -> tuple[Any, FloatArray, FloatArray]:
+        """The crop, normalised, its middle, and its width and height in the image."""
+        _, center, scale = super().preprocess(img, bbox)
+        size = np.array(self.model_input_size)
+        ratio = (size - 1) / scale
+        matrix = np.array([[ratio[0], 0, 0], [0, ratio[1], 0]])
+        matrix[:, 2] = (scale / 2 - center) * ratio
+        crop = cv2.warpAffine(img, matrix, size.tolist(), flags=cv2.INTER_LINEAR)
+        return (crop - self.mean) / self.std, center, scale
+
+
+class HRNet(ViTPose):  # type: ignore[misc]
+    """rtmlib's crops, read as MMPose's MSRAHeatmap reads heatmaps: the highest place, and a quarter on."""
+
+    def postprocess(self, outputs: list[FloatArray], center: FloatArray, scale: FloatArray) -> tuple[Any, Any]:
+        """Keypoints (1, K, 2) in the image, and scores (1, K)."""
+        heatmaps = outputs[0][0]
+        _, height, width = heatmaps.shape
+        points = np.zeros((len(heatmaps), 2))
+        for joint, heatmap in enumerate(heatmaps):
+            y, x = divmod(int(heatmap.argmax()), width)
+            points[joint] = x, y
+            if 0 < x < width - 1 and 0 < y < height - 1:
+                points[joint, 0] += 0.25 * np.sign(heatmap[y, x + 1] - heatmap[y, x - 1])
+                points[joint, 1] += 0.25 * np.sign(heatmap[y + 1, x] - heatmap[y - 1, x])
+        return (points / [width, height] * scale + center - scale / 2)[None], heatmaps.max((1, 2))[None]
+
+
+def kind_of(network: Network) -> Any:
+    """What reads such a network's file beside lightpose."""
+    if isinstance(network, OneStageRuntime):
+        return RTMO
+    if network.spec.family == "simcc":
+        return RTMPose
+    return UdpViTPose if network.spec.geometry == "udp" else HRNet
+
+
+def open_theirs(path: Path, network: Network, threads: int) -> Any:
     """The network in rtmlib, with that number of threads."""
-    height, width = runtime.spec.input_hw
-    kind = RTMPose if runtime.spec.family == "simcc" else ViTPose
+    height, width = network.spec.input_hw
     with contextlib.redirect_stdout(io.StringIO()):
-        theirs = kind(str(path), (width, height))
+        theirs = kind_of(network)(str(path), (width, height))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     theirs.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -69,8 +117,7 @@ def their_poses(theirs: Any, image: ImageArray, boxes: Boxes) -> tuple[FloatArra
 
     rtmlib leaves the order of colours to its caller; its means are RGB's, so RGB is what it is given.
     """
-    corners = np.concatenate([boxes.xywh[:, :2], boxes.xywh[:, :2] + boxes.xywh[:, 2:]], axis=1)
-    keypoints, scores = theirs(image, corners.tolist())
+    keypoints, scores = theirs(image, to_xyxy(boxes.xywh.astype(np.float64)).tolist())
     return keypoints, scores
 
 
@@ -84,7 +131,9 @@ def in_their_crops(theirs: Any, runtime: Runtime, image: ImageArray, boxes: Boxe
                       outputs[0].max((2, 3))[0])  # fmt: skip
         pixels = np.rint(crop * theirs.std + theirs.mean).clip(0, 255).astype(np.uint8)
         keypoints = predict_crops(pixels[None], runtime, PredictOptions())[0]
-        keypoints[:, :2] = keypoints[:, :2] / runtime.spec.input_hw[::-1] * scale + center - scale / 2
+        last = 1 if runtime.spec.geometry == "udp" else 0  # corners are pixels' middles
+        size = np.array(runtime.spec.input_hw[::-1]) - last
+        keypoints[:, :2] = keypoints[:, :2] / size * scale + center - scale / 2
         found.append(keypoints)
     return np.stack(scores), np.stack(found)
 
@@ -106,6 +155,31 @@ def compare(runtime: Runtime, theirs: Any, image: ImageArray, boxes: Boxes) -> s
     return "\n".join(lines)
 
 
+def compare_people(network: OneStageRuntime, theirs: Any, image: ImageArray) -> str:
+    """A line on how many people each finds in an image, and how far their joints and scores are apart.
+
+    People are paired by their joints' mean distance; rtmlib, made for OpenCV, gets BGR.
+    """
+    found = network.find(image)
+    points, scores = whole_poses(network, theirs, image)
+    apart = np.linalg.norm(found.keypoints[:, None, :, :2] - points[None], axis=-1)
+    pairs = apart.mean(-1).argmin(1) if len(points) and len(found) else np.zeros(0, int)
+    mine = np.arange(len(pairs))
+    sure = (found.keypoints[mine, :, 2] > SURE) & (scores[pairs] > SURE)
+    far = np.abs(found.keypoints[mine, :, 2] - scores[pairs])[sure].max(initial=0)
+    height, width = image.shape[:2]
+    return (
+        f"{width}x{height}: {len(found)} and {len(points)} people; of {sure.sum()} joints above {SURE} "
+        f"{(apart[mine, pairs][sure] <= 0.5).mean():.1%} within 0.5 px; scores up to {far:.1e} apart"
+    )
+
+
+def whole_poses(network: OneStageRuntime, theirs: Any, image: ImageArray) -> tuple[FloatArray, FloatArray]:
+    """Keypoints (N, K, 2) and scores (N, K) of rtmlib, of the people that the graph's own suppression leaves."""
+    keypoints, scores = theirs(np.ascontiguousarray(image[..., ::-1]), nms_thr=1.0, score_thr=network.threshold)
+    return keypoints, scores
+
+
 def timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median milliseconds of each, in turn, after two rounds that do not count."""
     taken: dict[str, list[float]] = {name: [] for name in works}
@@ -119,9 +193,12 @@ def timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, flo
 
 
 def main(options: Options) -> None:
-    """Print a line on agreement and a row on speed for each number of people."""
-    runtime = open_runtime(options.file, options.threads)
-    theirs = open_theirs(options.file, runtime, options.threads)
+    """Print a line on agreement and a row on speed for each number of people, or for each size of image."""
+    network = open_network(options.file, options.threads)
+    theirs = open_theirs(options.file, network, options.threads)
+    if isinstance(network, OneStageRuntime):
+        whole(network, theirs, options)
+        return
     rows = ["| people | lightpose ms | rtmlib ms | ratio |", "|---|---|---|---|"]
     for people in options.people:
         image, boxes = scene(people)
@@ -129,14 +206,32 @@ def main(options: Options) -> None:
         if options.image is not None:
             height, width = image.shape[:2]
             boxes = Boxes(boxes.xywh * np.array([width / 1280, height / 720] * 2, np.float32))
-        print(compare(runtime, theirs, image, boxes))
+        print(compare(network, theirs, image, boxes))
         works: dict[str, Callable[[], object]] = {
-            "lightpose": lambda i=image, b=boxes: predict_poses(i, b, runtime, PredictOptions(batch=8)),  # type: ignore[misc]
+            "lightpose": lambda i=image, b=boxes: predict_poses(i, b, network, PredictOptions(batch=8)),  # type: ignore[misc]
             "rtmlib": lambda i=image, b=boxes: their_poses(theirs, i, b),  # type: ignore[misc]
         }
-        taken = timed(works, options.repeats)
-        ratio = taken["rtmlib"] / taken["lightpose"]
-        rows.append(f"| {people} | {taken['lightpose']:.1f} | {taken['rtmlib']:.1f} | {ratio:.2f} |")
+        rows.append(f"| {people} {ratio(works, options.repeats)}")
+    print("\n".join(rows))
+
+
+def ratio(works: dict[str, Callable[[], object]], repeats: int) -> str:
+    """The rest of a row: times, and how often lightpose's goes into rtmlib's."""
+    taken = timed(works, repeats)
+    return f"| {taken['lightpose']:.1f} | {taken['rtmlib']:.1f} | {taken['rtmlib'] / taken['lightpose']:.2f} |"
+
+
+def whole(network: OneStageRuntime, theirs: Any, options: Options) -> None:
+    """The same of a network that takes whole images: the image itself, and as large as the network's input."""
+    image = scene(1)[0] if options.image is None else read_image(options.image)
+    rows = ["| image | lightpose ms | rtmlib ms | ratio |", "|---|---|---|---|"]
+    for each in (cv2.resize(image, network.spec.input_hw[::-1]).astype(np.uint8), image):
+        print(compare_people(network, theirs, each))
+        works: dict[str, Callable[[], object]] = {
+            "lightpose": lambda i=each: network.find(i),  # type: ignore[misc]
+            "rtmlib": lambda i=each: whole_poses(network, theirs, i),  # type: ignore[misc]
+        }
+        rows.append(f"| {each.shape[1]}x{each.shape[0]} {ratio(works, options.repeats)}")
     print("\n".join(rows))
 
 

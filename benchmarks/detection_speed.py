@@ -63,7 +63,7 @@ def compare(estimator: PoseEstimator, image: ImageArray, options: Options, threa
     crops, _ = cut_crops(image, boxes, spec.input_hw, spec.geometry, spec.padding)
     works: dict[str, Callable[[], object]] = {
         "detector": lambda: estimator.find_people(image),
-        "poses": lambda: estimator.runtime.heatmaps(crops),
+        "poses": lambda: estimator.of_crops("detectors").heatmaps(crops),
         "whole": lambda: estimator.predict(image, boxes),
     }
     taken = interleaved(works, options.repeats)

@@ -205,8 +205,8 @@ def cost(network: nn.Module) -> tuple[float, float]:
     return sum(each.numel() for each in network.parameters()) / 1e6, counter.get_total_flops() / 2e9
 
 
-def export(network: nn.Module, path: Path) -> None:
-    """Write it as ONNX: input (batch, 3, 256, 192) float32, outputs simcc_x and simcc_y; all but the batch is fixed."""
+def export(network: nn.Module, path: Path, outputs: tuple[str, ...] = ("simcc_x", "simcc_y")) -> None:
+    """Write it as ONNX: input (batch, 3, 256, 192) float32, and these outputs; all but the batch is fixed."""
     import onnx
 
     with warnings.catch_warnings():
@@ -216,7 +216,7 @@ def export(network: nn.Module, path: Path) -> None:
             network,
             (torch.zeros(2, 3, *INPUT_HW),),
             input_names=["input"],
-            output_names=["simcc_x", "simcc_y"],
+            output_names=list(outputs),
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             verbose=False,

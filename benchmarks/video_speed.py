@@ -93,7 +93,7 @@ def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[
         estimator.find_people(frame.image)
     middle_s = time.perf_counter()
     for start in range(0, len(crops), estimator.options.batch):
-        estimator.runtime.heatmaps(crops[start : start + estimator.options.batch])
+        estimator.of_crops("detectors").heatmaps(crops[start : start + estimator.options.batch])
     return middle_s - start_s, time.perf_counter() - middle_s
 
 

@@ -265,7 +265,8 @@ def _finger_limbs(root: str, side: str = "") -> tuple[tuple[str, str], ...]:
 
 
 HAND21 = Skeleton("hand21", ("wrist", *_FINGER_JOINTS), limbs=_finger_limbs("wrist"), sigmas=_HAND_SIGMAS)
-"""One hand, as COCO-WholeBody orders and measures it: each finger from the palm to its tip."""
+"""One hand, as COCO-WholeBody orders and measures it: each finger from the palm to its tip. Its sigmas are those of
+evaluation/myeval_lefthand.py there; MMPose's configurations of hand data sets have none."""
 
 _FACE_MIRRORED = (
     *((jaw, 16 - jaw) for jaw in range(8)), *((brow, 43 - brow) for brow in range(17, 22)), (31, 35), (32, 34),
@@ -321,7 +322,8 @@ BODY25 = Skeleton(
             0.025, 0.025, 0.035, 0.035, 0.068, 0.066, 0.066, 0.092, 0.094, 0.094),
 )  # fmt: skip
 """OpenPose's BODY_25 (its doc/02_output.md). It has no sigmas: these are COCO's and COCO-WholeBody's by name, the neck
-has the shoulders', the middle of the hips theirs."""
+has the shoulders', the middle of the hips theirs. For the neck, MMPose's coco_wholebody_openpose has 0.026 and its
+coco_openpose 0.082, but neither list is in the order of its joints."""
 
 AP10K = Skeleton(
     "ap10k",

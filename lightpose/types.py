@@ -68,8 +68,9 @@ ColorOrder = Literal["rgb", "bgr"]
 GeometryName = Literal["msra", "udp"]
 DecoderName = Literal["argmax", "quarter", "softargmax", "softargmax_quarter", "dark", "dark_udp", "expected_oks"]
 
-FamilyName = Literal["heatmaps", "simcc", "points"]
-"""What a pose network gives for each joint: a heatmap; its likelihood along each axis (SimCC); or the point itself."""
+FamilyName = Literal["heatmaps", "simcc", "points", "people"]
+"""What a pose network gives for each joint of a crop: a heatmap; its likelihood along each axis (SimCC); or the point
+itself. Or, for a whole image, the boxes and joints of all people in it."""
 
 TaskName = Literal["pose", "detector"]
 """What a network is for. Each task has a row in a table on each floor: SPECS here (how its description is read),
@@ -120,9 +121,11 @@ class ModelSpec:
     model, options: the row of the MODELS table and its arguments. input_hw: crop size in pixels, divisible by 16.
     color_order, mean, std: how a crop is normalised, (pixel / 255 - mean) / std, channels in that order.
     geometry, padding: how a box becomes a crop, and how much wider than the box that is. sigma, stride: the Gaussian it
+    geometry, padding: how a box becomes a crop, and how much wider than the box that is. sigma, stride: the Gaussian it
     was trained on, in heatmap pixels. decoder, beta: how heatmaps become points. family: what the network gives; sigma,
-    stride, decoder and beta are for heatmaps. adopted: the graph is another project's: it takes normalised pixels and
-    gives what its family does, while graphs of lightpose take bytes, and give keypoints as well.
+    stride, decoder and beta are for heatmaps, and of `people` geometry and padding mean nothing either, as input_hw is
+    the whole image's. adopted: the graph is another project's: it takes normalised pixels and gives what its family
+    does, while graphs of lightpose take bytes, and give keypoints as well.
     """
 
     task: ClassVar[TaskName] = "pose"

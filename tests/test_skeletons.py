@@ -54,6 +54,26 @@ def test_the_joints_of_other_data_sets_stand_where_those_put_them():
     assert [animal[name] for name in ("nose", "tail_root", "right_front_paw", "right_back_paw")] == [2, 4, 10, 16]
 
 
+def test_sigmas_of_other_data_sets_are_those_that_their_evaluations_have():
+    """Hands: COCO-WholeBody's myeval_lefthand.py; feet: its myeval_wholebody.py; animals: MMPose's ap10k.py."""
+    hand = (29, 22, 35, 37, 47, 26, 25, 24, 35, 18, 24, 22, 26, 17, 21, 21, 32, 20, 19, 22, 31)
+    assert SKELETONS["hand21"].sigmas == pytest.approx([each / 1000 for each in hand], abs=1e-12)
+    whole = SKELETONS["wholebody133"].sigmas
+    assert whole[91:112] == whole[112:] == SKELETONS["hand21"].sigmas
+    assert whole[17:23] == (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
+    assert SKELETONS["ap10k"].sigmas == (0.025, 0.025, 0.026, *COCO17.sigmas[3:])
+
+
+def test_body25_has_the_sigmas_of_coco_and_its_feet_by_name():
+    """OpenPose publishes none; the neck has the shoulders', the middle of the hips theirs."""
+    known = dict(zip(COCO17.joints, COCO17.sigmas, strict=True))
+    whole = SKELETONS["wholebody133"]
+    known |= dict(zip(whole.joints[17:23], whole.sigmas[17:23], strict=True))
+    known |= {"neck": known["left_shoulder"], "mid_hip": known["left_hip"]}
+    body = SKELETONS["body25"]
+    assert dict(zip(body.joints, body.sigmas, strict=True)) == {joint: known[joint] for joint in body.joints}
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_mirroring_twice_changes_nothing(name):
     order = SKELETONS[name].flip_order

@@ -163,7 +163,7 @@ def _stages(
     estimator: PoseEstimator, image: ImageArray, content: bytes, boxes: Boxes, detector: Detector | None
 ) -> dict[str, Callable[[], object]]:
     """The stages as they run in a program, each with the answers of those before it at hand."""
-    runtime, spec = estimator.runtime, estimator.runtime.spec
+    runtime, spec = estimator.of_crops("stages"), estimator.runtime.spec
     crops = _crop(image, boxes, spec)
     batches = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
     known = _Known(spec, np.concatenate([runtime.heatmaps(batch) for batch in batches]))

@@ -13,10 +13,9 @@ from typing import Any
 from lightpose.bench.end_to_end import EndToEnd
 from lightpose.bench.interleave import Timing, interleaved
 from lightpose.bench.memory import peak_mb
-from lightpose.bench.variants import Variant
+from lightpose.bench.variants import Variant, run_once
 from lightpose.errors import ConfigError
-from lightpose.inference.top_down import run_network
-from lightpose.runtime import Runtime
+from lightpose.weights.open import Network
 
 __all__ = ["Row", "measure"]
 
@@ -28,7 +27,8 @@ class Row:
     model: the network's row in MODELS. file: what the user called it. flip: whether the flip test was timed too.
     ms_median, ms_iqr: of one run on `batch` crops, network and nothing else. cpu_ms_median: processor time of it, over
     all threads. fps, fps_flip: runs a second without and with flip test, so images with as many people as the batch.
-    people_per_s: without flip test. peak_mb: of a process of its own, in 10⁶ bytes; None if not measured.
+    people_per_s: without flip test; None of a network that takes whole images. peak_mb: of a process of its own, in 10⁶
+    bytes; None if not measured.
     """
 
     model: str
@@ -45,7 +45,7 @@ class Row:
     cpu_ms_median: float
     fps: float
     fps_flip: float | None
-    people_per_s: float
+    people_per_s: float | None
     peak_mb: float | None
     engine_version: str
     machine: str
@@ -73,10 +73,12 @@ def measure(
     """
     if repeats < 1 or not variants:
         raise ConfigError("a benchmark needs a network and a repeat at least; see lightpose bench --help")
+    if flip and any(variant.is_whole for variant in variants):
+        raise ConfigError("there is no flip test for networks that find boxes and joints at once; leave flip out")
     ways = (False, True) if flip else (False,)
     works = [
-        partial(run_network, variant.crops(), runtime, way)
-        for variant, runtime in zip(variants, _open(variants), strict=True)
+        partial(run_once, network, variant.crops(), way)
+        for variant, network in zip(variants, _open(variants), strict=True)
         for way in ways
     ]
     for number, work in enumerate(works, start=1):
@@ -89,13 +91,13 @@ def measure(
     ]
 
 
-def _open(variants: Sequence[Variant]) -> list[Runtime]:
-    """A runtime for each variant; those that differ in their batch alone share one."""
-    runtimes: dict[Hashable, Runtime] = {}
+def _open(variants: Sequence[Variant]) -> list[Network]:
+    """A network for each variant; those that differ in their batch alone share one."""
+    networks: dict[Hashable, Network] = {}
     for variant in variants:
-        if variant.opened_as not in runtimes:
-            runtimes[variant.opened_as] = variant.open()
-    return [runtimes[variant.opened_as] for variant in variants]
+        if variant.opened_as not in networks:
+            networks[variant.opened_as] = variant.open()
+    return [networks[variant.opened_as] for variant in variants]
 
 
 def _row(variant: Variant, timings: Sequence[Timing], repeats: int, peak: float | None) -> Row:
@@ -117,7 +119,7 @@ def _row(variant: Variant, timings: Sequence[Timing], repeats: int, peak: float 
         cpu_ms_median=round(plain.cpu_ms, 4),
         fps=round(1000 / plain.ms, 4),
         fps_flip=round(1000 / flipped[0].ms, 4) if flipped else None,
-        people_per_s=round(1000 * variant.batch / plain.ms, 4),
+        people_per_s=None if variant.is_whole else round(1000 * variant.batch / plain.ms, 4),
         peak_mb=None if peak is None else round(peak, 1),
         engine_version=variant.engine_version,
         machine=machine(),

@@ -8,9 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from lightpose.bench.variants import Variant
+from lightpose.bench.variants import Variant, run_once
 from lightpose.errors import LightposeError
-from lightpose.inference.top_down import run_network
 
 __all__ = ["peak_mb", "peak_of_process_mb"]
 
@@ -48,5 +47,5 @@ def peak_of_process_mb() -> float:
 def _run(variant: Variant, flip: bool) -> float:
     runtime, crops = variant.open(), variant.crops()
     for _ in range(2):
-        run_network(crops, runtime, flip)
+        run_once(runtime, crops, flip)
     return peak_of_process_mb()

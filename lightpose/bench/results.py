@@ -109,13 +109,17 @@ def speed_table(rows: Sequence[Row]) -> Cells:
             f"{row.cpu_ms_median:.2f}",
             f"{row.fps:.2f}",
             "-" if row.fps_flip is None else f"{row.fps_flip:.2f}",
-            f"{row.people_per_s:.2f}",
-            f"{row.people_per_s / rows[0].people_per_s:.2f}",
+            "-" if row.people_per_s is None else f"{row.people_per_s:.2f}",
+            _times(row.people_per_s, rows[0].people_per_s),
             "-" if row.peak_mb is None else f"{row.peak_mb:.0f}",
         ]
         for row in rows
     ]
     return [titles, *lines]
+
+
+def _times(value: float | None, first: float | None) -> str:
+    return "-" if value is None or first is None else f"{value / first:.2f}"
 
 
 def end_to_end_table(rows: Sequence[Row]) -> Cells:

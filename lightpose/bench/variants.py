@@ -11,15 +11,17 @@ from typing import Literal
 import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError
-from lightpose.runtime import EngineName, PrecisionName, Runtime
+from lightpose.inference.top_down import run_network
+from lightpose.runtime import EngineName, PrecisionName
 from lightpose.runtime.devices import CPU, find_device
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.runtime.threads import choose_threads
 from lightpose.skeletons import COCO17
 from lightpose.types import ImageArray, ModelSpec
 from lightpose.weights import bundled_weights, file_sha256, find_weights
-from lightpose.weights.open import made_from, open_runtime
+from lightpose.weights.open import Network, made_from, open_network
 
-__all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
+__all__ = ["Engine", "Source", "Variant", "find_source", "run_once", "variants_of"]
 
 Engine = Literal[
     "onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile",
@@ -66,7 +68,7 @@ class Variant:
     batch: int
     threads: int
 
-    def open(self) -> Runtime:
+    def open(self) -> Network:
         """The network, ready to run.
 
         Raises MissingPackageError if the engine is not installed, ConfigError if its device is not here.
@@ -79,7 +81,7 @@ class Variant:
         engine, precision, device = _OF_GRAPHS[self.engine]
         if find_device(device, engine) != device:
             raise ConfigError(f"there is no {device} here to measure; leave {self.engine} out of --engines")
-        return open_runtime(self.path, self.threads, engine, precision=precision, device=device)
+        return open_network(self.path, self.threads, engine, precision=precision, device=device)
 
     @property
     def precision(self) -> str:
@@ -90,6 +92,11 @@ class Variant:
     def opened_as(self) -> tuple[str, tuple[int, int], Engine, int]:
         """The same for variants that differ in their batch alone."""
         return self.source.name, self.source.spec.input_hw, self.engine, self.threads
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes whole images, and not crops."""
+        return self.source.spec.family == "people"
 
     def crops(self) -> ImageArray:
         """A batch of noise (batch, H, W, 3) uint8: a network's speed is the same on all images."""
@@ -102,6 +109,13 @@ class Variant:
         return f"{package} {import_module(package).__version__.partition('-')[0]}"
 
 
+def run_once(network: Network, crops: ImageArray, flip: bool) -> object:
+    """What the network gives for a batch. Of one that takes whole images, the people of each, duplicates suppressed."""
+    if isinstance(network, OneStageRuntime):
+        return network.find_all(list(crops))
+    return run_network(crops, network, flip)
+
+
 def find_source(name: str, input_hw: tuple[int, int] | None = None) -> Source:
     """Bundled weights or a file by name, or the network of that name, untrained: its speed is the trained one's.
 
@@ -110,7 +124,7 @@ def find_source(name: str, input_hw: tuple[int, int] | None = None) -> Source:
     """
     if name in bundled_weights() or Path(name).is_file():
         path = find_weights(name)
-        spec = open_runtime(path).spec
+        spec = open_network(path).spec
         if input_hw in (None, spec.input_hw):
             return Source(name, spec, path)
         if name not in bundled_weights():

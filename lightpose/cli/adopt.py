@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 class Adopt:
     """Write into another project's graph what it is, so that it need not be said again.
 
-    Reads .onnx files of top-down networks: SimCC (RTMPose, RTMW, DWPose), heatmaps (HRNet, SimpleBaseline, ViTPose),
-    points, MoveNet; and the .zip of MMDeploy's model zoo. The graph stays as it is. What is neither in the file nor
-    asked for is assumed, and printed with why.
+    Reads .onnx files of networks that take crops: SimCC (RTMPose, RTMW, DWPose), heatmaps (HRNet, SimpleBaseline,
+    ViTPose), points, MoveNet; of networks that find boxes and joints at once: YOLO-pose, RTMO; and the .zip of
+    MMDeploy's model zoo. The graph stays as it is. What is neither in the file nor asked for is assumed, and printed
+    with why.
     Example: lightpose weights adopt rtmpose-m.zip --out mine.onnx --skeleton halpe26
     """
 

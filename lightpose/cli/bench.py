@@ -48,7 +48,7 @@ class Bench:
     inputs: tuple[str, ...] = ()
     """Heights and widths, such as 256x192 384x288, for networks by name; 256x192, or a file's own, if not given."""
     batch: tuple[int, ...] = (1,)
-    """Crops in a run, each in its turn."""
+    """Crops in a run, each in its turn; images of networks that find boxes and joints at once."""
     threads: tuple[int, ...] = (0,)
     """Threads of the engine, each in its turn; 0 is one on each usable core."""
     flip: bool = False
@@ -117,6 +117,9 @@ class Bench:
 
         sizes: Sequence[tuple[int, int] | None] = [parse_size(text, "--inputs") for text in self.inputs] or [None]
         sources = [find_source(model, size) for model in self.models for size in sizes]
+        whole = next((source.name for source in sources if source.spec.family == "people"), None)
+        if whole and self.stages:
+            raise ConfigError(f"{whole} finds boxes and joints at once, so it has no stages; leave --stages out")
         return [
             variant
             for source in sources

@@ -33,14 +33,15 @@ class Evaluate:
     images: Reads
     """Folder of its pictures."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip.
+    One that finds boxes and joints at once is measured in the boxes that it finds, without flip test."""
     boxes: Reads | None = None
     """COCO detection results of people, to crop by; the labelled people's own boxes if not given."""
     detector: ReadsNamed | None = None
     """Find the people with this detector, builtin or an .onnx file, and say what that loses against the given boxes."""
     box_threshold: float | None = None
     """Pass over boxes that score less. Not given: those that the detector itself passes over; none of --boxes, as in
-    the paper."""
+    the paper; 0.001 where boxes and joints are found at once."""
     protocol: Literal["lightpose", "paper", "paper-code"] = "lightpose"
     """lightpose: the weights' own decoder. paper: the paper's decoder (β 160), and its areas for OKS-NMS.
     paper-code: the same with the quarter pixel that the authors' code adds."""

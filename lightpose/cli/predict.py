@@ -64,7 +64,8 @@ class Predict:
     boxes: Reads | None = None
     """The same as --detector with a .json file of boxes."""
     model: ReadsNamed = DEFAULT
-    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip."""
+    """Name of bundled or kept weights, an .onnx, .xml or .safetensors file, or another project's .onnx or .zip.
+    One that finds boxes and joints at once, such as YOLO-pose or RTMO, takes no --detector."""
     draw: bool = True
     """Write the images, or the video, with skeletons."""
     formats: Annotated[str, arg(metavar="NAME,NAME")] = ""
@@ -174,7 +175,7 @@ class Predict:
         )
         for note in notes_of(estimator.runtime):
             print(f"lightpose: {note}", file=sys.stderr)
-        whole_unasked = detector is None and not has_detector()
+        whole_unasked = detector is None and not has_detector() and estimator.runtime.spec.family != "people"
         self._kinds(self.out, images)
         codes = [self._run_images(images, estimator, whole_unasked)] if images else []
         codes += self._run_videos(clips, estimator, whole_unasked, every, changing)

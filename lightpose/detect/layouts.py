@@ -6,7 +6,6 @@ write a test and a reader for it, and add a row.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import WeightsError
-from lightpose.types import SPEC_KEY, ColorOrder, FloatArray
+from lightpose.runtime.graph import Outputs, Pixels, grid_cells, person_class
+from lightpose.types import SPEC_KEY, FloatArray
 
-__all__ = ["LAYOUTS", "Found", "Layout", "Outputs", "Pixels", "Probe", "find_layout", "of_one_image", "read_literal"]
+__all__ = ["LAYOUTS", "Found", "Layout", "Probe", "find_layout", "of_one_image"]
 
-_LONGEST_LITERAL = 100_000
-"""Characters of metadata that are read: a thousand classes of long names."""
-Outputs = Mapping[str, NDArray[Any]]
-"""What a run gives, by name."""
+_PIXELS_RGB = Pixels()
 Found = tuple[FloatArray, FloatArray]
 """Boxes (M, 4) left, top, right, bottom in input pixels, and scores (M,) in [0, 1], of persons."""
 
@@ -47,20 +44,7 @@ class Probe:
 
     def cells(self) -> set[int]:
         """How many places a one-stage detector has, over the strides that are usual."""
-        height, width = self.input_hw
-        return {
-            sum((height // stride) * (width // stride) for stride in strides)
-            for strides in ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
-        }
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """How an RGB image becomes a network's input: (pixel - mean) / std, channels in that order, pixels 0 to 255."""
-
-    color_order: ColorOrder = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+        return grid_cells(self.input_hw)
 
 
 @dataclass(frozen=True)
@@ -74,21 +58,13 @@ class Layout:
     name: str
     recognise: Callable[[Probe], bool]
     decode: Callable[[Outputs, int, tuple[int, int]], Found]
-    pixels: Pixels = Pixels()
+    pixels: Pixels = _PIXELS_RGB
     person: int = 0
     suppressed: bool = False
 
     def person_class(self, metadata: Mapping[str, str]) -> int:
-        """Number of the class of persons; the only one, whatever its name. Raises WeightsError if there is none."""
-        names = _class_names(metadata)
-        if not names:
-            return self.person
-        person = next((number for number, name in names.items() if name.lower() == "person"), None)
-        if person is None and len(names) == 1:
-            person = next(iter(names))
-        if person is None:
-            raise WeightsError(f"it finds no class 'person', but {', '.join(list(names.values())[:5])}; use another")
-        return person
+        """Number of the class of persons. Raises WeightsError if the file names its classes, and none is it."""
+        return person_class(metadata, self.person)
 
 
 def is_batched(outputs: Outputs) -> bool:
@@ -114,22 +90,6 @@ def find_layout(probe: Probe) -> Layout:
         known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
         raise WeightsError(f"it is no person detector of a known kind: it gives {given}; known are {known}")
     return found
-
-
-def _class_names(metadata: Mapping[str, str]) -> dict[int, str]:
-    """The classes that Ultralytics' exports name, in Python's notation of a dictionary or list; {} where none do."""
-    names = read_literal(metadata, "names")
-    pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else [])
-    return {number: str(name) for number, name in pairs if isinstance(number, int)}
-
-
-def read_literal(metadata: Mapping[str, str], key: str) -> Any:
-    """A value in Python's notation; None where there is none, or what stands there is none or longer than a list is."""
-    text = metadata.get(key, "")
-    try:
-        return ast.literal_eval(text) if len(text) <= _LONGEST_LITERAL else None
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return None
 
 
 def _corners(centers: NDArray[Any], sizes: NDArray[Any]) -> FloatArray:
@@ -272,8 +232,8 @@ def _is_raw_yolox(probe: Probe) -> bool:
     return _is_grid(probe) and abs(float(rows[:, 0].mean())) < probe.input_hw[1] / 8
 
 
-_PIXELS_BGR = Pixels("bgr", std=(1.0, 1.0, 1.0))
-_PIXELS_MMDET = Pixels("bgr", (103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
+_PIXELS_BGR = Pixels("bgr", std=(1 / 255, 1 / 255, 1 / 255))
+_PIXELS_MMDET = Pixels("bgr", (103.53 / 255, 116.28 / 255, 123.675 / 255), (57.375 / 255, 57.12 / 255, 58.395 / 255))
 
 LAYOUTS = (
     Layout("lightpose", _is_ours, _ours),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from lightpose.evaluate.scores import CocoScores, require_library, score_results
 from lightpose.inference.top_down import Decoding, PredictOptions, predict_decodings
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.skeletons import Skeleton
 from lightpose.types import ImageArray, Person
+from lightpose.weights.open import Network
 
 __all__ = [
     "CocoScores",
@@ -30,6 +32,7 @@ __all__ = [
     "evaluate_decodings",
     "evaluate_detections",
     "evaluate_given_boxes",
+    "evaluate_whole",
     "predict_detections",
     "predict_persons",
     "score_rows",
@@ -121,6 +124,26 @@ def evaluate_decodings(
     return [found.evaluation(labelled) for found in gathered]
 
 
+def evaluate_whole(
+    source: CocoFile,
+    network: OneStageRuntime,
+    threshold: float,
+    progress: Progress = lambda _: None,
+    protocol: Protocol = LIGHTPOSE,
+) -> Evaluation:
+    """OKS AP of a network that finds boxes and joints at once, in all images of a file. threshold: least score of a
+    person. progress: called with the number of images done.
+    """
+    labelled = bool(source.document["annotations"])
+    if labelled:
+        require_library()
+    gathered = _Gathered(source, network.spec.skeleton, protocol)
+    for number, picture in enumerate(source.document["images"], start=1):
+        gathered.add(picture["id"], network.find(_read(source, picture), threshold), network)
+        progress(number)
+    return gathered.evaluation(labelled)
+
+
 class _Gathered:
     """What one way of reading heatmaps has found so far."""
 
@@ -130,7 +153,7 @@ class _Gathered:
         self._ids = [np.zeros(0, np.int64)]
         self._errors = [np.zeros((0, len(skeleton)))]
 
-    def add(self, image_id: int, poses: Poses, runtime: Runtime) -> None:
+    def add(self, image_id: int, poses: Poses, runtime: Network) -> None:
         """The results of an image that its suppression keeps."""
         self._parts.append(of_picture(image_id, poses, self._protocol.keep(poses, runtime.spec)))
 
@@ -187,13 +210,18 @@ def _boxed_pictures(source: CocoFile, boxes: Mapping[int, Boxes]) -> Iterator[tu
     for picture in source.document["images"]:
         found = boxes.get(picture["id"])
         if found is not None and len(found):
-            path = source.images / picture["file_name"]
-            image = read_labelled(path, (picture["height"], picture["width"]), bool(picture.get("upright")))
+            image = _read(source, picture)
             try:
                 found.check_inside(*image.shape[:2])
             except BoxesError as error:
-                raise BoxesError(f"{path}: {error}") from error
+                raise BoxesError(f"{source.images / picture['file_name']}: {error}") from error
             yield picture["id"], image, found
+
+
+def _read(source: CocoFile, picture: Mapping[str, Any]) -> ImageArray:
+    """An image as its labels are of it."""
+    image_hw = (picture["height"], picture["width"])
+    return read_labelled(source.images / picture["file_name"], image_hw, bool(picture.get("upright")))
 
 
 def _predict(

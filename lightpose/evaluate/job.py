@@ -12,31 +12,37 @@ from lightpose.errors import ConfigError
 from lightpose.evaluate.bootstrap import bootstrap
 from lightpose.evaluate.breakdown import break_down
 from lightpose.evaluate.detections import Detections
-from lightpose.evaluate.evaluation import Evaluation, evaluate_decodings
+from lightpose.evaluate.evaluation import Evaluation, evaluate_decodings, evaluate_whole
 from lightpose.evaluate.pck import TABLE_SHARES
 from lightpose.evaluate.protocol import Protocol
 from lightpose.evaluate.report import Report, figures, pck_tables
 from lightpose.inference.top_down import Decoding, PredictOptions
-from lightpose.runtime import Runtime
+from lightpose.runtime.one_stage import OneStageRuntime
+from lightpose.weights.open import Network
 
 __all__ = ["Job"]
+
+WHOLE = {"flip": False, "decoder": "none", "beta": 0.0, "geometry": "none", "padding": 0.0}
+"""What a network that takes whole images has in place of flip test, decoder and crops."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What to evaluate and how. detections: None for the given boxes.
+    """What to evaluate and how. detections: None for the given boxes. threshold: least score of a person, of a network
+    that finds boxes and joints at once, which takes neither.
 
     Raises ConfigError if there are neither, and SkeletonError if data set and network share no joint.
     """
 
     source: CocoFile
-    runtime: Runtime
+    runtime: Network
     options: PredictOptions
     protocol: Protocol
     detections: Detections | None = None
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.detections is None and not self.labelled:
+        if self.detections is None and not self.labelled and self.counted == "persons":
             raise ConfigError(f"{self.source.path} has no annotations, so no boxes either; give those of a detector")
         self.runtime.spec.skeleton.match(self.source.skeleton.joints)
 
@@ -46,20 +52,34 @@ class Job:
         return bool(self.source.document["annotations"])
 
     @property
+    def counted(self) -> str:
+        """What `total` and progress count."""
+        return "images" if isinstance(self.runtime, OneStageRuntime) else "persons"
+
+    @property
     def persons(self) -> int:
-        """How many persons are to be predicted."""
+        """How many persons are to be predicted, as far as their boxes are known."""
         return len(self.source.persons()) if self.detections is None else len(self.detections)
 
+    @property
+    def total(self) -> int:
+        """How many there are of what is counted."""
+        return len(self.source.document["images"]) if self.counted == "images" else self.persons
+
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Evaluation:
-        """Predict and score. progress: called with the number of persons done."""
+        """Predict and score. progress: called with how many are done."""
+        if isinstance(self.runtime, OneStageRuntime):
+            return evaluate_whole(self.source, self.runtime, self.threshold, progress, self.protocol)
         return self.run_decodings([self.options.decoding(self.runtime.spec)], progress)[0]
 
     def run_decodings(
         self, decodings: Sequence[Decoding], progress: Callable[[int], None] = lambda _: None
     ) -> list[Evaluation]:
         """The same by each way of reading heatmaps, which are computed once; `read_by` makes the job of each."""
-        boxes = None if self.detections is None else self.detections.boxes
-        return evaluate_decodings(self.source, boxes, self.runtime, self.options, decodings, progress, self.protocol)
+        boxes, runtime = None if self.detections is None else self.detections.boxes, self.runtime
+        if isinstance(runtime, OneStageRuntime):
+            raise ConfigError(f"{runtime.spec.model} finds boxes and joints at once: there are no heatmaps to read")
+        return evaluate_decodings(self.source, boxes, runtime, self.options, decodings, progress, self.protocol)
 
     def read_by(self, decoding: Decoding) -> Job:
         """The job that reads heatmaps that way and is otherwise the same."""
@@ -82,7 +102,7 @@ class Job:
 
     def how(self) -> dict[str, Any]:
         """All that a figure depends on, for `Report.how`."""
-        spec, options, protocol, detections = self.runtime.spec, self.options, self.protocol, self.detections
+        spec, options, protocol = self.runtime.spec, self.options, self.protocol
         decoding = options.decoding(spec)
         return {
             "network": spec.model,
@@ -90,13 +110,14 @@ class Job:
             "data": str(self.source.path),
             "pictures": len(self.source.document["images"]),
             "persons": len(self.source.persons()),
-            **({"boxes": "given"} if detections is None else detections.summary()),
+            **self._boxes(),
             "protocol": protocol.name,
             "flip": options.flip,
             "decoder": decoding.decoder,
             "beta": decoding.beta,
             "geometry": spec.geometry,
             "padding": options.crop_padding(spec),
+            **(WHOLE if self.counted == "images" else {}),
             "nms": protocol.nms,
             "nms_oks": protocol.nms_oks,
             "nms_areas": protocol.areas,
@@ -104,3 +125,9 @@ class Job:
             "engine": self.runtime.name,
             "precision": self.runtime.precision,
         }
+
+    def _boxes(self) -> dict[str, Any]:
+        """Where the boxes are from."""
+        if self.counted == "images":
+            return {"boxes": "the network's own", "box_threshold": self.threshold}
+        return {"boxes": "given"} if self.detections is None else self.detections.summary()

@@ -123,6 +123,8 @@ def manner(how: dict[str, Any]) -> str:
     flip = "flip test" if how["flip"] else "no flip test"
     nms = "no NMS" if how["nms"] == "none" else f"OKS-NMS {how['nms']} {how['nms_oks']:g} by {how['nms_areas']} areas"
     boxes = "given boxes" if how["boxes"] == "given" else f"boxes of {how['boxes']}"
+    if how["geometry"] == "none":
+        return f"{boxes}, whole images, {nms}"
     crops = f"{how['geometry']} geometry, crops {how['padding']:g} × the boxes"
     return f"{boxes}, {flip}, {how['decoder']}{beta}, {crops}, {nms}"
 

@@ -13,21 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightpose.detect import BoxFunction, Detector, SideBySideDetector, as_detector, check_threshold
+from lightpose.detect.one_stage import OwnBoxes
 from lightpose.detect.open import open_detector
-from lightpose.errors import LightposeError, ShapeError
+from lightpose.errors import ConfigError, LightposeError, ShapeError
 from lightpose.inference.schedule import DetectEvery, DetectSchedule, scheduled, with_state
-from lightpose.inference.stream import stream
+from lightpose.inference.stream import stream, stream_whole
 from lightpose.inference.top_down import PredictOptions
 from lightpose.inference.track import Tracker
 from lightpose.io.images import decode_image, read_image
 from lightpose.io.video import Video, read_video
 from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
-from lightpose.runtime import EngineName, ModeName
+from lightpose.runtime import EngineName, ModeName, Runtime
 from lightpose.runtime.devices import CPU
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
 from lightpose.weights import DEFAULT, file_sha256, find_weights
-from lightpose.weights.open import PrecisionChoice, open_runtime
+from lightpose.weights.open import Network, PrecisionChoice, open_network
 
 __all__ = ["ImageInput", "PoseEstimator"]
 
@@ -45,8 +47,9 @@ class PoseEstimator:
         poses.keypoints  # (people, joints, 3): x, y in pixels, score
         poses[0]["left_knee"].x
 
-    model: the name of bundled weights, or a weights file. detector: finds the people if `predict` gets no boxes. It is
-    "builtin", "whole", an .onnx or .json file, or a function from an RGB image to `Boxes`. detector_threshold: boxes
+    model: the name of bundled weights, or a weights file. One that finds boxes and joints at once (YOLO-pose, RTMO)
+    takes no detector, boxes, flip, decoder, beta or padding. detector: finds the people if `predict` gets no boxes. It
+    is "builtin", "whole", an .onnx or .json file, or a function from an RGB image to `Boxes`. detector_threshold: boxes
     with a lower score are dropped; the detector's own if not given. min_person_score: people with a lower score are
     dropped once their keypoints are known; the detector's own if not given. Neither applies to boxes that `predict`
     gets. flip: average with the mirrored crop, twice the work. decoder, beta, padding: the weights' own if not given.
@@ -77,13 +80,17 @@ class PoseEstimator:
         check_threshold(detector_threshold)
         check_threshold(min_person_score, "the least score of a person")
         self.options = PredictOptions(flip, decoder, beta, batch, padding)
-        if detector is None or isinstance(detector, str | Path):
+        self.runtime: Network = open_network(model, threads, engine, mode, precision, device)
+        self.path = self.runtime.path or find_weights(model)
+        if isinstance(self.runtime, OneStageRuntime):
+            self._check_unused(detector)
+            least = self.runtime.threshold if detector_threshold is None else detector_threshold
+            detector = OwnBoxes(self.runtime, least)
+        elif detector is None or isinstance(detector, str | Path):
             detector = open_detector(detector, detector_threshold, threads, precision, device)
         self.detector = as_detector(detector)
         self.detector_threshold = self.detector.threshold if detector_threshold is None else detector_threshold
         self.min_person_score = self.detector.min_person_score if min_person_score is None else min_person_score
-        self.runtime = open_runtime(model, threads, engine, mode, precision, device)
-        self.path = self.runtime.path or find_weights(model)
 
     @overload
     def predict(self, image: list[ImageInput], boxes: None = None, color: ColorOrder = "rgb") -> list[Poses]: ...
@@ -111,7 +118,7 @@ class PoseEstimator:
         if boxes is None:
             return next(self.stream([frame]))[1]
         given = boxes if isinstance(boxes, Boxes) else Boxes(cast("FloatArray", boxes))
-        return next(stream([frame], lambda _: [given], self.runtime, self.options))[1]
+        return next(stream([frame], lambda _: [given], self.of_crops("boxes"), self.options))[1]
 
     def predict_many(self, images: Iterable[ImageInput], color: ColorOrder = "rgb") -> Iterator[Poses]:
         """Yield the poses of each image, in order. One batch of the network holds people from several images.
@@ -148,19 +155,24 @@ class PoseEstimator:
             return self.find_people(frame.image, frame.path)
 
         def predict(frame: Frame, boxes: Boxes) -> Poses:
-            return next(stream([frame], lambda _: [boxes], self.runtime, self.options))[1]
+            return next(stream([frame], lambda _: [boxes], self.of_crops("detect_every"), self.options))[1]
 
         video = read_video(source) if isinstance(source, str | Path) else source
         if isinstance(video, Video):
             yield from self._stream_video(video, failed, track, detect_every)
             return
         schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
+        self.check_schedule(schedule)
         if schedule.every != 1:
             for frame, poses in scheduled(video, find, predict, self._chosen, schedule, failed):
                 yield frame, replace(poses, about=self.about)
             return
-        together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
-        for frame, poses in stream(video, self._find_all, self.runtime, self.options, failed, together):
+        if isinstance(self.runtime, OneStageRuntime):
+            found = stream_whole(video, self._find_whole, failed, self.runtime.lanes)
+        else:
+            together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
+            found = stream(video, self._find_all, self.runtime, self.options, failed, together)
+        for frame, poses in found:
             yield frame, replace(self.choose(poses), about=self.about)
 
     @cached_property
@@ -173,9 +185,29 @@ class PoseEstimator:
             "skeleton": spec.skeleton.name,
             "engine": self.runtime.name,
             "precision": self.runtime.precision,
-            "decoder": self.options.decoder or spec.decoder,
+            "decoder": None if spec.family == "people" else self.options.decoder or spec.decoder,
             "flip": self.options.flip,
         }
+
+    def check_schedule(self, schedule: DetectSchedule) -> None:
+        """Raise ConfigError if the detector is to run in some frames only, and the network is the detector."""
+        if schedule.every != 1:
+            self.of_crops("detect_every")
+
+    def of_crops(self, what: str) -> Runtime:
+        """The network, for what only one that takes crops can do. Raises ConfigError if it takes whole images."""
+        if isinstance(self.runtime, OneStageRuntime):
+            raise ConfigError(f"{self.path.name} finds boxes and joints at once in whole images; leave {what} out")
+        return self.runtime
+
+    def _check_unused(self, detector: object) -> None:
+        """Raise ConfigError if anything is asked for that a network that takes whole images does not use."""
+        options = self.options
+        asked = {"the detector, or the boxes,": detector is not None, "the flip test": options.flip,
+                 "the decoder": options.decoder is not None, "beta": options.beta is not None,
+                 "padding": options.padding is not None}  # fmt: skip
+        for name in (name for name, is_asked in asked.items() if is_asked):
+            self.of_crops(name)
 
     def _stream_video(
         self,
@@ -207,6 +239,11 @@ class PoseEstimator:
             return [self._sure(found) for found in self.detector.find_all([frame.image for frame in frames])]
         return [self.find_people(frame.image, frame.path) for frame in frames]
 
+    def _find_whole(self, frames: Sequence[Frame]) -> list[Poses]:
+        """The poses in some frames, of a network that takes whole images."""
+        assert isinstance(self.runtime, OneStageRuntime)
+        return self.runtime.find_all([frame.image for frame in frames], self.detector_threshold)
+
     def _sure(self, found: Boxes) -> Boxes:
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
@@ -215,14 +252,14 @@ class PoseEstimator:
 
         Drops people who score less than `min_person_score`. Merges duplicate detections of one person: of two nearly
         equal poses, the one with the higher score stays. Boxes from a file are of different people, so they are not
-        merged.
+        merged; nor are poses that come with their boxes, whose network has done that in its own way.
         """
         return poses[self._chosen(poses)]
 
     def _chosen(self, poses: Poses) -> NDArray[np.intp]:
         """The numbers of the poses that count, rising."""
         sure = np.flatnonzero(poses.scores >= self.min_person_score)
-        if self.detector.given:
+        if self.detector.given or isinstance(self.runtime, OneStageRuntime):
             return sure
         some = poses[sure]
         areas = some.boxes.xywh[:, 2:].prod(axis=1)

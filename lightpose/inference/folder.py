@@ -169,6 +169,7 @@ def _check_outputs(files: Sequence[ImageFile], estimator: PoseEstimator, out: Pa
 def describe_run(estimator: PoseEstimator) -> dict[str, Any]:
     """What a reader of poses.json must know to judge its figures."""
     spec, options = estimator.runtime.spec, estimator.options
+    crops = spec.family != "people"
     return {
         "model": spec.model,
         "engine": estimator.runtime.name,
@@ -176,8 +177,8 @@ def describe_run(estimator: PoseEstimator) -> dict[str, Any]:
         "boxes": estimator.detector.name,
         "box_threshold": estimator.detector_threshold,
         "min_person_score": estimator.min_person_score,
-        "padding": options.crop_padding(spec),
-        "decoder": options.decoder or spec.decoder,
+        "padding": options.crop_padding(spec) if crops else None,
+        "decoder": options.decoder or spec.decoder if crops else None,
         "flip": options.flip,
         "joints": list(spec.skeleton.joints),
     }

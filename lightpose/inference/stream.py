@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from lightpose.errors import LightposeError
 from lightpose.inference.top_down import PredictOptions, predict_boxed
 from lightpose.io.sources import HELD_BYTES
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
-from lightpose.types import Frame, ImageArray
+from lightpose.types import Frame
 
-__all__ = ["stream"]
+__all__ = ["stream", "stream_whole"]
+
+Found = TypeVar("Found")
 
 
 def stream(
@@ -31,18 +34,47 @@ def stream(
     those.
     """
 
-    def boxed() -> Iterator[tuple[Frame, ImageArray, Boxes]]:
-        for group in _groups(frames, together):
-            for frame, boxes in zip(group, _find(group, find), strict=True):
-                if isinstance(boxes, Boxes):
-                    yield frame, frame.image, boxes
-                elif failed is None:
-                    raise boxes
-                else:
-                    failed(frame, boxes)
+    def checked(group: Sequence[Frame]) -> list[Boxes | LightposeError]:
+        found = _find(group, find)
+        return [
+            _checked(frame, each) if isinstance(each, Boxes) else each for frame, each in zip(group, found, strict=True)
+        ]
 
-    for frame, poses in predict_boxed(boxed(), runtime, options):
-        yield frame, replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s)
+    boxed = ((frame, frame.image, boxes) for frame, boxes in _each(frames, checked, failed, together))
+    for frame, poses in predict_boxed(boxed, runtime, options):
+        yield frame, _of_frame(poses, frame)
+
+
+def stream_whole(
+    frames: Iterable[Frame],
+    find: Callable[[Sequence[Frame]], list[Poses]],
+    failed: Callable[[Frame, LightposeError], None] | None = None,
+    together: int = 1,
+) -> Iterator[tuple[Frame, Poses]]:
+    """The same with a network that takes whole images. find: finds the poses of each of at most `together` frames."""
+    for frame, poses in _each(frames, lambda group: _find(group, find), failed, together):
+        yield frame, _of_frame(poses, frame)
+
+
+def _of_frame(poses: Poses, frame: Frame) -> Poses:
+    return replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s)
+
+
+def _each(
+    frames: Iterable[Frame],
+    find: Callable[[Sequence[Frame]], Sequence[Found | LightposeError]],
+    failed: Callable[[Frame, LightposeError], None] | None,
+    together: int,
+) -> Iterator[tuple[Frame, Found]]:
+    """Each frame with what is found in it; those that cannot be used are told, or their error is raised."""
+    for group in _groups(frames, together):
+        for frame, found in zip(group, find(group), strict=True):
+            if not isinstance(found, LightposeError):
+                yield frame, found
+            elif failed is None:
+                raise found
+            else:
+                failed(frame, found)
 
 
 def _groups(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
@@ -59,13 +91,12 @@ def _groups(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
         yield group
 
 
-def _find(group: Sequence[Frame], find: Callable[[Sequence[Frame]], list[Boxes]]) -> list[Boxes | LightposeError]:
-    """The people of each frame, or why the frame cannot be used."""
+def _find(group: Sequence[Frame], find: Callable[[Sequence[Frame]], list[Found]]) -> Sequence[Found | LightposeError]:
+    """What is found in each frame, or why the frame cannot be used."""
     try:
-        found = find(group)
+        return find(group)
     except LightposeError as error:
         return [error] if len(group) == 1 else [each for frame in group for each in _find([frame], find)]
-    return [_checked(frame, boxes) for frame, boxes in zip(group, found, strict=True)]
 
 
 def _checked(frame: Frame, boxes: Boxes) -> Boxes | LightposeError:

@@ -88,6 +88,7 @@ def predict_video(
     if restart and resume:
         raise ConfigError("--resume goes on with a run and --restart drops it; give one of them")
     chain, schedule = Chain(stages), DetectSchedule(detect_every)
+    estimator.check_schedule(schedule)
     if chain.looks_ahead and not video.can_be_read_again:
         raise ConfigError(
             f"{video.name} cannot be smoothed with a look ahead: that needs a file or a folder of images; use one_euro"

@@ -84,7 +84,7 @@ class Bench:
 
     def evaluate(self, name: str, job: Job, ways: Sequence[Decoding]) -> list[Evaluation]:
         """Run the network once and read its heatmaps in all these ways."""
-        return job.run_decodings(ways, lambda done: self.progress(name, done, job.persons))
+        return job.run_decodings(ways, lambda done: self.progress(name, done, job.total))
 
     def compare(self, found: Sequence[tuple[Evaluation, Measured]]) -> list[Measured]:
         """Give all but the first their gain over it, with an interval if draws are wanted."""

@@ -45,6 +45,8 @@ def differences(record: Record, collection: str, decoder: str | None = None, bet
     if decoder not in (None, table["decoder"]) or beta not in (None, table["beta"]):
         soft = str(table["decoder"]).startswith("softargmax")
         found.append(f"decoder {table['decoder']}" + (f" β={table['beta']:g}" if soft else ""))
+    if table["geometry"] == "none":
+        return [*found, "whole images, no crops"]
     if table["geometry"] != "msra":
         found.append(f"{table['geometry']} geometry")
     if table["padding"] != PADDING:

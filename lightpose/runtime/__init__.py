@@ -52,7 +52,7 @@ class Runtime(Protocol):
         """(N, H, W, 3) uint8 RGB, H and W of the spec → heatmaps (N, K, h, w), or what else the spec's family is."""
 
 
-def notes_of(runtime: Runtime) -> tuple[str, ...]:
+def notes_of(runtime: object) -> tuple[str, ...]:
     """A sentence on what was assumed of another project's file; nothing for files that say what they are."""
     notes: tuple[str, ...] = getattr(runtime, "notes", ())
     return notes

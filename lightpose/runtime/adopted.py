@@ -15,27 +15,21 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime import EngineName, PrecisionName, check_crops
 from lightpose.runtime.devices import CPU, openvino_name
-from lightpose.runtime.layouts import OPEN_HW, GraphInput, Outputs, PoseLayout, Probe, find_pose_layout
+from lightpose.runtime.graph import GraphInput, Outputs, Pixels, are_numbers, open_hw
+from lightpose.runtime.image_graph import OPEN_SIDE
+from lightpose.runtime.layouts import OPEN_HW, PoseLayout, Probe, find_pose_layout
+from lightpose.runtime.one_stage_layouts import OneStageLayout, OneStageProbe, find_one_stage_layout
 from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
-from lightpose.types import SOURCE_KEY, ColorOrder, FloatArray, ImageArray, ModelSpec
+from lightpose.types import SOURCE_KEY, FloatArray, ImageArray, ModelSpec
 
-__all__ = ["AdoptedRuntime", "Shown", "look_at"]
+__all__ = ["AdoptedRuntime", "OpenVinoGraph", "Shown", "look_at"]
 
 GREY = 114
 
 
 @dataclass(frozen=True)
-class _Raw:
-    """Pixels from 0 to 1, for a look at a graph of which nothing is known yet."""
-
-    color_order: ColorOrder = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-
-@dataclass(frozen=True)
 class Shown:
-    """What a graph shows of itself when it is run on a grey crop.
+    """What a graph shows of itself when it is run on a grey crop, or image.
 
     input: what it takes. input_hw: its size, or the one assumed where the graph leaves it open. joints: how many it
     finds. shape: of what its layout reads, for one crop. stride: input pixels to one of its heatmaps; 1 without any.
@@ -43,10 +37,10 @@ class Shown:
 
     input: GraphInput
     input_hw: tuple[int, int]
-    layout: PoseLayout
+    layout: PoseLayout | OneStageLayout
     joints: int
     shape: tuple[int, ...]
-    stride: int
+    stride: int = 1
 
 
 def look_at(session: Session, input_hw: tuple[int, int] | None = None) -> Shown:
@@ -54,27 +48,44 @@ def look_at(session: Session, input_hw: tuple[int, int] | None = None) -> Shown:
 
     Raises WeightsError, without the file's name, if it is no pose network that is known.
     """
-    taken = GraphInput.of(session.inputs)
+    taken = GraphInput.of(session.inputs, "pose network")
     if input_hw and taken.hw and taken.hw != input_hw:
         raise WeightsError(f"it takes crops of {_size(taken.hw)}, not {_size(input_hw)}")
-    hw = taken.hw or input_hw or OPEN_HW
-    grey = np.full((taken.batch or 1, *hw, 3), GREY, np.uint8)
-    try:
-        given = _run(session, taken.name, taken.tensor(grey, _Raw()))
-    except WeightsError as error:
-        raise WeightsError(f"it fails when it is run on a crop of {_size(hw)} ({error})") from error
-    shapes = ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given.items())
-    numbers = all(isinstance(value, np.ndarray) and value.dtype.kind in "fiub" for value in given.values())
-    if not numbers or not given:
-        raise WeightsError(f"it is no pose network: it gives {shapes or 'nothing'}, not arrays of numbers")
+    told = open_hw(session.metadata)
+    hw = input_hw or taken.size(told or OPEN_HW)
+    given = _of_grey(session, taken, hw)
+    if whole := find_one_stage_layout(probe := OneStageProbe(hw, session.metadata, _of_first(given))):
+        if taken.batch not in (None, 1):
+            raise WeightsError(f"it takes {taken.batch} images at a time; export it for one")
+        joints = whole.joints(probe)
+        return Shown(taken, input_hw or taken.size(told or (OPEN_SIDE, OPEN_SIDE)), whole, joints, (joints, 3))
     layout = find_pose_layout(Probe(hw, given))
     read = layout.read(given, hw)
-    if len(read) != len(grey):
+    if len(read) != (taken.batch or 1):
         raise WeightsError(
-            f"it is no pose network that takes crops in batches: for {len(grey)} of them it gives {shapes}"
+            f"it is no pose network that takes crops in batches: for {taken.batch or 1} of them it gives "
+            f"{Probe(hw, given).to_text()}"
         )
     stride = hw[0] // read.shape[2] if layout.family == "heatmaps" else 1
     return Shown(taken, hw, layout, read.shape[1], read.shape[1:], stride)
+
+
+def _of_grey(session: Session, taken: GraphInput, hw: tuple[int, int]) -> Outputs:
+    """What the graph gives for a grey crop, or as many as it takes. Raises WeightsError unless it is numbers."""
+    grey = np.full((taken.batch or 1, *hw, 3), GREY, np.uint8)
+    try:
+        given = _run(session, taken.name, taken.tensor(grey, Pixels()))
+    except WeightsError as error:
+        raise WeightsError(f"it fails when it is run on a crop of {_size(hw)} ({error})") from error
+    if not given or not all(map(are_numbers, given.values())):
+        shapes = ", ".join(f"{name} {getattr(value, 'shape', type(value).__name__)}" for name, value in given.items())
+        raise WeightsError(f"it is no pose network: it gives {shapes or 'nothing'}, not arrays of numbers")
+    return given
+
+
+def _of_first(given: Outputs) -> Outputs:
+    """The outputs of a batch's first image, in a batch of one."""
+    return {name: value[:1] if value.ndim else value for name, value in given.items()}
 
 
 def _size(hw: tuple[int, int]) -> str:
@@ -112,28 +123,29 @@ class AdoptedRuntime:
         metadata = self._sessions.first.metadata
         try:
             self._shown = look_at(self._sessions.first, spec.input_hw)
-            self._check()
+            self._layout = self._fitting(self._shown)
         except WeightsError as error:
             raise WeightsError(f"{path}: {error}") from error
         self.made_from = metadata.get(SOURCE_KEY)
         self.ap_loss = read_ap_loss(metadata)
         self.precision: PrecisionName = "int8" if self.made_from else "bf16" if bf16 else "float32"
-        self._openvino = (
-            _OpenVino(self._made[0], threads, bf16, openvino_name(device)) if engine == "openvino" else None
-        )
+        self._openvino = OpenVinoGraph(self._made[0], threads, bf16, device) if engine == "openvino" else None
         if self._openvino and self.made_from:
             raise ConfigError(f"{path} is in int8 for ONNX Runtime, and OpenVINO computes it wrongly")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AdoptedRuntime, self._made  # a copy opens the file again
 
-    def _check(self) -> None:
-        shown, spec = self._shown, self.spec
-        if (shown.joints, shown.layout.family) != (len(spec.skeleton), spec.family):
+    def _fitting(self, shown: Shown) -> PoseLayout:
+        """The layout of what was shown, if that fits the spec."""
+        layout, spec = shown.layout, self.spec
+        fits = (shown.joints, layout.family) == (len(spec.skeleton), spec.family)
+        if not fits or not isinstance(layout, PoseLayout):
             raise WeightsError(
                 f"it gives {shown.layout.name} of {shown.joints} joints, not {spec.family} of {len(spec.skeleton)} as "
                 "its description says; adopt it again: lightpose weights adopt"
             )
+        return layout
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
         check_crops(crops, self.spec)
@@ -151,7 +163,7 @@ class AdoptedRuntime:
         """Crops as the graph takes them at once: normalised, and filled up with black to its batch if that is fixed."""
         count = self._shown.input.batch or len(crops)
         black = np.zeros((count - len(crops), *crops.shape[1:]), np.uint8)
-        return self._shown.input.tensor(np.concatenate([crops, black]) if len(black) else crops, self.spec)
+        return self._shown.input.tensor(np.concatenate([crops, black]) if len(black) else crops, Pixels.of(self.spec))
 
     def _in_batches(self, crops: ImageArray, run: Callable[[NDArray[Any]], Outputs]) -> FloatArray:
         """What the layout reads from the outputs, for crops taken as many at a time as the graph is made for."""
@@ -160,17 +172,17 @@ class AdoptedRuntime:
         found = []
         for start in range(0, len(crops), count):
             part = crops[start : start + count]
-            read = shown.layout.read(run(self.tensor(part)), shown.input_hw)
+            read = self._layout.read(run(self.tensor(part)), shown.input_hw)
             if read.shape != (count, *shown.shape):
                 raise WeightsError(f"{self.path} gives {shown.layout.name} of shape {read.shape} for {count} crops")
             found.append(read[: len(part)])
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-class _OpenVino:
+class OpenVinoGraph:
     """The graph in OpenVINO; opened again in a forked process."""
 
-    def __init__(self, path: Path, threads: int, bf16: bool, device: str) -> None:
+    def __init__(self, path: Path, threads: int, bf16: bool, device: str = CPU) -> None:
         self._made = (path, threads, bf16, device)
         self._open()
 
@@ -178,7 +190,7 @@ class _OpenVino:
         from lightpose.runtime.openvino import compile_graph, load_graph
 
         path, threads, bf16, device = self._made
-        self._compiled = compile_graph(load_graph(path), threads, bf16=bf16, device=device)
+        self._compiled = compile_graph(load_graph(path), threads, bf16=bf16, device=openvino_name(device))
         self._process, self._lock = os.getpid(), Lock()
 
     def run(self, tensor: NDArray[Any]) -> Outputs:

@@ -6,92 +6,22 @@ kind, write a test and a reader for it, and add a row to `POSE_LAYOUTS`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import WeightsError
-from lightpose.types import LARGEST_SIDE, ColorOrder, FamilyName, FloatArray, ImageArray
+from lightpose.runtime.graph import Outputs
+from lightpose.runtime.one_stage_layouts import ONE_STAGE_LAYOUTS
+from lightpose.types import FamilyName, FloatArray
 
-__all__ = ["OPEN_HW", "POSE_LAYOUTS", "GraphInput", "Outputs", "Pixels", "PoseLayout", "Probe", "find_pose_layout"]
+__all__ = ["OPEN_HW", "POSE_LAYOUTS", "PoseLayout", "Probe", "find_pose_layout"]
 
-Outputs = Mapping[str, NDArray[Any]]
-"""What a run gives, by name."""
-
-TYPES: dict[str, type[np.generic]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(uint8)": np.uint8,
-    "tensor(int32)": np.int32,
-}
-MOST_PIXELS = 2**27
-"""Of all crops that a graph with a fixed batch takes at once."""
 OPEN_HW = (256, 192)
 """Height and width of the input where the file leaves them open: what most top-down networks were trained with."""
-
-
-class Pixels(Protocol):
-    """How pixels become a network's input, as a `ModelSpec` says: (pixel / 255 - mean) / std, colours in that order."""
-
-    @property
-    def color_order(self) -> ColorOrder: ...
-    @property
-    def mean(self) -> tuple[float, float, float]: ...
-    @property
-    def std(self) -> tuple[float, float, float]: ...
-
-
-@dataclass(frozen=True)
-class GraphInput:
-    """What a graph takes. batch: a fixed number of crops, or None for any. type: numbers' type. hw: None: left open."""
-
-    name: str
-    type: type[np.generic]
-    batch: int | None
-    channels_last: bool
-    hw: tuple[int, int] | None
-
-    @classmethod
-    def of(cls, inputs: Sequence[Any]) -> GraphInput:
-        """Read ONNX Runtime's description of inputs. Raises WeightsError unless it is one image of three colours."""
-        given = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs) or "nothing"
-        shape = list(inputs[0].shape) if len(inputs) == 1 else []
-        colours = [place for place in (1, 3) if len(shape) == 4 and shape[place] == 3]
-        if not colours or inputs[0].type not in TYPES:
-            raise WeightsError(f"it is no pose network: it takes {given}, not crops of three colours")
-        batch, *sides = shape
-        height, width = sides[1:] if colours[0] == 1 else sides[:2]
-        fixed = isinstance(height, int) and isinstance(width, int)
-        if fixed and not all(1 <= side <= LARGEST_SIDE for side in (height, width)):
-            raise WeightsError(f"its input has {height}x{width} pixels; sides are at most {LARGEST_SIDE}")
-        count = batch if isinstance(batch, int) and batch > 0 else None
-        if count and count * math.prod((height, width) if fixed else OPEN_HW) > MOST_PIXELS:
-            raise WeightsError(
-                f"it takes {count} crops at a time, and so many do not fit into memory; export it for fewer"
-            )
-        return cls(inputs[0].name, TYPES[inputs[0].type], count, colours[0] == 3, (height, width) if fixed else None)
-
-    @property
-    def takes_bytes(self) -> bool:
-        """Whether pixels go in as they are, 0 to 255."""
-        return np.issubdtype(self.type, np.integer)
-
-    def tensor(self, crops: ImageArray, pixels: Pixels) -> NDArray[Any]:
-        """RGB crops (N, H, W, 3) as the graph wants them, in its type; bytes as they are."""
-        ordered = crops[..., ::-1] if pixels.color_order == "bgr" else crops
-        if not self.channels_last:
-            ordered = ordered.transpose(0, 3, 1, 2)
-        if self.takes_bytes:
-            return np.ascontiguousarray(ordered, dtype=self.type)
-        side = (3,) if self.channels_last else (3, 1, 1)
-        std = np.array(pixels.std)
-        tensor = np.multiply(ordered, (1 / (255 * std)).astype(np.float32).reshape(side), dtype=np.float32, order="C")
-        tensor -= (np.array(pixels.mean) / std).astype(np.float32).reshape(side)
-        return tensor.astype(self.type, copy=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +58,7 @@ def find_pose_layout(probe: Probe) -> PoseLayout:
     """The row of `POSE_LAYOUTS` that a file is of. Raises WeightsError, saying what it looks like, if of none."""
     found = next((layout for layout in POSE_LAYOUTS if layout.recognise(probe)), None)
     if found is None:
-        known = ", ".join(dict.fromkeys(layout.name for layout in POSE_LAYOUTS))
+        known = ", ".join(dict.fromkeys(layout.name for layout in (*POSE_LAYOUTS, *ONE_STAGE_LAYOUTS)))
         looks = next((f" It looks like {what}." for mark, what in _LOOKS if mark(probe)), "")
         raise WeightsError(
             f"it is no pose network of a known kind: it gives {probe.to_text()}.{looks} Known are {known}"
@@ -237,7 +167,7 @@ def _is_one_stage(probe: Probe) -> bool:
 
 
 _LOOKS: tuple[tuple[Callable[[Probe], bool], str], ...] = (
-    (_is_one_stage, "a network that finds boxes and joints at once, such as YOLO-pose, which lightpose cannot run"),
+    (_is_one_stage, "a network that finds boxes and joints at once, laid out as none that lightpose knows"),
     (_is_detector, "a detector: give it to --detector"),
     (lambda probe: len(probe.shapes) == 1 and len(probe.shapes[0]) == 1, "a network that classifies images"),
     (lambda probe: any(shape[1:] == probe.input_hw for shape in probe.shapes), "a segmentation network"),

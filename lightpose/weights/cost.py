@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.models import MODELS, build, check_input
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.skeletons import Skeleton
 from lightpose.types import ModelSpec
@@ -100,7 +101,9 @@ def _profile_adopted(path: Path, input_hw: tuple[int, int] | None, joints: int |
     if input_hw not in (None, spec.input_hw) or joints not in (None, len(spec.skeleton)):
         height, width = spec.input_hw
         raise ConfigError(f"{path} has {len(spec.skeleton)} joints at {height}x{width}; leave --input and --joints out")
-    counted = count_graph(path, runtime.tensor(np.zeros((1, *spec.input_hw, 3), np.uint8)).shape)
+    grey = np.zeros((1, *spec.input_hw, 3), np.uint8)
+    shape = runtime.tensor(grey[0] if isinstance(runtime, OneStageRuntime) else grey).shape
+    counted = count_graph(path, shape)
     layers = tuple(
         LayerProfile(each.name, each.kind, each.output, each.parameters, each.paper / 2**30, each.macs)
         for each in counted.nodes

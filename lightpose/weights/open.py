@@ -10,13 +10,26 @@ from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
 from lightpose.runtime.cpu import has_byte_products
 from lightpose.runtime.devices import CPU, find_device, openvino_name
 from lightpose.runtime.ir import read_facts
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.types import SOURCE_KEY
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.foreign.graphs import is_adopted, open_adopted
 from lightpose.weights.foreign.wire import read_metadata
 
-__all__ = ["LARGEST_AP_LOSS", "PrecisionChoice", "find_twin", "is_good_twin", "made_from", "open_runtime"]
+__all__ = [
+    "LARGEST_AP_LOSS",
+    "Network",
+    "PrecisionChoice",
+    "find_twin",
+    "is_good_twin",
+    "made_from",
+    "open_network",
+    "open_runtime",
+]
+
+Network = Runtime | OneStageRuntime
+"""What finds joints: in crops of people, or in whole images, boxes and all."""
 
 PrecisionChoice = PrecisionName | Literal["auto"] | None
 """auto: int8 where it is better. None: the file as it is."""
@@ -41,9 +54,28 @@ def open_runtime(
     precision: PrecisionChoice = None,
     device: str = CPU,
 ) -> Runtime:
+    """As `open_network`, for what needs a network that takes crops. Raises ConfigError if it takes whole images."""
+    network = open_network(model, threads, engine, mode, precision, device)
+    if isinstance(network, OneStageRuntime):
+        raise ConfigError(
+            f"{find_weights(model)} finds boxes and joints at once in whole images; this needs a network that takes "
+            "crops of people"
+        )
+    return network
+
+
+def open_network(
+    model: str | Path = DEFAULT,
+    threads: int = 0,
+    engine: EngineName = "auto",
+    mode: ModeName = "latency",
+    precision: PrecisionChoice = None,
+    device: str = CPU,
+) -> Network:
     """A network ready to run: bundled weights by name, or an .onnx, .xml (OpenVINO) or .safetensors (PyTorch) file.
 
-    Other projects' .onnx files, and the .zip files of MMDeploy, are run as they are: see `AdoptedRuntime`.
+    Other projects' .onnx files, and the .zip files of MMDeploy, are run as they are: see `AdoptedRuntime`,
+    and `OneStageRuntime` for those that find boxes and joints at once.
 
     threads: 0 for one on each usable core. engine: auto is ONNX Runtime for .onnx files, which OpenVINO can run too.
     mode: throughput is OpenVINO's. precision: int8 runs the network's `find_twin`, unless the file is in int8 itself.
@@ -99,7 +131,7 @@ def _engine_for(path: Path, engine: EngineName) -> EngineName:
     raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}{other}")
 
 
-def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, bf16: bool, device: str) -> Runtime:
+def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, bf16: bool, device: str) -> Network:
     if engine == "torch":
         from lightpose.runtime.torch import TorchRuntime, limit_threads
         from lightpose.weights.network import load_network
@@ -126,6 +158,8 @@ def _good_twin(path: Path, threads: int) -> Runtime | None:
     try:
         runtime = open_adopted(twin, threads) if is_adopted(twin) else OnnxRuntime(twin, threads)
     except WeightsError:  # nobody asked for this file
+        return None
+    if isinstance(runtime, OneStageRuntime):
         return None
     return runtime if is_good_twin(path, runtime.made_from, runtime.ap_loss) else None
 

@@ -115,7 +115,8 @@ def test_every_network_gets_its_pixels_as_it_wants_them(tmp_path: Path, write, o
     """The graph puts the first pixel's channels, as they reach it, in the place of three scores."""
     detector = OnnxDetector(write(tmp_path / "a.onnx", colors=(output, np.array(places))))
     picture = np.full((96, 64, 3), RGB, np.uint8)
-    found = detector._run(detector._input.tensor(picture, detector._layout.pixels), detector._sessions.first)[output]
+    graph = detector._graph
+    found = graph.run(picture, detector._layout.pixels, graph._sessions.first)[output]
     batch_is_off = tuple(np.array(places).T[-found.ndim :])
     np.testing.assert_allclose(found[batch_is_off], expected, rtol=1e-5)
 
@@ -295,6 +296,6 @@ def test_a_threshold_out_of_its_range_is_refused(tmp_path: Path, threshold: floa
 def test_outputs_that_do_not_fit_the_input_are_refused(tmp_path: Path):
     """As of a graph whose raw grid was made for another size."""
     detector = OnnxDetector(graphs.yolox_raw(tmp_path / "a.onnx"))
-    outputs = {name: value[:, :5] for name, value in detector._probe().items()}
+    outputs = {name: value[:, :5] for name, value in detector._graph.grey().items()}
     with pytest.raises(WeightsError, match="what it gives does not fit its input or itself: "):
         detector._decode(of_one_image(outputs))

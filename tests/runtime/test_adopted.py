@@ -185,7 +185,7 @@ REFUSED = {
     "segmentation": ({"out": (3, *HW)}, "It looks like a segmentation network"),
     "detector": ({"dets": (100, 5), "labels": (100,)}, "It looks like a detector: give it to --detector"),
     "YOLO": ({"output0": (84, 300)}, "It looks like a detector: give it to --detector"),
-    "YOLO-pose": ({"output0": (56, 300)}, "finds boxes and joints at once"),
+    "YOLOv7-pose": ({"output0": (300, 57)}, "finds boxes and joints at once, laid out as none that lightpose knows"),
     "three dimensions": ({"x": (17, 96), "y": (17, 128), "z": (17, 96)}, "SimCC in three dimensions"),
     "bins differ": ({"x": (17, 96), "y": (17, 200)}, "no pose network of a known kind"),
 }

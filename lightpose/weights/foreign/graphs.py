@@ -6,8 +6,7 @@ import atexit
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from lightpose.io.files import write_aside
 from lightpose.runtime import EngineName
 from lightpose.runtime.adopted import AdoptedRuntime, Shown, look_at
 from lightpose.runtime.devices import CPU
+from lightpose.runtime.graph import Pixels, naming
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.runtime.onnx import Session
 from lightpose.skeletons import AP10K, COCO17, HALPE26, HAND21, MPII16, SKELETONS, WHOLEBODY133, Skeleton
 from lightpose.types import PADDING, SPEC_KEY, DecoderName, FloatArray, GeometryName, ModelSpec, task_of
@@ -49,7 +50,12 @@ LIKES: dict[LikeName, Like] = {
     "litehrnet": _MSRA,
     "vitpose": Like("udp", "dark_udp", "ViTPose's configurations"),
     "movenet": Like("msra", "argmax", "MoveNet's model card"),
+    "yolo-pose": Like("msra", "argmax", "Ultralytics' exports"),
+    "rtmo": Like("msra", "argmax", "MMPose's rtmo configurations"),
 }
+
+_OF_CROPS = ("geometry", "padding", "decoder", "sigma")
+"""Settings that mean nothing to a network that takes whole images."""
 
 _USUAL: dict[int, Skeleton] = {len(each): each for each in (COCO17, HALPE26, WHOLEBODY133, HAND21, MPII16)}
 """By the number of joints. Of 14 and 25 there are several in use, in orders of their own: those must be named."""
@@ -87,7 +93,7 @@ class Identified:
 
 def open_adopted(
     path: Path, threads: int = 0, engine: EngineName = "onnxruntime", bf16: bool = False, device: str = CPU
-) -> AdoptedRuntime:
+) -> AdoptedRuntime | OneStageRuntime:
     """Another project's .onnx file, adopted or as it is, or MMDeploy's .zip. `notes`: what was assumed.
 
     device: as `find_device` gives it.
@@ -95,10 +101,14 @@ def open_adopted(
     Raises WeightsError if it is no pose network that is known, or its joints fit no skeleton that is.
     """
     metadata = read_metadata(path)
+    notes: tuple[str, ...] = ()
     if SPEC_KEY in metadata:
-        return AdoptedRuntime(path, ModelSpec.from_json(metadata[SPEC_KEY]), threads, engine, bf16, device=device)
-    found = identify_graph(path)
-    return AdoptedRuntime(found.path, found.spec, threads, engine, bf16, found.notes, device)
+        spec = ModelSpec.from_json(metadata[SPEC_KEY])
+    else:
+        found = identify_graph(path)
+        path, spec, notes = found.path, found.spec, found.notes
+    kind = OneStageRuntime if spec.family == "people" else AdoptedRuntime
+    return kind(path, spec, threads, engine, bf16, notes, device)
 
 
 def adopt_graph(path: Path, out: Path, asked: Settings, like: LikeName | None = None) -> Identified:
@@ -123,12 +133,16 @@ def identify_graph(path: Path, asked: Settings | None = None, like: LikeName | N
     """What an .onnx file, or the one in MMDeploy's .zip, is, and where each setting is from. See `adopt_graph`."""
     asked = asked or Settings()
     graph, read, name = _unpacked(path) if path.suffix.lower() == ".zip" else (path, Settings(), "")
-    with _naming(path):
+    with naming(path):
         session = Session(graph, threads=1)
         shown = look_at(session, asked.input_hw or read.input_hw)
         if not read.mean:
             read = dataclasses.replace(read, **_normalisation(graph, shown))
         kind = like or _like(shown, f"{path.stem} {name}".lower())
+        if shown.layout.family == "people" and any(getattr(asked, name) for name in _OF_CROPS):
+            raise WeightsError(
+                f"it gives {shown.layout.name}, of whole images: leave --geometry, --padding, --decoder out"
+            )
         if shown.layout.family != "heatmaps" and (asked.decoder or asked.sigma):
             raise WeightsError(f"it gives {shown.layout.name}; a decoder is for heatmaps: leave --decoder out")
         if shown.input.takes_bytes and (asked.mean or asked.std):
@@ -151,6 +165,8 @@ def _like(shown: Shown, name: str) -> LikeName:
     """The project that a file is most likely of, by what it gives and what it is called."""
     if shown.layout.name == "MoveNet":
         return "movenet"
+    if shown.layout.family == "people":
+        return "rtmo" if shown.layout.name == "RTMO" else "yolo-pose"
     if shown.layout.family == "simcc":
         return next((each for each in ("rtmw", "dwpose") if each in name), "rtmpose")
     return next((each for each in ("vitpose", "litehrnet") if each in name), "hrnet")
@@ -207,7 +223,7 @@ def _settle(
     except ConfigError as error:
         raise WeightsError(f"it cannot be used: {error}") from error
     if shown.layout.family != "heatmaps":
-        for unused in ("sigma", "decoder"):
+        for unused in _OF_CROPS if shown.layout.family == "people" else ("sigma", "decoder"):
             origins.pop(unused, None)
     return spec, origins
 
@@ -216,14 +232,13 @@ def _usual(shown: Shown, like: LikeName, name: str, geometry: GeometryName | Non
     """What files like it usually have, and why one thinks so."""
     kind = LIKES[like]
     why = f"{ASSUMED}: as in {kind.source}"
-    bytes_in = shown.input.takes_bytes or like == "movenet"
-    pixels = "read" if shown.input.takes_bytes else why
+    pixels, told = _usual_pixels(shown, like, why)
     udp = geometry == "udp"
     usual: dict[str, tuple[Any, str]] = {
         "input_hw": (shown.input_hw, f"{ASSUMED}: the usual size"),
-        "color_order": ("rgb", why),
-        "mean": ((0.0, 0.0, 0.0) if bytes_in else ModelSpec.mean, pixels if bytes_in else f"{why}, ImageNet's"),
-        "std": ((1 / 255,) * 3 if bytes_in else ModelSpec.std, pixels if bytes_in else f"{why}, ImageNet's"),
+        "color_order": (pixels.color_order, why),
+        "mean": (pixels.mean, told),
+        "std": (pixels.std, told),
         "geometry": (kind.geometry, why),
         "padding": (PADDING, why),
         "decoder": ("dark_udp" if udp else kind.decoder, f"{ASSUMED}: usual with UDP" if udp else why),
@@ -234,6 +249,20 @@ def _usual(shown: Shown, like: LikeName, name: str, geometry: GeometryName | Non
     if skeleton is not None:
         usual["skeleton"] = (skeleton, f"{ASSUMED}: the usual one of {shown.joints} joints")
     return usual
+
+
+def _usual_pixels(shown: Shown, like: LikeName, why: str) -> tuple[Pixels, str]:
+    """How pixels usually go into a file like it, and why one thinks so. why: what is said of its other settings."""
+    byte = Pixels(std=(1 / 255,) * 3)
+    if shown.input.takes_bytes:
+        return byte, "read"
+    if like == "rtmo":
+        return dataclasses.replace(byte, color_order="bgr"), why
+    if like == "movenet":
+        return byte, why
+    return (
+        (Pixels(), why) if like == "yolo-pose" else (Pixels("rgb", ModelSpec.mean, ModelSpec.std), f"{why}, ImageNet's")
+    )
 
 
 def _check_skeleton(skeleton: Skeleton | None, shown: Shown) -> None:
@@ -264,16 +293,6 @@ def _joined(path: Path) -> bytes:
     except Exception as error:  # the package raises kinds of its own for files that are missing or elsewhere
         raise WeightsError(f"{path}: its weights in other files cannot be read ({type(error).__name__})") from error
     return content
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
-    try:
-        yield
-    except WeightsError as error:
-        told = str(error)
-        raise WeightsError(told if told.startswith(str(path)) else f"{path}: {told}") from error
 
 
 def is_adopted(path: Path) -> bool:

@@ -18,7 +18,9 @@ from lightpose.weights.foreign.recognise import LPN_AUTHORS, MMPOSE, POSE_RESNET
 
 __all__ = ["ASSUMED", "LikeName", "Settings", "settle"]
 
-LikeName = Literal["rtmpose", "rtmw", "dwpose", "hrnet", "simplebaseline", "litehrnet", "vitpose", "movenet"]
+LikeName = Literal[
+    "rtmpose", "rtmw", "dwpose", "hrnet", "simplebaseline", "litehrnet", "vitpose", "movenet", "yolo-pose", "rtmo"
+]
 """Projects whose graphs are adopted."""
 
 ASSUMED = "assumed"
