@@ -147,7 +147,7 @@ HIDE = "import sys; sys.modules['openvino'] = sys.modules['nncf'] = None;"
 
 
 def test_without_openvino_the_error_says_how_to_install_it(tmp_path):
-    code = HIDE + "from lightpose.inference.estimator import open_runtime; open_runtime(engine='openvino')"
+    code = HIDE + "from lightpose.weights.open import open_runtime; open_runtime(engine='openvino')"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "MissingPackageError" in done.stderr
     assert "install it with: pip install 'lightpose[openvino]'" in done.stderr
