@@ -7,6 +7,9 @@ that is hidden is `occluded`, a missing one `outside`.
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +24,12 @@ from lightpose.results import Poses
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import FloatArray, ImageArray
 
-__all__ = ["CvatWriter", "read_cvat"]
+__all__ = ["IN_ZIP", "CvatWriter", "is_zip", "read_cvat"]
+
+IN_ZIP = "annotations.xml"
+"""What CVAT calls the file in its .zip."""
+_LARGEST = 2**30
+_SHAPES = frozenset({"box", "polygon", "polyline", "points", "cuboid", "ellipse", "mask"})
 
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 """What XML cannot hold at all."""
@@ -125,23 +133,28 @@ def _joints(keypoints: FloatArray, skeleton: Skeleton, more: str = "", outside: 
 def read_cvat(path: Path, options: Options) -> Iterator[Poses]:
     """The frames of images, or of a video; a joint that is occluded is hidden, one that is outside missing.
 
-    Files with a document type are refused: the entities that it may declare can fill the memory.
+    path: the .xml, or the .zip in which CVAT gives it. Of several skeletons people are those called person, or the
+    first that are used; others are left out, but for those of the same joints. Files with a document type are refused:
+    the entities that it may declare can fill the memory.
     """
     root = _parse(path)
     images, tracks = root.findall("image"), root.findall("track")
     if not images and not tracks and root.find("meta") is None:
         raise DataError(f"{path} has no images and no tracks; export it from CVAT as CVAT for images or video 1.1")
-    skeleton = _skeleton(root)
+    people, skeleton = _people(images, tracks, root, options)
     if images:
         yield from (
-            _image(each, skeleton, f"{path}: image {each.get('name')}", n, options) for n, each in enumerate(images)
+            _image(each, people, skeleton, f"{path}: image {each.get('name')}", n, options)
+            for n, each in enumerate(images)
         )
     else:
-        yield from _video(root, tracks, skeleton, path, options)
+        if len(tasks := {each.get("task_id") for each in tracks}) > 1:
+            raise DataError(f"{path} has tracks of {len(tasks)} tasks, whose frames all begin anew; export each alone")
+        yield from _video(root, [e for e in tracks if e.get("label", "") in people], skeleton, path, options)
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    content = path.read_bytes()
+    content = _content(path)
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise DataError(f"{path} has a document type, which CVAT writes none of; remove it")
     try:
@@ -153,13 +166,59 @@ def _parse(path: Path) -> ElementTree.Element:
     return root
 
 
-def _skeleton(root: ElementTree.Element) -> Skeleton:
-    """The joints by the labels of the task, else by those that are used."""
-    parts = [
-        e.findtext("name") or "" for e in root.iter("label") if e.findtext("type") == "points" and e.findtext("parent")
-    ]
-    names = parts or [each.get("label", "") for shape in root.iter("skeleton") for each in shape.findall("points")]
-    return matching(tuple(dict.fromkeys(names))) if names else COCO17
+def _content(path: Path) -> bytes:
+    """The XML, out of the .zip if it is in one."""
+    if path.suffix.lower() != ".zip" and not is_zip(path):
+        return path.read_bytes()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(IN_ZIP).file_size > _LARGEST:
+                raise DataError(f"{path} holds more than {_LARGEST >> 30} GiB of XML; export fewer jobs at a time")
+            return archive.read(IN_ZIP)
+    except KeyError as error:
+        raise DataError(
+            f"{path} has no {IN_ZIP}, as CVAT's own format has; unpack it, and name the file of labels in it"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise DataError(f"{path} is damaged, or locked ({error}); export it anew") from error
+
+
+def is_zip(path: Path, name: str = "") -> bool:
+    """Whether it is an archive, and one with that file in it if a name is given."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return not name or name in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _people(
+    images: list[ElementTree.Element], tracks: list[ElementTree.Element], root: ElementTree.Element, options: Options
+) -> tuple[frozenset[str], Skeleton]:
+    """The labels of the skeletons that are people, and their joints: by the labels of the task, else as used."""
+    shapes = [(each, each.get("label", "")) for image in images for each in image.findall("skeleton")]
+    shapes += [(each, track.get("label", "")) for track in tracks for each in track.findall("skeleton")]
+    joints: dict[str, dict[str, None]] = {}
+    for each in root.iter("label"):
+        if each.findtext("type") == "points" and each.findtext("parent"):
+            joints.setdefault(each.findtext("parent") or "", {})[each.findtext("name") or ""] = None
+    for shape, label in [] if joints else shapes:
+        joints.setdefault(label, {}).update(dict.fromkeys(e.get("label", "") for e in shape.findall("points")))
+    used = Counter(label for _, label in shapes)
+    if not joints:
+        return frozenset(used), COCO17
+    first = min(joints, key=lambda label: (not used[label], label.lower() != "person"))
+    people = frozenset(label for label, names in joints.items() if set(names) == set(joints[first]))
+    if others := {label: count for label, count in used.items() if label not in people}:
+        named = ", ".join(map(repr, others))
+        options.notes.append(f"{sum(others.values())} skeletons are of {named}, not of {first!r}; they are left out")
+    plain = Counter(e.tag for parent in (*images, *tracks) for e in parent if e.tag in _SHAPES)
+    if plain:
+        named = ", ".join(f"{count} {tag}" for tag, count in plain.items())
+        options.notes.append(f"shapes that are no skeletons are left out ({named})")
+    return people, matching(tuple(joints[first]))
 
 
 def _keypoints(shape: ElementTree.Element, skeleton: Skeleton, where: str) -> list[list[float]]:
@@ -176,8 +235,11 @@ def _keypoints(shape: ElementTree.Element, skeleton: Skeleton, where: str) -> li
     return list(found.values())
 
 
-def _image(image: ElementTree.Element, skeleton: Skeleton, where: str, number: int, options: Options) -> Poses:
-    people = [_keypoints(each, skeleton, where) for each in image.findall("skeleton")]
+def _image(
+    image: ElementTree.Element, labels: frozenset[str], skeleton: Skeleton, where: str, number: int, options: Options
+) -> Poses:
+    shapes = [each for each in image.findall("skeleton") if each.get("label", "") in labels]
+    people = [_keypoints(each, skeleton, where) for each in shapes]
     size = (whole(image.get("height", 0), where), whole(image.get("width", 0), where))
     frame = whole(image.get("id", number), f"{where}: id")
     return made(
