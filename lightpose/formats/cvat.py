@@ -7,8 +7,10 @@ that is hidden is `occluded`, a missing one `outside`.
 from __future__ import annotations
 
 import re
+import tempfile
 import zipfile
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,33 +38,65 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 class CvatWriter:
-    """Images as they come; a video, whose people have ids and times, track by track at the end."""
+    """Images as they come; a video, whose people have ids and times, track by track at the end.
+
+    What the first frame with people has tells which. Rows wait in a temporary file, so that the memory stays flat.
+    """
 
     def __init__(self, file: IO[bytes], options: Options) -> None:
         self._file, self._options = file, options
-        self._frames: list[Poses] = []
+        self._rows: IO[bytes] = tempfile.SpooledTemporaryFile(2**24)  # noqa: SIM115 - closed in close
+        self._numbers = array("q")
+        self._first: Poses | None = None
+        self._image_hw = options.image_hw
+        self._video: bool | None = None
+        self._places: dict[int, array[int]] = {}
+        self._last: dict[int, FloatArray] = {}
 
     def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
         """Take a frame."""
-        self._frames.append(poses)
+        if self._first is None:
+            self._first, self._image_hw = poses[:0], poses.image_hw or self._image_hw
+        number = _frame(poses, len(self._numbers))
+        self._numbers.append(number)
+        if self._video is None and len(poses):
+            self._video = poses.ids is not None and poses.time_s is not None
+            self._rows.truncate(0 if self._video else self._rows.tell())
+            self._rows.seek(0, 2)
+        if self._video:
+            self._add_sights(poses, number)
+        else:
+            self._add(self._image(poses, number))
 
     def close(self) -> None:
         """Write it all."""
-        skeleton = self._frames[0].skeleton if self._frames else COCO17
-        video = any(poses.ids is not None and poses.time_s is not None for poses in self._frames)
+        skeleton = COCO17 if self._first is None else self._first.skeleton
         self._put('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
-        self._put(self._meta(skeleton, video))
-        for part in self._tracks() if video else self._images():
-            self._put(part)
+        self._put(self._meta(skeleton))
+        for person, places in self._places.items():
+            self._put(f'<track id="{person}" label="person" source="auto">\n')
+            for start, end in zip(places[::2], places[1::2], strict=True):
+                self._rows.seek(start)
+                self._file.write(self._rows.read(end - start))
+            self._put("</track>\n")
+        self._rows.seek(0)
+        while not self._video and (block := self._rows.read(2**20)):
+            self._file.write(block)
+        self._rows.close()
         self._put("</annotations>\n")
 
     def _put(self, text: str) -> None:
         self._file.write(_ILLEGAL.sub("?", text).encode())
 
-    def _meta(self, skeleton: Skeleton, video: bool) -> str:
-        size = next((p.image_hw for p in self._frames if p.image_hw), self._options.image_hw)
-        height, width = size or (0, 0)
-        numbers = [_frame(poses, n) for n, poses in enumerate(self._frames)] or [0]
+    def _add(self, text: str) -> tuple[int, int]:
+        """Append to the rows; gives where it begins and ends."""
+        start = self._rows.tell()
+        self._rows.write(_ILLEGAL.sub("?", text).encode())
+        return start, self._rows.tell()
+
+    def _meta(self, skeleton: Skeleton) -> str:
+        height, width = self._image_hw or (0, 0)
+        numbers = self._numbers.tolist() or [0]
         step = int(np.diff(numbers).min()) if len(numbers) > 1 else 1
         even = numbers == list(range(numbers[0], numbers[-1] + 1, max(step, 1)))
         listed = "" if even else f"<frames>{' '.join(map(str, numbers))}</frames>\n"  # ours; CVAT has steps alone
@@ -71,10 +105,10 @@ class CvatWriter:
             "<parent>person</parent></label>\n"
             for joint in skeleton.joints
         )
-        name = escape(self._frames[0].name if self._frames else "")
+        name = escape("" if self._first is None else self._first.name)
         return (
-            f"<meta>\n<task>\n<name>{name}</name>\n<size>{len(self._frames)}</size>\n"
-            f"<mode>{'interpolation' if video else 'annotation'}</mode>\n"
+            f"<meta>\n<task>\n<name>{name}</name>\n<size>{len(self._numbers)}</size>\n"
+            f"<mode>{'interpolation' if self._video else 'annotation'}</mode>\n"
             f"<start_frame>{numbers[0]}</start_frame>\n<stop_frame>{numbers[-1]}</stop_frame>\n"
             f"<frame_filter>{f'step={step}' if step != 1 else ''}</frame_filter>\n<labels>\n<label><name>person</name>"
             f"<type>skeleton</type><attributes></attributes><svg></svg></label>\n{labels}</labels>\n"
@@ -82,32 +116,25 @@ class CvatWriter:
             f"<source>{name}</source>\n</task>\n</meta>\n"
         )
 
-    def _images(self) -> Iterator[str]:
-        for number, poses in enumerate(self._frames):
-            height, width = poses.image_hw or self._options.image_hw or (0, 0)
-            rows = "".join(
-                f'<skeleton label="person" source="auto" z_order="0">\n{_joints(joints, poses.skeleton)}</skeleton>\n'
-                for joints in poses.keypoints
-            )
-            name = f'id="{_frame(poses, number)}" name={quoteattr(image_name(poses, number))}'
-            yield f'<image {name} width="{width}" height="{height}">\n{rows}</image>\n'
+    def _image(self, poses: Poses, number: int) -> str:
+        height, width = poses.image_hw or self._options.image_hw or (0, 0)
+        rows = "".join(
+            f'<skeleton label="person" source="auto" z_order="0">\n{_joints(joints, poses.skeleton)}</skeleton>\n'
+            for joints in poses.keypoints
+        )
+        name = f'id="{number}" name={quoteattr(image_name(poses, len(self._numbers) - 1))}'
+        return f'<image {name} width="{width}" height="{height}">\n{rows}</image>\n'
 
-    def _tracks(self) -> Iterator[str]:
-        ids = {int(each): None for poses in self._frames if poses.ids is not None for each in poses.ids}
-        for person in ids:
-            yield f'<track id="{person}" label="person" source="auto">\n{"".join(self._sights(person))}</track>\n'
-
-    def _sights(self, person: int) -> Iterator[str]:
-        """The person in each frame, and an `outside` one after each stretch."""
-        last: tuple[FloatArray, Skeleton] | None = None
-        for number, poses in enumerate(self._frames):
-            here = np.flatnonzero(poses.ids == person) if poses.ids is not None else np.zeros(0, int)
-            if len(here):
-                last = poses.keypoints[here[0]], poses.skeleton
-                yield _sight(*last, _frame(poses, number), outside=False)
-            elif last is not None:
-                yield _sight(*last, _frame(poses, number), outside=True)
-                last = None
+    def _add_sights(self, poses: Poses, number: int) -> None:
+        """The people of a frame, and an `outside` one for each who was in the last."""
+        ids = [] if poses.ids is None else poses.ids.tolist()
+        for person, joints in zip(ids, poses.keypoints, strict=False):
+            place = self._add(_sight(joints, poses.skeleton, number, outside=False))
+            self._places.setdefault(person, array("q")).extend(place)
+        for person in self._last.keys() - set(ids):
+            place = self._add(_sight(self._last[person], poses.skeleton, number, outside=True))
+            self._places[person].extend(place)
+        self._last = dict(zip(ids, poses.keypoints, strict=False))
 
 
 def _frame(poses: Poses, number: int) -> int:
