@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 
 import lightpose
+from lightpose.formats.base import made
 from lightpose.formats.label_studio import labeling_config
 from lightpose.io.images import encode_image
 from lightpose.results import Tracks
 from lightpose.skeletons import COCO17
 from tests.formats.people import walkers
+from tests.helpers import STANDING
 
 pytestmark = pytest.mark.slow
 
@@ -147,6 +149,36 @@ print(json.dumps([angles, np.array(found).tolist(), time.tolist()]))
         gap = np.abs((theirs[name] - ours[name][:, 0] + 90) % 180 - 90)
         assert np.isfinite(ours[name]).sum() == np.isfinite(theirs[name]).sum() == 39
         assert np.nanmax(gap) < 0.05, name
+
+
+def test_pose2sim_triangulates_what_its_demo_cameras_see(tmp_path: Path):
+    steps = (Path(__file__).parent / "pose2sim_steps.py").read_text()
+    cameras = np.array(json.loads(opened_by("pose2sim", "Pose2Sim", steps, tmp_path / "a").splitlines()[-1]))
+    body = np.array([(STANDING[joint][0] * 0.5, 0, 1.7 * (1 - STANDING[joint][1])) for joint in COCO17.joints])
+    times = np.arange(40)[:, None, None] / 60
+    places = body + np.sin(times * 3 + np.arange(17)[:, None]) * 0.05  # metres, z upwards: (40, 17, 3)
+    folders = []
+    for number, camera in enumerate(cameras):
+        seen = np.concatenate([places, np.ones((40, 17, 1))], -1) @ camera.T
+        assert (seen[..., 2] > 0).all()
+        points = np.concatenate([seen[..., :2] / seen[..., 2:], np.full((40, 17, 1), 0.9)], -1)
+        frames = [
+            made(joints[None], COCO17, name=f"cam{number}.mp4", frame=n, time_s=n / 60, ids=np.array([1]))
+            for n, joints in enumerate(points)
+        ]
+        folders.append(tmp_path / f"cam{number}")
+        lightpose.write(frames, folders[-1], "openpose")
+    out = opened_by("pose2sim", "Pose2Sim", steps, tmp_path / "b", *folders)
+    error, left_out, trc = json.loads(out.splitlines()[-1])
+    assert (error, left_out) == (0, 0)
+    rows = [line.split("\t") for line in Path(trc).read_text().splitlines()]
+    found = np.array(rows[5:], dtype=object)
+    names = [name for name in rows[3][2:] if name]
+    hip, knee = (names.index(name) for name in ("LHip", "LKnee"))
+    values = np.array([[float(v) for v in row[2 : 2 + 3 * len(names)]] for row in found]).reshape(40, -1, 3)
+    lengths = np.linalg.norm(values[:, hip] - values[:, knee], axis=-1)
+    at = [COCO17.joints.index(joint) for joint in ("left_hip", "left_knee")]
+    assert lengths == pytest.approx(np.linalg.norm(places[:, at[0]] - places[:, at[1]], axis=-1), abs=1e-3)
 
 
 def test_datumaro_imports_coco_and_cvat_with_the_same_joints(tmp_path: Path):
