@@ -3,9 +3,9 @@
     python -m venv tools/pose2sim && tools/pose2sim/bin/pip install Pose2Sim
     python benchmarks/pose2sim_demo.py --python tools/pose2sim/bin/python --out demo -- --flip
 
-What follows -- goes to `lightpose predict`. Pose2Sim associates, triangulates and reports by its demo's settings, with the
-model COCO_17. Printed are people a frame of each camera, the mean reprojection error, and how many of the four cameras were
-left out of a point in the mean. Pose2Sim's own estimator needs weights from the internet; run it by its guide to compare.
+What follows -- goes to `lightpose predict`. Pose2Sim associates, triangulates and reports by its demo's settings, with
+the model COCO_17. Printed are people a frame of each camera, the mean reprojection error, and how many of the four
+cameras were left out of a point in the mean. Pose2Sim's own estimator downloads weights; its guide says how to run it.
 """
 
 from __future__ import annotations

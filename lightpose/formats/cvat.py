@@ -233,6 +233,10 @@ def _people(
             joints.setdefault(each.findtext("parent") or "", {})[each.findtext("name") or ""] = None
     for shape, label in [] if joints else shapes:
         joints.setdefault(label, {}).update(dict.fromkeys(e.get("label", "") for e in shape.findall("points")))
+    plain = Counter(e.tag for parent in (*images, *tracks) for e in parent if e.tag in _SHAPES)
+    if plain:
+        named = ", ".join(f"{count} {tag}" for tag, count in plain.items())
+        options.notes.append(f"shapes that are no skeletons are left out ({named})")
     used = Counter(label for _, label in shapes)
     if not joints:
         return frozenset(used), COCO17
@@ -241,10 +245,6 @@ def _people(
     if others := {label: count for label, count in used.items() if label not in people}:
         named = ", ".join(map(repr, others))
         options.notes.append(f"{sum(others.values())} skeletons are of {named}, not of {first!r}; they are left out")
-    plain = Counter(e.tag for parent in (*images, *tracks) for e in parent if e.tag in _SHAPES)
-    if plain:
-        named = ", ".join(f"{count} {tag}" for tag, count in plain.items())
-        options.notes.append(f"shapes that are no skeletons are left out ({named})")
     return people, matching(tuple(joints[first]))
 
 

@@ -26,7 +26,9 @@ def labeling_config(skeleton: Skeleton = COCO17) -> str:
     """The labelling interface that the tasks are for, to paste into the project's settings."""
     from xml.sax.saxutils import quoteattr
 
-    joints = "\n".join(f"    <Label value={quoteattr(joint)}/>" for joint in skeleton.joints)
+    joints = "\n".join(
+        f'    <Label value={quoteattr(joint)} model_index="{number}"/>' for number, joint in enumerate(skeleton.joints)
+    )  # by the numbers Label Studio's own export as COCO has an order
     return (
         '<View>\n  <Image name="image" value="$image"/>\n'
         '  <RectangleLabels name="box" toName="image">\n    <Label value="person"/>\n  </RectangleLabels>\n'

@@ -105,8 +105,8 @@ def test_shapes_and_skeletons_that_are_not_people_are_left_out_and_said(drawn, t
     source = read_coco(tmp_path / "a.xml", images)
     assert len(source.persons()) == 4
     assert [note.split(": ", 1)[1] for note in source.notes] == [
-        "3 skeletons are of 'dog', not of 'person'; they are left out",
         "shapes that are no skeletons are left out (3 box)",
+        "3 skeletons are of 'dog', not of 'person'; they are left out",
     ]
 
 
