@@ -13,9 +13,9 @@ from lightpose.data.convert import AREA_SHARE, Converted, annotation, category, 
 from lightpose.errors import DataError
 from lightpose.formats import Options, format_named, recognise
 from lightpose.formats.base import visibility
+from lightpose.formats.yolo_pose import SUFFIXES
 from lightpose.io.coco import tell
 from lightpose.io.files import read_json
-from lightpose.io.images import IMAGE_SUFFIXES
 from lightpose.results import Poses
 from lightpose.skeletons import COCO17
 
@@ -23,7 +23,6 @@ __all__ = ["document_of", "read_export", "read_labels"]
 
 _FORMATS = ("yolo-pose", "cvat", "label-studio")
 """Formats beside COCO; docs/own_data.md lists them."""
-_UPPER = sorted(IMAGE_SUFFIXES) + sorted(each.upper() for each in IMAGE_SUFFIXES)
 
 
 def read_labels(path: Path, images: Path | None) -> tuple[Any, tuple[str, ...]]:
@@ -106,7 +105,7 @@ def _file_name(poses: Poses, images: Path | None, track: bool) -> str:
     names = [*_video_names(poses)] if track else [*_image_names(poses.name)]
     if images is not None:
         for name in names:
-            for path in (name, *(f"{name}{suffix}" for suffix in _UPPER)):
+            for path in (name, *(f"{name}{suffix}" for suffix in SUFFIXES)):
                 if (images / path).is_file():
                     return path
     return names[0]

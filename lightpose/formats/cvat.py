@@ -48,7 +48,7 @@ class CvatWriter:
         self._rows: IO[bytes] = tempfile.SpooledTemporaryFile(2**24)  # noqa: SIM115 - closed in close
         self._numbers = array("q")
         self._first: Poses | None = None
-        self._image_hw = options.image_hw
+        self._image_hw: tuple[int, int] | None = None
         self._video: bool | None = None
         self._places: dict[int, array[int]] = {}
         self._last: dict[int, FloatArray] = {}
@@ -56,7 +56,8 @@ class CvatWriter:
     def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
         """Take a frame."""
         if self._first is None:
-            self._first, self._image_hw = poses[:0], poses.image_hw or self._image_hw
+            self._first = poses[:0]
+        self._image_hw = self._image_hw or poses.image_hw
         number = _frame(poses, len(self._numbers))
         self._numbers.append(number)
         if self._video is None and len(poses):
@@ -95,7 +96,7 @@ class CvatWriter:
         return start, self._rows.tell()
 
     def _meta(self, skeleton: Skeleton) -> str:
-        height, width = self._image_hw or (0, 0)
+        height, width = self._image_hw or self._options.image_hw or (0, 0)
         numbers = self._numbers.tolist() or [0]
         step = int(np.diff(numbers).min()) if len(numbers) > 1 else 1
         even = numbers == list(range(numbers[0], numbers[-1] + 1, max(step, 1)))

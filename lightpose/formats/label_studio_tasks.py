@@ -34,7 +34,7 @@ def read_label_studio(path: Path, options: Options) -> Iterator[Poses]:
 
     Of several annotations of a task, that which is the ground truth is taken, else the one that was changed last;
     cancelled ones are not. Its joints are visible, or hidden by their choice. Without annotations the last prediction
-    is taken, with its scores; with `options.labelled` the task is left out. `options.notes` tell all this.
+    is taken, with its scores; with `options.labelled` the task is left out. `options.notes` tell what is left out.
     """
     tasks = read_json(path)
     if not isinstance(tasks, list) or any(not isinstance(task, dict) for task in tasks):
@@ -44,6 +44,7 @@ def read_label_studio(path: Path, options: Options) -> Iterator[Poses]:
     seen = Counter[str]()
     try:
         chosen = [(number, task, _choose(task, seen)) for number, task in enumerate(tasks)]
+        chosen = [each for each in chosen if each[2].annotated or not options.labelled]
         names = dict.fromkeys(str(j) for _, task, found in chosen for j in task["data"].get("joints") or found.joints())
     except (LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: these are no tasks of keypoints ({type(error).__name__}: {error})") from error
@@ -51,11 +52,10 @@ def read_label_studio(path: Path, options: Options) -> Iterator[Poses]:
     options.notes.extend(_notes(seen, options.labelled))
     for number, task, found in chosen:
         where = f"{path}: task {task.get('id', number)}"
-        if found.annotated or not options.labelled:
-            try:
-                yield _task(task, found, skeleton, where, number, options)
-            except (LookupError, TypeError, AttributeError) as error:
-                raise DataError(f"{where}: this is no task of keypoints ({type(error).__name__}: {error})") from error
+        try:
+            yield _task(task, found, skeleton, where, number, options)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise DataError(f"{where}: this is no task of keypoints ({type(error).__name__}: {error})") from error
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,18 @@ def _found(result: list[Region], annotated: bool) -> _Found:
 
 
 def _notes(seen: Counter[str], labelled: bool) -> Iterator[str]:
-    end = "they are left out" if labelled else "their predictions are read, if there are any"
     for reason, text in (
-        ("nobody", f"nobody annotated {seen['nobody']} tasks; {end}"),
-        ("cancelled", f"{seen['cancelled']} tasks were skipped or cancelled by all their annotators; {end}"),
+        ("nobody", f"nobody annotated {seen['nobody']} tasks; they are left out"),
+        (
+            "cancelled",
+            f"{seen['cancelled']} tasks were cancelled by all who annotated them; they are left out",
+        ),
         (
             "several",
             f"{seen['several']} tasks have several annotations; the ground truth is used, else the last change",
         ),
     ):
-        if seen[reason]:
+        if seen[reason] and (labelled or reason == "several"):
             yield text
 
 

@@ -23,9 +23,10 @@ from lightpose.results import Poses
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import ImageArray
 
-__all__ = ["YoloPoseFolder", "read_yolo_pose"]
+__all__ = ["SUFFIXES", "YoloPoseFolder", "read_yolo_pose"]
 
-_SUFFIXES = (*sorted(IMAGE_SUFFIXES), *sorted(each.upper() for each in IMAGE_SUFFIXES))
+SUFFIXES = (*sorted(IMAGE_SUFFIXES), *sorted(each.upper() for each in IMAGE_SUFFIXES))
+"""Of images, in small letters and capitals."""
 
 
 class YoloPoseFolder:
@@ -167,7 +168,7 @@ def _image(label: Path, options: Options) -> tuple[str, tuple[int, int]] | None:
 
     beside = Path(*("images" if part == "labels" else part for part in label.parent.parts))
     for folder in (beside, *([options.images] if options.images else [])):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             path = folder / f"{label.stem}{suffix}"
             if not path.is_file():
                 continue

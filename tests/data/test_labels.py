@@ -79,7 +79,7 @@ def test_what_is_left_out_of_label_studios_tasks_is_said(drawn, tmp_path):
     assert [row["file_name"] for row in document["images"]] == ["0001.png", "0002.png", "0003.png"]
     assert notes == (
         "nobody annotated 1 tasks; they are left out",
-        "1 tasks were skipped or cancelled by all their annotators; they are left out",
+        "1 tasks were cancelled by all who annotated them; they are left out",
         "1 tasks have several annotations; the ground truth is used, else the last change",
     )
 
