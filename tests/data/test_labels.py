@@ -11,7 +11,7 @@ from lightpose.data.coco import read_coco
 from lightpose.data.labels import read_labels
 from lightpose.data.people import read_people
 from lightpose.errors import DataError
-from lightpose.formats import frames_of, write_pairs
+from lightpose.formats import frames_of, recognise, write_pairs
 from tests.data.label_files import TOOLS, cvat_images, exported, yolo_pose
 from tests.helpers import draw_set
 
@@ -71,6 +71,12 @@ def test_what_lightpose_writes_for_a_tool_comes_back(kind, drawn, tmp_path):
             task["annotations"] = [{"result": task["predictions"][0]["result"]}]  # a person who agrees
         out.write_text(json.dumps(tasks))
     same_people(read_coco(out, drawn.images).persons(), wanted.persons(), boxes=kind != "cvat")
+
+
+def test_the_zip_of_cvat_is_told_from_openposes(drawn, tmp_path):
+    path, _ = exported("cvat", drawn, tmp_path / "export")
+    assert recognise(path).name == "cvat"
+    assert [len(poses) for poses in frames_of(path)] == [1, 2, 1]
 
 
 def test_what_is_left_out_of_label_studios_tasks_is_said(drawn, tmp_path):
