@@ -18,14 +18,14 @@ __all__ = ["Data"]
 
 @dataclass(frozen=True)
 class Check:
-    """Tell what is wrong with a COCO keypoint file, and what each fault would do to training or to AP.
+    """Tell what is wrong with a file of labels, and what each fault would do to training or to AP.
 
     Works on files that training refuses, too. The exit code is 1 if there are errors, 2 if the file cannot be read.
     Example: lightpose data check train.json --images train2017
     """
 
     file: Positional[Reads]
-    """COCO keypoint file."""
+    """COCO keypoint file, or labels of CVAT, Label Studio or YOLO-pose."""
     images: Reads | None = None
     """Folder of its images; without it they are not looked at."""
     examples: int = 5
@@ -37,10 +37,12 @@ class Check:
         """0: no errors, 1: errors."""
         from lightpose.cli.findings import print_check
         from lightpose.data.check import check_coco, summarise
+        from lightpose.data.labels import read_labels
         from lightpose.errors import DataError
-        from lightpose.io.files import read_json
+        from lightpose.io.coco import tell
 
-        document = read_json(self.file)
+        document, notes = read_labels(self.file, self.images)
+        tell(self.file, notes)
         try:
             findings, summary = check_coco(document, self.images, self.examples), summarise(document)
         except DataError as error:
@@ -57,16 +59,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Convert:
-    """Write another data set's labels as a COCO keypoint file: Leeds Sports Pose, LSP-Extended or MPII.
+    """Write other labels as a COCO keypoint file: Leeds Sports Pose, LSP-Extended, MPII, or an annotation tool's.
 
-    Joints keep the data set's names and order; training matches them by name. Needs `pip install 'lightpose[train]'`.
+    Joints keep their names and order; training matches them by name. The data sets need
+    `pip install 'lightpose[train]'`.
     Example: lightpose data convert lsp joints.mat --images images --out lsp.json --val-after 1000
     """
 
-    kind: Positional[Literal["lsp", "lspet", "mpii"]]
-    """The data set."""
+    kind: Positional[Literal["lsp", "lspet", "mpii", "yolo-pose", "cvat", "label-studio"]]
+    """The data set, or the tool's format."""
     file: Positional[Reads]
-    """Its MATLAB file: joints.mat, or mpii_human_pose_v1_u12_1.mat."""
+    """The data set's MATLAB file: joints.mat, or mpii_human_pose_v1_u12_1.mat. The tool's export."""
     images: Reads
     """Folder of its images; their sizes are read."""
     out: Writes
@@ -83,13 +86,16 @@ class Convert:
     def run(self) -> int:
         """0 once the files are written."""
         from lightpose.data.convert import split
+        from lightpose.data.labels import read_export
         from lightpose.data.lsp import read_lsp
         from lightpose.data.mpii import read_mpii
 
         if self.kind == "mpii":
             converted = read_mpii(self.file, self.images, self.boxes)
-        else:
+        elif self.kind == "lsp" or self.kind == "lspet":
             converted = read_lsp(self.file, self.images, self.kind)
+        else:
+            converted = read_export(self.file, self.images, self.kind)
         parts = split(converted.document, self.val_every, self.val_after)
         _write_set(self.out, parts[0])
         if self.val_every or self.val_after:
@@ -115,7 +121,7 @@ class Preview:
     """
 
     file: Positional[Reads]
-    """COCO keypoint file."""
+    """COCO keypoint file, or labels of CVAT, Label Studio or YOLO-pose."""
     images: Reads
     """Folder of its images."""
     out: Writes
@@ -145,16 +151,21 @@ class Preview:
 class Label:
     """Add a network's keypoints to boxed people who lack them, with visibility 1, where the network is sure.
 
-    A keypoint is added if it scores enough and the mirrored crop gives the same place.
+    A keypoint is added if it scores enough and the mirrored crop gives the same place. With --to all keypoints are
+    added, for a person to correct in an annotation tool: visible, or hidden where the network is not sure.
     Example: lightpose data label boxes.json --images photos --model teacher.onnx --out labelled.json
     """
 
     file: Positional[Reads]
-    """COCO keypoint file whose category names the joints; people without labels have zeros."""
+    """COCO keypoint file whose category names the joints, people without labels with zeros; or a tool's labels."""
     images: Reads
     """Folder of its images."""
     out: Writes
-    """The json file to write."""
+    """The json file to write; with --to the file of that format, for yolo-pose a new folder."""
+    to: Literal["coco", "yolo-pose", "cvat", "label-studio"] | None = None
+    """Write pre-labels in this format instead; label-studio gets its labelling interface beside them."""
+    hidden_below: float = 0.3
+    """With --to, the score below which a keypoint is hidden."""
     model: ReadsNamed = DEFAULT
     """Name of bundled weights, or a weights file (.onnx or .safetensors)."""
     min_score: float = 0.3
@@ -172,24 +183,33 @@ class Label:
         """0 once the file is written."""
         from lightpose.cli.console import counting
         from lightpose.data.coco import read_coco
-        from lightpose.io.files import write_aside
+        from lightpose.data.pre_labels import write_pre_labels
         from lightpose.train.pseudo_label import LabelOptions, added_labels, label_persons, people_to_label
         from lightpose.weights.open import open_runtime
 
-        options = LabelOptions(self.min_score, self.agree, self.min_side, self.replace)
+        hidden_below = None if self.to is None else self.hidden_below
+        options = LabelOptions(self.min_score, self.agree, self.min_side, self.replace, hidden_below=hidden_below)
         source = read_coco(self.file, self.images)
         people = len(people_to_label(source, options))
         with counting("persons", people) as advance:
             document = label_persons(source, open_runtime(self.model, self.threads), options, advance)
-        write_aside(self.out, json.dumps(document).encode())
+        written = write_pre_labels(source, document, self.out, self.to or "coco")
         persons, keypoints = added_labels(source, document)
         print(f"{self.out}: looked at {people} persons, {persons} gained labels, {keypoints} keypoints in all")
+        for path in written[1:]:
+            print(f"{path}: the labelling interface, to paste into the project's settings")
         return 0
+
+    def more_writes(self) -> list[Place]:
+        """The labelling interface of Label Studio."""
+        from lightpose.data.pre_labels import config_beside
+
+        return [Place("the labelling interface", config_beside(self.out))] if self.to == "label-studio" else []
 
 
 @dataclass(frozen=True)
 class Data:
-    """Check, convert, look at and label data sets in COCO's keypoint format."""
+    """Check, convert, look at and label data sets of keypoints."""
 
     command: (
         Annotated[Check, subcommand("check", prefix_name=False)]

@@ -29,7 +29,8 @@ class Evaluate:
     """
 
     annotations: Reads
-    """COCO keypoint file; joints are matched by name. With --boxes also a file of pictures alone, as for test-dev."""
+    """COCO keypoint file, or labels of CVAT, Label Studio or YOLO-pose; joints are matched by name. With --boxes also a
+    file of pictures alone, as for test-dev."""
     images: Reads
     """Folder of its pictures."""
     model: ReadsNamed = DEFAULT

@@ -90,11 +90,18 @@ def _check_images(out: Place, reads: list[Place]) -> None:
     """
     if out.path.suffix.lower() not in IMAGE_SUFFIXES or not out.path.exists():
         return
-    named = [_images_in(place.path) for place in reads if place.path.suffix == ".json" and place.path.is_file()]
+    files = [place.path for place in reads if place.path.suffix == ".json" and place.path.is_file()]
+    named = [] if any(_is_list(path) for path in files) else [_images_in(path) for path in files]
     for place in reads:
         inside = place.path.is_dir() and out.path.resolve().is_relative_to(place.path.resolve())
         if inside and (not named or any(out.path.name in names for names in named)):
             raise ConfigError(f"{out} would overwrite an image of {place}; name another file to write")
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a json file is a list, such as Label Studio's tasks, which name images in ways of their own."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
 def _images_in(path: Path) -> set[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lightpose.data.labels import read_labels
 from lightpose.data.stored import fit_images
 from lightpose.errors import DataError
 from lightpose.io.coco import Kind, Reading, key, read_annotations, tell
-from lightpose.io.files import read_json
 from lightpose.ops.geometry import clip_boxes
 from lightpose.skeletons import Skeleton, from_category
 from lightpose.types import Person
@@ -92,22 +92,23 @@ class CocoFile:
 
 
 def read_coco(path: str | Path, images: str | Path) -> CocoFile:
-    """Read a COCO keypoint file.
+    """Read a COCO keypoint file, or labels of another tool; see `read_labels`.
 
     images: the folder that its `file_name`s are in. What was read how is in `notes`, and in the log as warnings of
     `lightpose`. Raises DataError with the file, image and annotation if a row means nothing, an id dangles or repeats,
     or an image has another size than the file says.
     """
-    return understood(Path(path), Path(images), read_json(path))
+    written, notes = read_labels(Path(path), Path(images))
+    return understood(Path(path), Path(images), written, notes)
 
 
-def understood(path: Path, images: Path, written: Any) -> CocoFile:
-    """The same for a file's content."""
+def understood(path: Path, images: Path, written: Any, before: Sequence[str] = ()) -> CocoFile:
+    """The same for a file's content. before: what is to be said first."""
     reading = read_document(written, images, "pose")
     if (refusal := reading.refusal(path)) or reading.people is None:
         raise DataError(refusal or f"{path} has no persons")
     lost = _left_out(reading)
-    notes = tell(path, [*reading.notes, *([lost] if lost else [])])
+    notes = tell(path, [*before, *reading.notes, *([lost] if lost else [])])
     skeleton = from_category(reading.people.row)
     ids = (reading.image_ids, reading.own_ids, reading.own_category)
     return CocoFile(path, images, reading.document, skeleton, notes, written, *ids)

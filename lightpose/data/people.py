@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lightpose.data.coco import read_document
+from lightpose.data.labels import read_labels
 from lightpose.errors import DataError
 from lightpose.io.coco import tell
-from lightpose.io.files import read_json
 from lightpose.ops.boxes import to_xyxy
 from lightpose.types import FloatArray
 
@@ -74,16 +74,17 @@ class PeopleFile:
 
 
 def read_people(path: str | Path, images: str | Path) -> PeopleFile:
-    """Read a COCO file of boxes, instances or keypoints.
+    """Read a COCO file of boxes, instances or keypoints, or labels of another tool; see `read_labels`.
 
     images: the folder that its `file_name`s are in. People are the category with keypoints, or the one called
     `person`, or the only one. Raises DataError as `read_coco` does.
     """
     path, images = Path(path), Path(images)
-    reading = read_document(read_json(path), images, "people")
+    written, notes = read_labels(path, images)
+    reading = read_document(written, images, "people")
     if (refusal := reading.refusal(path)) or reading.people is None:
         raise DataError(refusal or f"{path} has no people")
-    return PeopleFile(path, images, reading.document, reading.people.number, tell(path, reading.notes))
+    return PeopleFile(path, images, reading.document, reading.people.number, tell(path, [*notes, *reading.notes]))
 
 
 def _corners(boxes_xywh: ArrayLike, image_hw: tuple[int, int]) -> FloatArray:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightpose.data.coco import CocoFile, read_coco, understood
+from lightpose.data.coco import CocoFile, understood
+from lightpose.data.labels import read_labels
 from lightpose.data.people import PeopleFile
 from lightpose.data.stored import read_labelled
 from lightpose.detect import BoxFunction, Detector, as_detector
@@ -108,14 +109,14 @@ def find_people(
 
 
 def open_source(path: str | Path, images: str | Path) -> CocoFile:
-    """Read a COCO keypoint file; or one of images alone, such as image_info_test-dev2017.json.
+    """Read a COCO keypoint file, or labels of another tool; or one of images alone, such as image_info_test-dev.
 
     The latter comes without people, its joints COCO's 17. Raises DataError if it is neither.
     """
     path = Path(path)
-    document = read_json(path)
+    document, notes = read_labels(path, Path(images))
     if not isinstance(document, dict) or "annotations" in document or not isinstance(document.get("images"), list):
-        return read_coco(path, images)
+        return understood(path, Path(images), document, notes)
     people = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
     return understood(path, Path(images), {"images": document["images"], "annotations": [], "categories": [people]})
 

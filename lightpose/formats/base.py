@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol
 
@@ -61,12 +61,17 @@ _BY_COUNT = {len(each): each for each in (COCO17, COCO18, BODY25, HALPE26)}
 class Options:
     """What files do not say. fps: frames a second, for formats without times. image_hw: of formats without it.
 
-    height_m: the person's height, for formats in metres; pixels if not given.
+    height_m: the person's height, for formats in metres; pixels if not given. images: the folder of the images, by
+    which YOLO-pose tells its parts. labelled: only what people have labelled, no predictions. notes: readers add to it
+    what they left out, a line each.
     """
 
     fps: float | None = None
     image_hw: tuple[int, int] | None = None
     height_m: float | None = None
+    images: Path | None = None
+    labelled: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < 1e6:
@@ -126,7 +131,9 @@ def by_count(count: int, where: str) -> Skeleton:
     """The list of joints that has so many, where a file gives no names. Raises DataError if none has."""
     if count not in _BY_COUNT:
         known = ", ".join(f"{number} ({each.name})" for number, each in sorted(_BY_COUNT.items()))
-        raise DataError(f"{where}: {count} joints without names are of no known list; known are {known}")
+        raise DataError(
+            f"{where}: {count} joints without names are of no known list; name them, or have one of {known}"
+        )
     return _BY_COUNT[count]
 
 

@@ -19,7 +19,7 @@ from lightpose.results import Poses, coco_rows, number_in_name
 from lightpose.skeletons import COCO17, from_category
 from lightpose.types import ImageArray
 
-__all__ = ["CocoResultsWriter", "CocoWriter", "category_of", "read_coco_poses", "read_coco_results"]
+__all__ = ["CocoResultsWriter", "CocoWriter", "category_of", "coco_poses", "read_coco_poses", "read_coco_results"]
 
 
 def category_of(poses: Poses) -> dict[str, Any]:
@@ -115,7 +115,12 @@ class CocoResultsWriter:
 
 def read_coco_poses(path: Path, options: Options) -> Iterator[Poses]:
     """The images of a file of annotations, in its order; a joint is sure (v = 2), hidden (1) or missing (0)."""
-    reading = read_annotations(read_json(path), "pose")
+    yield from coco_poses(read_json(path), path, options)
+
+
+def coco_poses(document: Any, path: Path, options: Options) -> Iterator[Poses]:
+    """The same of a file's content."""
+    reading = read_annotations(document, "pose")
     refusal = reading.refusal(path)
     if refusal or reading.people is None:
         raise DataError(refusal or f"{path}: nobody in it has joints; name a file of keypoints")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError, DataError
 from lightpose.formats.base import HIDDEN, SKELETONS_OUT, JointsName, Options, with_joints
 from lightpose.formats.table import ALL, FORMATS, Format, format_named
+from lightpose.io.coco import tell
 from lightpose.io.files import check_folder, read_json, replace_together
 from lightpose.io.images import read_image
 from lightpose.results import Poses, Tracks
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _SUFFIXES = {".jsonl": "jsonl", ".parquet": "parquet", ".zip": "openpose-zip", ".trc": "trc", ".xml": "cvat",
-             ".txt": "mot-challenge", ".yaml": "yolo-pose"}  # fmt: skip
+             ".txt": "mot-challenge", ".yaml": "yolo-pose", ".yml": "yolo-pose"}  # fmt: skip
 
 
 def read(
@@ -130,6 +131,8 @@ def recognise(path: Path) -> Format:
     if not path.is_file():
         raise DataError(f"cannot read {path}: there is no such file; name the results of a run, such as poses.jsonl")
     suffix = path.suffix.lower()
+    if suffix == ".zip" and _holds_cvat(path):
+        return FORMATS["cvat"]
     if suffix == ".csv":
         with path.open("rb") as file:
             return FORMATS["dlc" if file.read(10).removeprefix(b"\xef\xbb\xbf").startswith(b"scorer") else "csv"]
@@ -138,6 +141,12 @@ def recognise(path: Path) -> Format:
     if suffix in _SUFFIXES:
         return FORMATS[_SUFFIXES[suffix]]
     raise DataError(f"{path} does not tell its format; say which with --from-format, one of {', '.join(FORMATS)}")
+
+
+def _holds_cvat(path: Path) -> bool:
+    from lightpose.formats.cvat import IN_ZIP, is_zip
+
+    return is_zip(path, IN_ZIP)
 
 
 def _kind_of_json(path: Path) -> str:
@@ -164,8 +173,10 @@ def _kind_of_json(path: Path) -> str:
 
 
 def frames_of(path: Path, kind: Format | None = None, options: Options | None = None) -> Iterator[Poses]:
-    """The frames of a file, read as they are asked for."""
-    yield from (kind or recognise(path)).read(path, options or Options())
+    """The frames of a file, read as they are asked for. What is left out of it is logged as a warning at the end."""
+    options = options or Options()
+    yield from (kind or recognise(path)).read(path, options)
+    tell(path, options.notes)
 
 
 @dataclass

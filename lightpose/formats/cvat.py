@@ -7,6 +7,11 @@ that is hidden is `occluded`, a missing one `outside`.
 from __future__ import annotations
 
 import re
+import tempfile
+import zipfile
+import zlib
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -21,40 +26,78 @@ from lightpose.results import Poses
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import FloatArray, ImageArray
 
-__all__ = ["CvatWriter", "read_cvat"]
+__all__ = ["IN_ZIP", "CvatWriter", "is_zip", "read_cvat"]
+
+IN_ZIP = "annotations.xml"
+"""What CVAT calls the file in its .zip."""
+_LARGEST = 2**30
+_SHAPES = frozenset({"box", "polygon", "polyline", "points", "cuboid", "ellipse", "mask"})
 
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 """What XML cannot hold at all."""
 
 
 class CvatWriter:
-    """Images as they come; a video, whose people have ids and times, track by track at the end."""
+    """Images as they come; a video, whose people have ids and times, track by track at the end.
+
+    What the first frame with people has tells which. Rows wait in a temporary file, so that the memory stays flat.
+    """
 
     def __init__(self, file: IO[bytes], options: Options) -> None:
         self._file, self._options = file, options
-        self._frames: list[Poses] = []
+        self._rows: IO[bytes] = tempfile.SpooledTemporaryFile(2**24)  # noqa: SIM115 - closed in close
+        self._numbers = array("q")
+        self._first: Poses | None = None
+        self._image_hw: tuple[int, int] | None = None
+        self._video: bool | None = None
+        self._places: dict[int, array[int]] = {}
+        self._last: dict[int, FloatArray] = {}
 
     def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
         """Take a frame."""
-        self._frames.append(poses)
+        if self._first is None:
+            self._first = poses[:0]
+        self._image_hw = self._image_hw or poses.image_hw
+        number = _frame(poses, len(self._numbers))
+        self._numbers.append(number)
+        if self._video is None and len(poses):
+            self._video = poses.ids is not None and poses.time_s is not None
+            self._rows.truncate(0 if self._video else self._rows.tell())
+            self._rows.seek(0, 2)
+        if self._video:
+            self._add_sights(poses, number)
+        else:
+            self._add(self._image(poses, number))
 
     def close(self) -> None:
         """Write it all."""
-        skeleton = self._frames[0].skeleton if self._frames else COCO17
-        video = any(poses.ids is not None and poses.time_s is not None for poses in self._frames)
+        skeleton = COCO17 if self._first is None else self._first.skeleton
         self._put('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
-        self._put(self._meta(skeleton, video))
-        for part in self._tracks() if video else self._images():
-            self._put(part)
+        self._put(self._meta(skeleton))
+        for person, places in self._places.items():
+            self._put(f'<track id="{person}" label="person" source="auto">\n')
+            for start, end in zip(places[::2], places[1::2], strict=True):
+                self._rows.seek(start)
+                self._file.write(self._rows.read(end - start))
+            self._put("</track>\n")
+        self._rows.seek(0)
+        while not self._video and (block := self._rows.read(2**20)):
+            self._file.write(block)
+        self._rows.close()
         self._put("</annotations>\n")
 
     def _put(self, text: str) -> None:
         self._file.write(_ILLEGAL.sub("?", text).encode())
 
-    def _meta(self, skeleton: Skeleton, video: bool) -> str:
-        size = next((p.image_hw for p in self._frames if p.image_hw), self._options.image_hw)
-        height, width = size or (0, 0)
-        numbers = [_frame(poses, n) for n, poses in enumerate(self._frames)] or [0]
+    def _add(self, text: str) -> tuple[int, int]:
+        """Append to the rows; gives where it begins and ends."""
+        start = self._rows.tell()
+        self._rows.write(_ILLEGAL.sub("?", text).encode())
+        return start, self._rows.tell()
+
+    def _meta(self, skeleton: Skeleton) -> str:
+        height, width = self._image_hw or self._options.image_hw or (0, 0)
+        numbers = self._numbers.tolist() or [0]
         step = int(np.diff(numbers).min()) if len(numbers) > 1 else 1
         even = numbers == list(range(numbers[0], numbers[-1] + 1, max(step, 1)))
         listed = "" if even else f"<frames>{' '.join(map(str, numbers))}</frames>\n"  # ours; CVAT has steps alone
@@ -63,10 +106,10 @@ class CvatWriter:
             "<parent>person</parent></label>\n"
             for joint in skeleton.joints
         )
-        name = escape(self._frames[0].name if self._frames else "")
+        name = escape("" if self._first is None else self._first.name)
         return (
-            f"<meta>\n<task>\n<name>{name}</name>\n<size>{len(self._frames)}</size>\n"
-            f"<mode>{'interpolation' if video else 'annotation'}</mode>\n"
+            f"<meta>\n<task>\n<name>{name}</name>\n<size>{len(self._numbers)}</size>\n"
+            f"<mode>{'interpolation' if self._video else 'annotation'}</mode>\n"
             f"<start_frame>{numbers[0]}</start_frame>\n<stop_frame>{numbers[-1]}</stop_frame>\n"
             f"<frame_filter>{f'step={step}' if step != 1 else ''}</frame_filter>\n<labels>\n<label><name>person</name>"
             f"<type>skeleton</type><attributes></attributes><svg></svg></label>\n{labels}</labels>\n"
@@ -74,32 +117,25 @@ class CvatWriter:
             f"<source>{name}</source>\n</task>\n</meta>\n"
         )
 
-    def _images(self) -> Iterator[str]:
-        for number, poses in enumerate(self._frames):
-            height, width = poses.image_hw or self._options.image_hw or (0, 0)
-            rows = "".join(
-                f'<skeleton label="person" source="auto" z_order="0">\n{_joints(joints, poses.skeleton)}</skeleton>\n'
-                for joints in poses.keypoints
-            )
-            name = f'id="{_frame(poses, number)}" name={quoteattr(image_name(poses, number))}'
-            yield f'<image {name} width="{width}" height="{height}">\n{rows}</image>\n'
+    def _image(self, poses: Poses, number: int) -> str:
+        height, width = poses.image_hw or self._options.image_hw or (0, 0)
+        rows = "".join(
+            f'<skeleton label="person" source="auto" z_order="0">\n{_joints(joints, poses.skeleton)}</skeleton>\n'
+            for joints in poses.keypoints
+        )
+        name = f'id="{number}" name={quoteattr(image_name(poses, len(self._numbers) - 1))}'
+        return f'<image {name} width="{width}" height="{height}">\n{rows}</image>\n'
 
-    def _tracks(self) -> Iterator[str]:
-        ids = {int(each): None for poses in self._frames if poses.ids is not None for each in poses.ids}
-        for person in ids:
-            yield f'<track id="{person}" label="person" source="auto">\n{"".join(self._sights(person))}</track>\n'
-
-    def _sights(self, person: int) -> Iterator[str]:
-        """The person in each frame, and an `outside` one after each stretch."""
-        last: tuple[FloatArray, Skeleton] | None = None
-        for number, poses in enumerate(self._frames):
-            here = np.flatnonzero(poses.ids == person) if poses.ids is not None else np.zeros(0, int)
-            if len(here):
-                last = poses.keypoints[here[0]], poses.skeleton
-                yield _sight(*last, _frame(poses, number), outside=False)
-            elif last is not None:
-                yield _sight(*last, _frame(poses, number), outside=True)
-                last = None
+    def _add_sights(self, poses: Poses, number: int) -> None:
+        """The people of a frame, and an `outside` one for each who was in the last."""
+        ids = [] if poses.ids is None else poses.ids.tolist()
+        for person, joints in zip(ids, poses.keypoints, strict=False):
+            place = self._add(_sight(joints, poses.skeleton, number, outside=False))
+            self._places.setdefault(person, array("q")).extend(place)
+        for person in self._last.keys() - set(ids):
+            place = self._add(_sight(self._last[person], poses.skeleton, number, outside=True))
+            self._places[person].extend(place)
+        self._last = dict(zip(ids, poses.keypoints, strict=False))
 
 
 def _frame(poses: Poses, number: int) -> int:
@@ -125,23 +161,28 @@ def _joints(keypoints: FloatArray, skeleton: Skeleton, more: str = "", outside: 
 def read_cvat(path: Path, options: Options) -> Iterator[Poses]:
     """The frames of images, or of a video; a joint that is occluded is hidden, one that is outside missing.
 
-    Files with a document type are refused: the entities that it may declare can fill the memory.
+    path: the .xml, or the .zip in which CVAT gives it. Of several skeletons people are those called person, or the
+    first that are used; others are left out, but for those of the same joints. Files with a document type are refused:
+    the entities that it may declare can fill the memory.
     """
     root = _parse(path)
     images, tracks = root.findall("image"), root.findall("track")
     if not images and not tracks and root.find("meta") is None:
         raise DataError(f"{path} has no images and no tracks; export it from CVAT as CVAT for images or video 1.1")
-    skeleton = _skeleton(root)
+    people, skeleton = _people(images, tracks, root, options)
     if images:
         yield from (
-            _image(each, skeleton, f"{path}: image {each.get('name')}", n, options) for n, each in enumerate(images)
+            _image(each, people, skeleton, f"{path}: image {each.get('name')}", n, options)
+            for n, each in enumerate(images)
         )
     else:
-        yield from _video(root, tracks, skeleton, path, options)
+        if len(tasks := {each.get("task_id") for each in tracks}) > 1:
+            raise DataError(f"{path} has tracks of {len(tasks)} tasks, whose frames all begin anew; export each alone")
+        yield from _video(root, [e for e in tracks if e.get("label", "") in people], skeleton, path, options)
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    content = path.read_bytes()
+    content = _content(path)
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise DataError(f"{path} has a document type, which CVAT writes none of; remove it")
     try:
@@ -153,13 +194,59 @@ def _parse(path: Path) -> ElementTree.Element:
     return root
 
 
-def _skeleton(root: ElementTree.Element) -> Skeleton:
-    """The joints by the labels of the task, else by those that are used."""
-    parts = [
-        e.findtext("name") or "" for e in root.iter("label") if e.findtext("type") == "points" and e.findtext("parent")
-    ]
-    names = parts or [each.get("label", "") for shape in root.iter("skeleton") for each in shape.findall("points")]
-    return matching(tuple(dict.fromkeys(names))) if names else COCO17
+def _content(path: Path) -> bytes:
+    """The XML, out of the .zip if it is in one."""
+    if path.suffix.lower() != ".zip" and not is_zip(path):
+        return path.read_bytes()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(IN_ZIP).file_size > _LARGEST:
+                raise DataError(f"{path} holds more than {_LARGEST >> 30} GiB of XML; export fewer jobs at a time")
+            return archive.read(IN_ZIP)
+    except KeyError as error:
+        raise DataError(
+            f"{path} has no {IN_ZIP}, as CVAT's own format has; unpack it, and name the file of labels in it"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise DataError(f"{path} is damaged, or locked ({error}); export it anew") from error
+
+
+def is_zip(path: Path, name: str = "") -> bool:
+    """Whether it is an archive, and one with that file in it if a name is given."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return not name or name in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _people(
+    images: list[ElementTree.Element], tracks: list[ElementTree.Element], root: ElementTree.Element, options: Options
+) -> tuple[frozenset[str], Skeleton]:
+    """The labels of the skeletons that are people, and their joints: by the labels of the task, else as used."""
+    shapes = [(each, each.get("label", "")) for image in images for each in image.findall("skeleton")]
+    shapes += [(each, track.get("label", "")) for track in tracks for each in track.findall("skeleton")]
+    joints: dict[str, dict[str, None]] = {}
+    for each in root.iter("label"):
+        if each.findtext("type") == "points" and each.findtext("parent"):
+            joints.setdefault(each.findtext("parent") or "", {})[each.findtext("name") or ""] = None
+    for shape, label in [] if joints else shapes:
+        joints.setdefault(label, {}).update(dict.fromkeys(e.get("label", "") for e in shape.findall("points")))
+    plain = Counter(e.tag for parent in (*images, *tracks) for e in parent if e.tag in _SHAPES)
+    if plain:
+        named = ", ".join(f"{count} {tag}" for tag, count in plain.items())
+        options.notes.append(f"shapes that are no skeletons are left out ({named})")
+    used = Counter(label for _, label in shapes)
+    if not joints:
+        return frozenset(used), COCO17
+    first = min(joints, key=lambda label: (not used[label], label.lower() != "person"))
+    people = frozenset(label for label, names in joints.items() if set(names) == set(joints[first]))
+    if others := {label: count for label, count in used.items() if label not in people}:
+        named = ", ".join(map(repr, others))
+        options.notes.append(f"{sum(others.values())} skeletons are of {named}, not of {first!r}; they are left out")
+    return people, matching(tuple(joints[first]))
 
 
 def _keypoints(shape: ElementTree.Element, skeleton: Skeleton, where: str) -> list[list[float]]:
@@ -176,8 +263,11 @@ def _keypoints(shape: ElementTree.Element, skeleton: Skeleton, where: str) -> li
     return list(found.values())
 
 
-def _image(image: ElementTree.Element, skeleton: Skeleton, where: str, number: int, options: Options) -> Poses:
-    people = [_keypoints(each, skeleton, where) for each in image.findall("skeleton")]
+def _image(
+    image: ElementTree.Element, labels: frozenset[str], skeleton: Skeleton, where: str, number: int, options: Options
+) -> Poses:
+    shapes = [each for each in image.findall("skeleton") if each.get("label", "") in labels]
+    people = [_keypoints(each, skeleton, where) for each in shapes]
     size = (whole(image.get("height", 0), where), whole(image.get("width", 0), where))
     frame = whole(image.get("id", number), f"{where}: id")
     return made(

@@ -13,7 +13,7 @@ import numpy as np
 
 from lightpose.errors import DataError
 from lightpose.formats.base import Options, made, matching, real, text_of, whole
-from lightpose.results import Poses, Tracks
+from lightpose.results import Poses, Stack, Tracks
 from lightpose.types import ImageArray
 
 __all__ = ["DlcWriter", "read_dlc"]
@@ -27,15 +27,15 @@ class DlcWriter:
 
     def __init__(self, file: IO[bytes], _options: Options) -> None:
         self._file = file
-        self._frames: list[Poses] = []
+        self._stack = Stack()
 
     def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
         """Take a frame."""
-        self._frames.append(poses)
+        self._stack.add(poses)
 
     def close(self) -> None:
         """Write it all."""
-        tracks = Tracks.from_frames(self._frames)
+        tracks = Tracks(**self._stack.arrays())
         joints, people = tracks.skeleton.joints, [f"person{each}" for each in tracks.ids.tolist()] or ["person1"]
         columns = [(person, joint, what) for person in people for joint in joints for what in ("x", "y", "likelihood")]
         text = io.TextIOWrapper(self._file, encoding="utf-8", newline="", write_through=True)
@@ -45,10 +45,10 @@ class DlcWriter:
             table.writerow(["individuals", *(person for person, _, _ in columns)])
         table.writerow(["bodyparts", *(joint for _, joint, _ in columns)])
         table.writerow(["coords", *(what for _, _, what in columns)])
-        values = tracks.keypoints.reshape(len(tracks), -1).astype(np.float64)
-        for frame, row in zip(tracks.frame.tolist(), values.tolist(), strict=True):
-            fields = ("" if value != value else f"{value:.4f}" for value in row)
-            table.writerow([frame, *(fields if row else [""] * len(columns))])
+        values = tracks.keypoints.reshape(len(tracks), -1)
+        for frame, row in zip(tracks.frame.tolist(), values, strict=True):
+            fields = ("" if value != value else f"{value:.4f}" for value in row.astype(np.float64).tolist())
+            table.writerow([frame, *(fields if len(row) else [""] * len(columns))])
         text.detach()
 
 

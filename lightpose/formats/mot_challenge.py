@@ -28,10 +28,13 @@ class MotChallengeWriter:
         """Append the lines of a frame."""
         frame = (self._count if poses.frame is None else poses.frame) + 1
         ids = [-1] * len(poses) if poses.ids is None else poses.ids.tolist()
-        for person, box, score in zip(ids, poses.boxes.xywh.tolist(), poses.scores.tolist(), strict=True):
-            left, top, width, height = box
-            line = f"{frame},{person},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{score:.4f},-1,-1,-1\n"
-            self._file.write(line.encode())
+        lines = (
+            f"{frame},{person},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{score:.4f},-1,-1,-1\n"
+            for person, (left, top, width, height), score in zip(
+                ids, poses.boxes.xywh.tolist(), poses.scores.tolist(), strict=True
+            )
+        )
+        self._file.write("".join(lines).encode())
         self._count += 1
 
     def close(self) -> None:

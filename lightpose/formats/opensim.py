@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, DataError
 from lightpose.formats.base import Options, made, matching, real, text_of, whole
-from lightpose.results import Angles, Poses, Tracks
+from lightpose.results import Angles, Poses, Stack, Tracks
 from lightpose.types import ImageArray
 
 __all__ = ["MotWriter", "TrcWriter", "marker_name", "motion_text", "read_trc"]
@@ -46,14 +46,14 @@ class _OnePerson:
 
     def __init__(self, file: IO[bytes], options: Options) -> None:
         self._file, self._options = file, options
-        self._frames: list[Poses] = []
+        self._stack = Stack()
 
     def write(self, poses: Poses, _image: ImageArray | None = None, /) -> None:
         """Take a frame."""
-        self._frames.append(poses)
+        self._stack.add(poses)
 
     def _tracks(self) -> Tracks:
-        tracks = Tracks.from_frames(self._frames)
+        tracks = Tracks(**self._stack.arrays())
         if len(tracks.ids) > 1 and tracks.tracked:
             seen = (tracks.state > 0).sum(0)
             tracks = tracks.person(int(tracks.ids[int(seen.argmax())]))
@@ -76,7 +76,7 @@ class TrcWriter(_OnePerson):
         tracks = self._tracks()
         if self._options.height_m is not None:
             tracks = tracks.scale(self._options.height_m)
-        points = tracks.keypoints[:, 0, :, :2].astype(np.float64)
+        points = tracks.keypoints[:, 0, :, :2]
         names = [marker_name(joint) for joint in tracks.skeleton.joints]
         rate = _rate(tracks.time_s)
         head = [
@@ -88,8 +88,8 @@ class TrcWriter(_OnePerson):
         ]
         self._file.write(("\n".join(head) + "\n").encode())
         places = 3 if tracks.unit == "px" else 6
-        for frame, time_s, row in zip(tracks.frame.tolist(), tracks.time_s.tolist(), points.tolist(), strict=True):
-            fields = ["\t\t" if x != x else f"{x:.{places}f}\t{y:.{places}f}\t0" for x, y in row]
+        for frame, time_s, row in zip(tracks.frame.tolist(), tracks.time_s.tolist(), points, strict=True):
+            fields = ["\t\t" if x != x else f"{x:.{places}f}\t{y:.{places}f}\t0" for x, y in row.astype(float).tolist()]
             line = "\t".join([str(frame), f"{time_s:.6f}", *fields])
             self._file.write(f"{line}\n".encode())
 

@@ -95,8 +95,8 @@ FORMATS: dict[str, Format] = {
              "times, joints, joint scores, states, raw joints, image sizes", "mot.txt"),
         _row("cvat", "cvat:read_cvat", "cvat:CvatWriter", ".xml",
              "times, scores, joint scores, boxes, states, raw joints", "cvat.xml"),
-        _row("label-studio", "label_studio:read_label_studio", "label_studio:LabelStudioWriter", ".json",
-             "states, raw joints", "label_studio.json"),
+        _row("label-studio", "label_studio_tasks:read_label_studio", "label_studio:LabelStudioWriter",
+             ".json", "states, raw joints", "label_studio.json"),
         _row("poses-json", "jsonl:read_poses_json", "", ".json", "", ""),
     )
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -22,7 +23,10 @@ from lightpose.results import Poses
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import ImageArray
 
-__all__ = ["YoloPoseFolder", "read_yolo_pose"]
+__all__ = ["SUFFIXES", "YoloPoseFolder", "read_yolo_pose"]
+
+SUFFIXES = (*sorted(IMAGE_SUFFIXES), *sorted(each.upper() for each in IMAGE_SUFFIXES))
+"""Of images, in small letters and capitals."""
 
 
 class YoloPoseFolder:
@@ -76,64 +80,110 @@ def _lines(poses: Poses, size: tuple[int, int]) -> Iterator[str]:
 
 
 def read_yolo_pose(path: Path, options: Options) -> Iterator[Poses]:
-    """The images of a folder with data.yaml, in the order of their names; sizes come from the images."""
+    """The images of a folder with data.yaml, in the order of their labels' names; sizes come from the images.
+
+    With `options.images` only those in that folder, such as images/train, by their names in it.
+    """
     folder, yaml = (path, path / "data.yaml") if path.is_dir() else (path.parent, path)
-    skeleton, values = _data(yaml)
+    skeleton, values = _data(yaml, options)
     labels = sorted(folder.glob("labels/**/*.txt")) or sorted(folder.glob("*/labels/*.txt"))
     if not labels:
         raise DataError(f"{folder} has no labels/…/*.txt; name the folder of data.yaml")
+    classes, left_out = Counter[int](), 0
     for number, label in enumerate(labels):
-        name, size = _image(label, options)
+        image = _image(label, options)
+        if image is None:
+            left_out += 1
+            continue
         rows = [
             _row(line, skeleton, values, f"{label}:{n}")
             for n, line in enumerate(text_of(label).splitlines(), 1)
             if line.split()
         ]
-        found = np.array(rows).reshape(len(rows), 5 + values * len(skeleton))
-        height, width = size
-        boxes = found[:, 1:5].copy() if rows else np.zeros((0, 4))
-        boxes[:, :2] -= boxes[:, 2:] / 2
-        joints = found[:, 5:].reshape(len(rows), -1, values) if rows else np.zeros((0, len(skeleton), 3))
-        marks = joints[..., 2] if values == 3 else np.where((joints == 0).all(-1), 0, 2)
-        sure = np.select([marks >= 2, marks >= 1], [1.0, HIDDEN], 0)
-        keypoints = np.concatenate([joints[..., :2] * (width, height), sure[..., None]], -1)
-        keypoints[sure == 0] = np.nan
-        digits = re.search(r"(\d{6,})$", label.stem)
-        frame = int(digits[1]) if digits else number
-        yield made(
-            keypoints, skeleton, boxes=boxes * (width, height, width, height), name=name, image_hw=size, frame=frame,
-            time_s=options.time_s(frame), scores=np.ones(len(rows)),
-        )  # fmt: skip
+        classes.update(int(row[0]) for row in rows)
+        yield _poses(rows, skeleton, values, *image, label, number, options)
+    if left_out == len(labels):
+        raise DataError(f"{folder} has labels of {left_out} images, and none of them is in {options.images}")
+    if left_out:
+        options.notes.append(f"labels of {left_out} images that are not in {options.images} are left out")
+    if len(classes) > 1:
+        options.notes.append(f"people are of {len(classes)} classes, with the same joints; all are used")
 
 
-def _data(yaml: Path) -> tuple[Skeleton, int]:
+def _poses(
+    rows: list[list[float]], skeleton: Skeleton, values: int, name: str, size: tuple[int, int], label: Path,
+    number: int, options: Options,
+) -> Poses:  # fmt: skip
+    """The people of an image. rows: of numbers, as `_row` gives them."""
+    found = np.array(rows).reshape(len(rows), 5 + values * len(skeleton))
+    height, width = size
+    boxes = found[:, 1:5].copy() if rows else np.zeros((0, 4))
+    boxes[:, :2] -= boxes[:, 2:] / 2
+    joints = found[:, 5:].reshape(len(rows), -1, values) if rows else np.zeros((0, len(skeleton), 3))
+    marks = joints[..., 2] if values == 3 else np.where((joints == 0).all(-1), 0, 2)
+    sure = np.select([marks >= 2, marks >= 1], [1.0, HIDDEN], 0)
+    keypoints = np.concatenate([joints[..., :2] * (width, height), sure[..., None]], -1)
+    keypoints[sure == 0] = np.nan
+    digits = re.search(r"(\d{6,})$", label.stem)
+    frame = int(digits[1]) if digits else number
+    return made(
+        keypoints, skeleton, boxes=boxes * (width, height, width, height), name=name, image_hw=size, frame=frame,
+        time_s=options.time_s(frame), scores=np.ones(len(rows)),
+    )  # fmt: skip
+
+
+def _data(yaml: Path, options: Options) -> tuple[Skeleton, int]:
     """The joints that data.yaml tells, and how many numbers each has. Only the keys that matter are read."""
     text = text_of(yaml)
-    shape = re.search(r"^kpt_shape:\s*\[\s*(\d+)\s*,\s*([23])\s*\]", text, re.MULTILINE)
-    if shape is None:
+    shape = _numbers(text, "kpt_shape")
+    if len(shape) != 2 or shape[1] not in (2, 3):
         raise DataError(f"{yaml} has no kpt_shape such as [17, 3]; add it")
-    count = int(shape[1])
+    count, values = shape
     block = re.search(r"^kpt_names:\s*\n\s+0:\s*\n((?:\s+- .*\n?)+)", text, re.MULTILINE)
     names = [each.strip().strip("'\"") for each in re.findall(r"^\s+- (.*)$", block[1], re.MULTILINE)] if block else []
     if names and len(names) != count:
         raise DataError(f"{yaml} names {len(names)} joints in kpt_names and {count} in kpt_shape; make them agree")
-    return matching(tuple(names)) if names else by_count(count, str(yaml)), int(shape[2])
+    skeleton = matching(tuple(names)) if names else by_count(count, f"{yaml} (kpt_names)")
+    if not names:
+        options.notes.append(
+            f"{yaml.name} has no kpt_names; its {count} joints are taken to be those of {skeleton.name}"
+        )
+    flip = _numbers(text, "flip_idx")
+    if flip and flip != [*skeleton.flip_order]:
+        options.notes.append(
+            f"flip_idx of {yaml.name} is not what the names of joints say, left and right; names count"
+        )
+    return skeleton, values
 
 
-def _image(label: Path, options: Options) -> tuple[str, tuple[int, int]]:
-    """The name of a label's image, and its size."""
+def _numbers(text: str, key: str) -> list[int]:
+    """The whole numbers of a key, in brackets or below it; none if it has none."""
+    found = re.search(rf"^{key}:\s*(?:\[([\d\s,]*)\]|((?:\n\s*-\s*\d+[ \t]*)+))", text, re.MULTILINE)
+    return [int(each) for each in re.findall(r"\d{1,9}", found[1] or found[2] or "")] if found else []
+
+
+def _image(label: Path, options: Options) -> tuple[str, tuple[int, int]] | None:
+    """The name of a label's image, and its size; None if it is none of those that are asked for."""
     from lightpose.io.headers import image_header
 
-    folder = Path(*("images" if part == "labels" else part for part in label.parent.parts))
-    for suffix in sorted(IMAGE_SUFFIXES):
-        path = folder / f"{label.stem}{suffix}"
-        if path.is_file():
+    beside = Path(*("images" if part == "labels" else part for part in label.parent.parts))
+    for folder in (beside, *([options.images] if options.images else [])):
+        for suffix in SUFFIXES:
+            path = folder / f"{label.stem}{suffix}"
+            if not path.is_file():
+                continue
+            whole, images = folder.resolve() / path.name, (options.images or folder).resolve()
+            if not whole.is_relative_to(images):
+                return None
             with path.open("rb") as file:
                 header: Any = image_header(file.read(2**20))
             if header is not None and header.height:
-                return path.name, (header.height, header.width)
+                size = (header.height, header.width)  # Ultralytics labels images turned upright
+                return whole.relative_to(images).as_posix(), size[::-1] if header.orientation >= 5 else size
+    if options.images:
+        return None
     if options.image_hw is None:
-        raise DataError(f"{label}: its image is not in {folder}, so its size is unknown; put it there, or add --video")
+        raise DataError(f"{label}: its image is not in {beside}, so its size is unknown; put it there, or add --video")
     return f"{label.stem}.jpg", options.image_hw
 
 

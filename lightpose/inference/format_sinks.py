@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lightpose.errors import ConfigError
 from lightpose.formats import Format, Options, Writer, convert, format_named, write_pairs
-from lightpose.io.files import check_place
+from lightpose.io.files import append_whole, check_place
 from lightpose.io.places import Place, check_apart, check_own
 from lightpose.io.sources import ImageFile
 from lightpose.results import Poses
@@ -64,7 +64,20 @@ class FormatSink:
             return self._kind.writer_to(self._path, Options())
         check_own(self._path)
         self._file = self._path.open("wb", buffering=0)
-        return self._kind.writer_to(self._file, Options())
+        return self._kind.writer_to(_Whole(self._file, self._path), Options())
+
+
+class _Whole:
+    """A file that a writer appends frames to: a full disk takes a frame whole or not at all."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path, self._size = file, path, 0
+
+    def write(self, content: bytes) -> int:
+        """Append all the lines of a frame."""
+        append_whole(self._file, content, self._size, self._path)
+        self._size += len(content)
+        return len(content)
 
 
 def check_formats(names: Sequence[str], out: Path, reads: Iterable[Path], continued: bool = False) -> list[Format]:

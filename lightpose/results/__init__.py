@@ -3,6 +3,7 @@
 from lightpose.results.angles import Angles
 from lightpose.results.boxes import Boxes
 from lightpose.results.poses import STATES, Keypoint, Pose, Poses, coco_rows, draw_poses, number_in_name
+from lightpose.results.stack import Stack
 from lightpose.results.tracks import Tracks
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Keypoint",
     "Pose",
     "Poses",
+    "Stack",
     "Tracks",
     "coco_rows",
     "draw_poses",

@@ -32,10 +32,11 @@ SIGMAS = (0.1, 100.0)
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A COCO keypoint file and the folder of its pictures.
+    """A file of labels and the folder of its pictures.
 
-    repeat: how often each person is shown in an epoch; of 2.5, everybody twice and a random half once more.
-    label_weights: what joints of visibility 1 (hidden, or labelled by a network) and 2 (visible) weigh in the loss.
+    annotations: COCO, or labels of another tool; see `read_labels`. repeat: how often each person is shown in an epoch;
+    of 2.5, everybody twice and a random half once more. label_weights: what joints of visibility 1 (hidden, or
+    labelled by a network) and 2 (visible) weigh in the loss.
     """
 
     annotations: str

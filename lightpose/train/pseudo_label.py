@@ -34,6 +34,7 @@ class LabelOptions:
     min_score: least score of a keypoint. agree: most that the mirrored crop's keypoint may lie off, and most that the
     network may be off the labels that a person has already (in the mean; else it gets no new ones), as shares of the
     longer side of the box. min_side: least longer side of a box, in pixels. replace: leave the file's own labels out.
+    hidden_below: pre-labels instead, for a person to correct: all keypoints in the image, hidden where they score less.
     """
 
     min_score: float = 0.3
@@ -41,8 +42,11 @@ class LabelOptions:
     min_side: float = 32.0
     replace: bool = False
     batch: int = 16
+    hidden_below: float | None = None
 
     def __post_init__(self) -> None:
+        if self.hidden_below is not None and not 0 <= self.hidden_below < math.inf:
+            raise ConfigError(f"hidden_below must be finite and not below 0, not {self.hidden_below}")
         for name in ("min_score", "agree", "min_side"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be finite and not below 0, not {getattr(self, name)}")
@@ -63,7 +67,8 @@ def label_persons(
     A keypoint is added if it is unlabelled, scores enough, lies in the box widened by a tenth, and the mirrored crop
     gives the same place. Nobody gets any if more than two, and more than a third, of them lie outside: those are a
     neighbour's. The file's joints that the network does not have stay as they are, and so do people in boxes that are
-    too small. progress: called with the number of persons done. Raises SkeletonError if no joint is shared.
+    too small. With `hidden_below` all unlabelled joints are added that lie in the image, as 2 or, below it, as 1.
+    progress: called with the number of persons done. Raises SkeletonError if no joint is shared.
     """
     document = copy.deepcopy(source.written)
     rows = dict(zip((row["id"] for row in source.document["annotations"]), document["annotations"], strict=True))
@@ -71,18 +76,23 @@ def label_persons(
     mine, theirs = runtime.spec.skeleton.match(source.skeleton.joints)
     done = 0
     for batch, crops, matrices in _crops(people_to_label(source, options), runtime, options.batch):
-        points, sure = _confident(crops, runtime, options.min_score, options.agree * _crop_sides(batch, matrices))
-        points = transform_points(points, invert(matrices))[:, mine]
+        found, sure = _confident(crops, runtime, options.min_score, options.agree * _crop_sides(batch, matrices))
+        points = transform_points(found[..., :2], invert(matrices))[:, mine]
         known = (np.stack([person.visibility for person in batch])[:, theirs] > 0) & (not options.replace)
         truth = np.stack([person.keypoints for person in batch])[:, theirs]
-        added = _own(sure[:, mine], _inside(points, batch)) & ~known
-        added &= _agreeing(points, truth, known, batch, options.agree)
-        for person, where, new in zip(batch, points, added, strict=True):
+        marks = np.ones(known.shape, np.int64)
+        if options.hidden_below is None:
+            added = _own(sure[:, mine], _inside(points, batch)) & ~known
+            added &= _agreeing(points, truth, known, batch, options.agree)
+        else:
+            added = np.logical_and(_in_image(points, batch), ~known)
+            marks += found[:, mine, 2] >= options.hidden_below
+        for person, where, new, mark in zip(batch, points, added, marks, strict=True):
             keypoints = read[person.annotation_id]
             if options.replace:
                 keypoints = _cleared(keypoints, theirs)
             if options.replace or new.any():
-                _write(rows[person.annotation_id], keypoints, theirs[new], where[new])
+                _write(rows[person.annotation_id], keypoints, theirs[new], where[new], mark[new])
         done += len(batch)
         progress(done)
     return document
@@ -132,22 +142,25 @@ def _crop_sides(people: list[Person], matrices: NDArray[np.float64]) -> NDArray[
 def _confident(
     crops: ImageArray, runtime: Runtime, min_score: float, distance: NDArray[np.float64]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Keypoints of the flip test (N, K, 2) in crop pixels, and whether score and agreement of both views will do."""
+    """Keypoints of the flip test (N, K, 3) in crop pixels, and whether score and agreement of both views will do."""
     spec = runtime.spec
     straight, merged = flip_test(crops, runtime)
     back = 2 * merged - straight  # the mirrored view alone, mirrored back
     read = FAMILIES[spec.family].read
     both, one, other = (read(given, spec, spec.decoder, spec.beta) for given in (merged, straight, back))
     apart = np.linalg.norm((one - other)[..., :2], axis=-1)
-    return both[..., :2], (both[..., 2] >= min_score) & (apart <= distance)
+    return both, (both[..., 2] >= min_score) & (apart <= distance)
 
 
 def _inside(points: FloatArray, people: list[Person]) -> NDArray[np.bool_]:
     box = np.stack([person.box_xywh for person in people])
     low, high = box[:, None, :2] - 0.1 * box[:, None, 2:], box[:, None, :2] + 1.1 * box[:, None, 2:]
-    picture = np.array([person.image_hw[::-1] for person in people])[:, None] - 1
-    kept: NDArray[np.bool_] = ((points >= np.maximum(low, 0)) & (points <= np.minimum(high, picture))).all(-1)
-    return kept
+    return np.asarray(((points >= low) & (points <= high)).all(-1)) & _in_image(points, people)
+
+
+def _in_image(points: FloatArray, people: list[Person]) -> NDArray[np.bool_]:
+    last = np.array([person.image_hw[::-1] for person in people])[:, None] - 1
+    return np.asarray(((points >= 0) & (points <= last)).all(-1))
 
 
 def _own(sure: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -168,11 +181,13 @@ def _agreeing(
     return agreeing[:, None]
 
 
-def _write(row: dict[str, Any], known: list[float], joints: NDArray[np.intp], points: FloatArray) -> None:
+def _write(
+    row: dict[str, Any], known: list[float], joints: NDArray[np.intp], points: FloatArray, marks: NDArray[np.int64]
+) -> None:
     """Label those joints, to a tenth of a pixel; all others stay as they are known."""
     keypoints = list(known)
-    for joint, point in zip(joints.tolist(), points.tolist(), strict=True):
-        keypoints[3 * joint : 3 * joint + 3] = [*(round(value, 1) for value in point), 1]
+    for joint, point, mark in zip(joints.tolist(), points.tolist(), marks.tolist(), strict=True):
+        keypoints[3 * joint : 3 * joint + 3] = [*(round(value, 1) for value in point), mark]
     row["keypoints"] = keypoints
     row["num_keypoints"] = sum(seen > 0 for seen in keypoints[2::3])
 

@@ -86,6 +86,34 @@ def test_label_adds_to_a_copy_and_says_how_much(tmp_path: Path, drawn: DrawnSet)
     assert f"new.json: looked at 4 persons, 1 gained labels, {count} keypoints in all" in output
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["coco", "cvat", "label-studio", "yolo-pose"])
+def test_pre_labels_for_a_tool_are_read_again(kind: str, tmp_path: Path, drawn: DrawnSet):
+    spoil(drawn, keypoints=[0] * 51, num_keypoints=0)
+    out = {"coco": "new.json", "cvat": "new.xml", "label-studio": "new.json", "yolo-pose": "new"}[kind]
+    labelled = ("label", drawn.annotations, "--images", drawn.images, "--model", WEIGHTS, "--out", out)
+    code, output, errors = lightpose(*labelled, "--to", kind, "--hidden-below", 0.99, cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    assert f"{out}: looked at 4 persons, 1 gained labels, 17 keypoints in all" in output
+    images = tmp_path / "new/images/train" if kind == "yolo-pose" else drawn.images
+    if kind == "label-studio":
+        assert "new_config.xml: the labelling interface, to paste into the project's settings" in output
+        assert 'whenTagName="joints"' in (tmp_path / "new_config.xml").read_text()
+        tasks = json.loads((tmp_path / out).read_text())
+        for task in tasks:
+            task["annotations"] = [{"result": task["predictions"][0]["result"]}]
+        (tmp_path / out).write_text(json.dumps(tasks))
+    code, _, errors = lightpose("check", out, "--images", images, "--json", cwd=tmp_path)
+    assert (code, errors) == (0, "")
+    if kind != "coco":
+        assert lightpose("convert", kind, out, "--images", images, "--out", "back.json", cwd=tmp_path)[0] == 0
+    else:
+        (tmp_path / out).rename(tmp_path / "back.json")
+    rows = json.loads((tmp_path / "back.json").read_text())["annotations"]
+    marks = np.array([row["keypoints"][2::3] for row in rows])
+    assert marks.tolist() == [[1] * 17, *[[2] * 17] * 3]  # the network's are hidden, those of a person as they were
+
+
 def test_convert_writes_two_files_that_train(tmp_path: Path, drawn: DrawnSet):
     savemat = pytest.importorskip("scipy.io").savemat
     joints = np.random.default_rng(0).uniform(20, 140, (3, 14, 3))

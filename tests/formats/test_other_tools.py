@@ -6,6 +6,7 @@ lists for it. A tool that the tests' own environment has needs none.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,11 +17,15 @@ import numpy as np
 import pytest
 
 import lightpose
+from lightpose.data.coco import read_coco
+from lightpose.formats import frames_of
+from lightpose.formats.base import made
 from lightpose.formats.label_studio import labeling_config
 from lightpose.io.images import encode_image
 from lightpose.results import Tracks
 from lightpose.skeletons import COCO17
 from tests.formats.people import walkers
+from tests.helpers import STANDING, draw_set
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +58,7 @@ def tracks() -> Tracks:
     return Tracks.from_frames(walkers())
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars", "duckdb"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "duckdb", "pyspark"])
 def test_tables_read_the_parquet(library: str, tracks: Tracks, tmp_path: Path):
     lightpose.write(tracks, tmp_path / "a.parquet")
     code = {
@@ -63,7 +68,13 @@ def test_tables_read_the_parquet(library: str, tracks: Tracks, tmp_path: Path):
         "d = d.filter((p.col('person') == 7) & (p.col('joint').cast(p.String) == 'nose')); print(len(d), d['x'].sum())",
         "duckdb": "import duckdb, sys\nprint(*duckdb.sql(f\"select count(*), sum(x) from '{sys.argv[1]}' where "
         "person = 7 and joint = 'nose'\").fetchall()[0])",
+        "pyspark": "import sys; from pyspark.sql import SparkSession, functions as f\n"
+        "s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', 'false').getOrCreate()\n"
+        "d = s.read.parquet('file://' + sys.argv[1]).where(\"person = 7 and joint = 'nose'\")\n"
+        "print(*d.agg(f.count('x'), f.sum('x')).first())",
     }[library]
+    if library == "pyspark" and not shutil.which("java"):
+        pytest.skip("Spark needs Java, and there is none")
     count, total = opened_by("tables", library, code, tmp_path / "a.parquet").split()
     nose = tracks.person(7).keypoints[:, 0, 0, 0]
     assert int(count) == np.isfinite(nose).sum() == 35
@@ -149,6 +160,36 @@ print(json.dumps([angles, np.array(found).tolist(), time.tolist()]))
         assert np.nanmax(gap) < 0.05, name
 
 
+def test_pose2sim_triangulates_what_its_demo_cameras_see(tmp_path: Path):
+    steps = (Path(__file__).parent / "pose2sim_steps.py").read_text()
+    cameras = np.array(json.loads(opened_by("pose2sim", "Pose2Sim", steps, tmp_path / "a").splitlines()[-1]))
+    body = np.array([(STANDING[joint][0] * 0.5, 0, 1.7 * (1 - STANDING[joint][1])) for joint in COCO17.joints])
+    times = np.arange(40)[:, None, None] / 60
+    places = body + np.sin(times * 3 + np.arange(17)[:, None]) * 0.05  # metres, z upwards: (40, 17, 3)
+    folders = []
+    for number, camera in enumerate(cameras):
+        seen = np.concatenate([places, np.ones((40, 17, 1))], -1) @ camera.T
+        assert (seen[..., 2] > 0).all()
+        points = np.concatenate([seen[..., :2] / seen[..., 2:], np.full((40, 17, 1), 0.9)], -1)
+        frames = [
+            made(joints[None], COCO17, name=f"cam{number}.mp4", frame=n, time_s=n / 60, ids=np.array([1]))
+            for n, joints in enumerate(points)
+        ]
+        folders.append(tmp_path / f"cam{number}")
+        lightpose.write(frames, folders[-1], "openpose")
+    out = opened_by("pose2sim", "Pose2Sim", steps, tmp_path / "b", *folders)
+    error, left_out, trc = json.loads(out.splitlines()[-1])
+    assert (error, left_out) == (0, 0)
+    rows = [line.split("\t") for line in Path(trc).read_text().splitlines()]
+    found = np.array(rows[5:], dtype=object)
+    names = [name for name in rows[3][2:] if name]
+    hip, knee = (names.index(name) for name in ("LHip", "LKnee"))
+    values = np.array([[float(v) for v in row[2 : 2 + 3 * len(names)]] for row in found]).reshape(40, -1, 3)
+    lengths = np.linalg.norm(values[:, hip] - values[:, knee], axis=-1)
+    at = [COCO17.joints.index(joint) for joint in ("left_hip", "left_knee")]
+    assert lengths == pytest.approx(np.linalg.norm(places[:, at[0]] - places[:, at[1]], axis=-1), abs=1e-3)
+
+
 def test_datumaro_imports_coco_and_cvat_with_the_same_joints(tmp_path: Path):
     (tmp_path / "coco/annotations").mkdir(parents=True)
     (tmp_path / "coco/images/train").mkdir(parents=True)
@@ -219,6 +260,32 @@ print(len(tasks), wrong[:3])
 """
     out = opened_by("labelstudio", "label_studio_sdk", code, tmp_path / "tasks.json", tmp_path / "config.xml")
     assert out.split("\n")[-2] == "40 []"
+
+
+def test_label_studio_exports_the_joints_that_are_read_from_its_json(tmp_path: Path):
+    drawn = draw_set(tmp_path / "drawn", people=(1, 1, 1))
+    lightpose.write(frames_of(drawn.annotations), tmp_path / "tasks.json", "label-studio")
+    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    for number, task in enumerate(tasks, 1):
+        task["id"], task["data"]["image"] = number, str(drawn.images / task["data"]["image"])
+        task["annotations"] = [{"id": number, "completed_by": 1, "result": task["predictions"][0]["result"]}]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    (tmp_path / "config.xml").write_text(labeling_config())
+    code = """
+import sys, json
+from label_studio_sdk.converter import Converter
+Converter(open(sys.argv[2]).read(), project_dir=sys.argv[3]).convert_to_coco(sys.argv[1], sys.argv[3], is_dir=False)
+found = json.load(open(sys.argv[3] + "/result.json"))
+people = [c for c in found["categories"] if c.get("keypoints")]
+print(json.dumps([people[0]["keypoints"], [a["keypoints"] for a in found["annotations"] if "keypoints" in a]]))
+"""
+    files = (tmp_path / "tasks.json", tmp_path / "config.xml", tmp_path / "out")
+    names, theirs = json.loads(opened_by("labelstudio", "label_studio_sdk", code, *files).splitlines()[-1])
+    ours = read_coco(tmp_path / "tasks.json", drawn.images).document["annotations"]
+    assert tuple(names) == COCO17.joints
+    assert (
+        np.reshape(theirs, (3, 17, 3)).tolist() == np.reshape([row["keypoints"] for row in ours], (3, 17, 3)).tolist()
+    )
 
 
 def test_motmetrics_reads_the_boxes(tracks: Tracks, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Formats of other tools, written while a run goes on."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,33 @@ def test_what_a_kill_leaves_is_readable(name: str, tmp_path: Path):
         assert len([*(place / "labels/train").iterdir()]) == 2 * GROUP + 5
     else:
         assert len(lightpose.read(place, name, fps=25)) == (2 * GROUP if name == "parquet" else 2 * GROUP + 5)
+    sink.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize("name", ["csv", "csv-wide", "mot-challenge"])
+def test_a_full_disk_leaves_whole_frames(name: str, tmp_path: Path):
+    import resource
+    import signal
+
+    kind, frames, done = format_named(name), walkers(60), []
+    sink = FormatSink(kind, tmp_path, tmp_path / "poses.jsonl")
+
+    def write_all() -> None:
+        for poses in frames:
+            sink.write(Frame(IMAGE, poses.name, poses.frame or 0, poses.time_s), poses)
+            done.append(len(poses))
+
+    before, on_limit = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+        with pytest.raises(OSError, match=f"too large: '.*{kind.file}'"):
+            write_all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, on_limit)
+    assert (tmp_path / kind.file).read_bytes().endswith(b"\n")
+    assert (lightpose.read(tmp_path / kind.file, fps=25).state > 0).sum() == sum(done) > 0
     sink.close()
 
 

@@ -74,6 +74,20 @@ def source(folder, *rows, images=1):
     return read_coco(folder / "set.json", folder)
 
 
+def test_pre_labels_have_all_joints_in_the_image_hidden_where_the_network_is_not_sure(tmp_path):
+    near = (385, 60, 14, 121)  # the right part of the crop is out of the image
+    runtime = FakeRuntime(peaks={"nose": 0.2, "left_eye": 0.9}, apart={"left_eye": 9})
+    file = source(tmp_path, {}, {"keypoints": [150, 110, 2, *[0] * 9]}, {"bbox": list(near)})
+    first, second, third = labelled(file, runtime, hidden_below=0.4, agree=0.001)
+    assert [first[joint][2] for joint in FILE_JOINTS] == [1, 2, 2, 0]
+    assert second["nose"] == [150, 110, 2]
+    assert second["right_eye"] == first["right_eye"]
+    assert in_picture("left_eye", near)[0] > PICTURE_HW[1] - 1
+    assert [third[joint][2] for joint in FILE_JOINTS] == [1, 0, 2, 0]
+    with pytest.raises(ConfigError, match="hidden_below must be finite and not below 0, not -1"):
+        LabelOptions(hidden_below=-1)
+
+
 def labelled(file, runtime=None, **options):
     """Keypoints of every annotation by joint, after labelling."""
     document = label_persons(file, runtime or FakeRuntime(), LabelOptions(**options))
