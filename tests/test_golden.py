@@ -18,11 +18,11 @@ def test_the_golden_answers_are_those_of_the_bundled_weights():
 
 
 def test_the_example_photos_have_the_keypoints_they_had():
-    """To a hundredth of a pixel: other processors differ in the last digits."""
+    """To two hundredths of a pixel: other processors differ in the last digits."""
     rows = photo_rows()
     assert [row["file_name"] for row in rows] == [row["file_name"] for row in GOLDEN["photos"]]
     for row, golden in zip(rows, GOLDEN["photos"], strict=True):
-        assert row["keypoints"] == pytest.approx(golden["keypoints"], abs=0.01)
+        assert row["keypoints"] == pytest.approx(golden["keypoints"], abs=0.02)
         assert row["score"] == pytest.approx(golden["score"], abs=1e-4)
 
 
