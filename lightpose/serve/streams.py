@@ -29,6 +29,7 @@ async def answer_stream(service: Service, websocket: WebSocket) -> None:
     """Answer the frames of one client until it goes, or is silent for too long."""
     try:
         options = read_options(StreamOptions, dict(websocket.query_params))
+        session = _Session(service, websocket, options)
         if service.sessions >= service.settings.sessions:
             raise busy(f"{service.sessions} streams are open, as many as this server has; try again later", 10)
     except ProblemError as problem:
@@ -38,7 +39,7 @@ async def answer_stream(service: Service, websocket: WebSocket) -> None:
     try:
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
-        await _Session(service, websocket, options).run()
+        await session.run()
     except (WebSocketDisconnect, TimeoutError):
         pass
     finally:
