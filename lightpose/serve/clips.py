@@ -40,7 +40,8 @@ async def answer_clip(service: Service, content: bytes, options: ClipOptions) ->
         raise busy(f"{service.clips} clips are in work, as many as this server takes; try again later", 10)
     followed, reading = Followed(options), _Reading(service)
     try:
-        first = await reading.open(content, service.settings.max_pixels)
+        async with service.in_time():
+            first = await reading.open(content, service.settings.max_pixels)
         if first is None:
             lost = "; ".join(reading.lost) or "convert it to H.264"
             raise ProblemError(422, f"no frame of the clip can be decoded: {lost}"[:300])
@@ -82,11 +83,14 @@ class _Reading:
     async def close(self) -> None:
         """Let go of the clip, once the thread is done with the frame that it is at."""
         self._service.clips -= 1
-        if self._frames is not None:
-            self._pool.submit(self._frames.close)
-        elif self._video is not None:
-            self._pool.submit(self._video.close)
+        self._pool.submit(self._shut)
         self._pool.shutdown(wait=False)
+
+    def _shut(self) -> None:
+        if self._frames is not None:
+            self._frames.close()
+        if self._video is not None:
+            self._video.close()
 
     async def _apart(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

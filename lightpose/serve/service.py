@@ -85,7 +85,9 @@ class Service:
         patient: wait for room. Raises a ProblemError if it is no image, too large, or if there is no room;
         ImageError or BoxesError if it cannot be used.
         """
-        size = 3 * self._checked(picture.content)
+        if not patient:
+            self.room.check()
+        size = 3 * await self.apart(lambda: self._checked(picture.content))
         async with self.room.place(size, patient):
             image = await self.apart(
                 lambda: decode_image(picture.content, "the image", max_pixels=self.settings.max_pixels)
