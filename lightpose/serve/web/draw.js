@@ -44,12 +44,15 @@ function drawPerson(context, person, limbs) {
     context.stroke();
   }
   if (person.id === undefined) return;
-  context.font = `bold ${Math.max(14, size / 12)}px system-ui, sans-serif`;
+  const high = Math.max(14, size / 12);
+  const [x, y] = [person.box[0] + person.box[2] / 2, Math.max(high, person.box[1])];
+  context.font = `bold ${high}px system-ui, sans-serif`;
+  context.textAlign = "center";
   context.lineWidth = 3;
   context.strokeStyle = "#141414";
   context.fillStyle = "#fff";
-  context.strokeText(person.id, person.box[0] + person.box[2] / 2, Math.max(20, person.box[1]));
-  context.fillText(person.id, person.box[0] + person.box[2] / 2, Math.max(20, person.box[1]));
+  context.strokeText(person.id, x, y);
+  context.fillText(person.id, x, y);
 }
 
 export function fillTables(place, people) {

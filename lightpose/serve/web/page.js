@@ -36,12 +36,21 @@ function show(picture, answer) {
   $("save-json").disabled = $("save-png").disabled = false;
 }
 
+// Nothing of the last picture stays beside what is said of the next one.
+function clear() {
+  last = null;
+  $("canvas").width = $("canvas").height = 0;
+  $("people").replaceChildren();
+  $("save-json").disabled = $("save-png").disabled = true;
+}
+
 function told(people) {
   return people.length === 1 ? "1 person was found." : `${people.length} people were found.`;
 }
 
 async function look(file) {
   stopCamera();
+  clear();
   const mine = ++asked;
   if (!file.type.startsWith("image/")) {
     say("This is no picture. Choose a JPEG or PNG file; clips are for programs, see the description below.", true);
