@@ -107,7 +107,8 @@ def models_of(estimator: PoseEstimator) -> dict[str, Any]:
 
 _HEAD = (
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-    "<title>lightpose API</title><link rel=icon href=/web/icon.svg><link rel=stylesheet href=/web/page.css><main><h1>lightpose API</h1>"
+    "<title>lightpose API</title><link rel=icon href=/web/icon.svg><link rel=stylesheet href=/web/page.css>"
+    "<main><h1>lightpose API</h1>"
     "<p>The same for programs: <a href=/openapi.json>/openapi.json</a>. Frames of a camera go through the WebSocket"
     " <code>/v1/stream</code>. What goes wrong is a problem document (RFC 9457), whose <code>detail</code> says what"
     " to do.</p>"

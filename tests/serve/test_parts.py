@@ -91,3 +91,12 @@ def test_who_is_patient_gets_a_place_when_there_is_one_and_who_goes_leaves_none_
         assert room.count == 0
 
     asyncio.run(run())
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch):
+    from lightpose import serve
+
+    serve.check_packages()
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(MissingPackageError, match=r"uvicorn.*lightpose\[serve\]"):
+        serve.check_packages()
