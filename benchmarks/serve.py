@@ -89,6 +89,8 @@ class Connection:
 
     async def ask(self, content: bytes, height: int) -> int | str:
         """The status of an answer; `swapped` if it is of another image, `lost` if there was none."""
+        if self._reader is not None and self._reader.at_eof():
+            self.close()  # it was idle for so long that the server has closed it
         try:
             if self._reader is None or self._writer is None:
                 self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)

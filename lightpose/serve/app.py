@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lightpose import __version__
@@ -59,6 +60,7 @@ def make_app(service: Service) -> App:
 
 def _add_errors(app: FastAPI) -> None:
     """What goes wrong becomes a problem document."""
+    gone = (GoneError, ClientDisconnect)
 
     async def problem(_: Request, error: Exception) -> Response:
         if isinstance(error, ProblemError):
@@ -67,7 +69,7 @@ def _add_errors(app: FastAPI) -> None:
             return problem_response(problem_of(error))
         if isinstance(error, RequestValidationError):
             return problem_response(problem_of_validation(error.errors(), ["those that /docs lists"]))
-        if isinstance(error, GoneError):
+        if isinstance(error, gone):
             return Response(status_code=499)
         if isinstance(error, HTTPException):
             told = {
@@ -78,7 +80,16 @@ def _add_errors(app: FastAPI) -> None:
             return problem_response(ProblemError(error.status_code, detail, error.headers))
         return problem_response(ProblemError(500, "something unforeseen went wrong in the server; its log says what"))
 
-    for kind in (ProblemError, LightposeError, RequestValidationError, GoneError, HTTPException, Exception):
+    kinds = (
+        ProblemError,
+        LightposeError,
+        RequestValidationError,
+        GoneError,
+        ClientDisconnect,
+        HTTPException,
+        Exception,
+    )
+    for kind in kinds:
         app.add_exception_handler(kind, problem)
 
 
