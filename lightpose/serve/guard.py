@@ -233,7 +233,7 @@ async def _deny(problem: ProblemError, send: Send) -> None:
 
 
 def _headers(scope: Message) -> dict[bytes, bytes]:
-    """The headers by name; of several of one name, none that could be taken for another one's."""
+    """The headers by name; several of one name are joined, so that none hides another."""
     found: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         found[name] = value if name not in found else found[name] + b", " + value
