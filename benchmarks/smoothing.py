@@ -11,6 +11,7 @@ turn. Lag is that behind a point at 4 person sizes a second, in frames.
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,17 @@ def one_euro(poses: list[Poses], fps: float) -> list[Poses]:
     return [smoother.update(each, n / fps) for n, each in enumerate(poses)]
 
 
-def butterworth(poses: list[Poses], fps: float) -> list[Poses]:
+def butterworth(poses: list[Poses], fps: float, hz: float = 6.0) -> list[Poses]:
     """As `--smooth butterworth`."""
-    return [each for each, _ in FileSmoother().over((each, n / fps) for n, each in enumerate(poses))]
+    return [each for each, _ in FileSmoother(hz).over((each, n / fps) for n, each in enumerate(poses))]
 
 
-WAYS: dict[str, Smooth] = {"none": lambda poses, _: poses, "one_euro": one_euro, "butterworth": butterworth}
+WAYS: dict[str, Smooth] = {
+    "none": lambda poses, _: poses,
+    "one_euro": one_euro,
+    "butterworth": butterworth,
+    "butterworth, 3 Hz": partial(butterworth, hz=3.0),
+}
 
 
 def frames_of(options: Options) -> list[Frame]:

@@ -6,9 +6,10 @@ from 0.5.
 
     python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25
     python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --found --detect-every auto
+    python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --byte-track       # pip install trackers
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class Options:
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
     image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
     detector finds in the clip's .mp4 of the same name, once. frames: so many of them at most. detect_every: N or auto,
-    of the detector. tracker: its settings."""
+    of the detector. byte_track: ByteTrack of the package trackers instead of our own, with its settings as they come.
+    tracker: settings of our own."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
@@ -45,6 +47,7 @@ class Options:
     found: bool = False
     frames: int | None = None
     detect_every: str = "1"
+    byte_track: bool = False
     tracker: Tracker = field(default_factory=Tracker)
 
 
@@ -55,6 +58,30 @@ class Score:
     idf1: float
     mota: float
     switches: int
+
+
+class ByteTrack:
+    """That of the package trackers, behind what `Tracker` has."""
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everybody."""
+        from trackers import ByteTrackTracker
+
+        self._tracker = ByteTrackTracker(frame_rate=self._fps)
+
+    def update(self, poses: Poses, time_s: float) -> Poses:  # noqa: ARG002 - it counts frames
+        """The confirmed people, with their ids."""
+        from supervision import Detections
+
+        found = Detections(to_xyxy(poses.boxes.xywh), confidence=poses.boxes.scores, class_id=np.arange(len(poses)))
+        tracked = self._tracker.update(found)
+        ids = np.zeros(0, np.int64) if tracked.tracker_id is None else np.asarray(tracked.tracker_id, np.int64)
+        which = np.asarray(tracked.class_id, np.intp)[ids >= 0]
+        return replace(poses[which], ids=ids[ids >= 0] + 1)
 
 
 def people_of(xywh: NDArray[np.float64], image_hw: tuple[int, int]) -> Poses:
@@ -79,7 +106,7 @@ def measure(rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, op
 def judged(rows: NDArray[np.float64], people: list[Poses], fps: float, options: Options) -> Score:
     """people: in frame 1, 2, …"""
     judge = motmetrics.MOTAccumulator(auto_id=True)
-    tracker = options.tracker
+    tracker = ByteTrack(fps / options.every) if options.byte_track else options.tracker
     tracker.reset()
     for frame in range(1, len(people) + 1, options.every):
         true = rows[rows[:, 0] == frame]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from lightpose.errors import ConfigError, MissingPackageError
 from lightpose.runtime import EngineName, PrecisionName, Runtime
+from lightpose.runtime.devices import CPU, find_device
 from lightpose.runtime.threads import choose_threads
 from lightpose.skeletons import COCO17
 from lightpose.types import ImageArray, ModelSpec
@@ -20,16 +21,23 @@ from lightpose.weights.open import made_from, open_runtime
 
 __all__ = ["Engine", "Source", "Variant", "find_source", "variants_of"]
 
-Engine = Literal["onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile"]
+Engine = Literal[
+    "onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile",
+    "cuda", "directml", "coreml", "openvino_gpu",
+]  # fmt: skip
 """openvino_bf16: in bfloat16 what is not in int8. torch: memory as PyTorch lays it out. torch_channels_last: channels
-together. torch_compile: that, compiled."""
+together. torch_compile: that, compiled. The last four are ONNX Runtime or OpenVINO on other devices than the CPU."""
 
-_OF_GRAPHS: dict[Engine, tuple[EngineName, PrecisionName | None]] = {
-    "onnxruntime": ("onnxruntime", None),
-    "openvino": ("openvino", None),
-    "openvino_bf16": ("openvino", "bf16"),
+_OF_GRAPHS: dict[Engine, tuple[EngineName, PrecisionName | None, str]] = {
+    "onnxruntime": ("onnxruntime", None, CPU),
+    "openvino": ("openvino", None, CPU),
+    "openvino_bf16": ("openvino", "bf16", CPU),
+    "cuda": ("onnxruntime", None, "cuda"),
+    "directml": ("onnxruntime", None, "directml"),
+    "coreml": ("onnxruntime", None, "coreml"),
+    "openvino_gpu": ("openvino", None, "openvino:GPU"),
 }
-"""Those that read exported graphs, as `open_runtime` names them; None: in the file's own precision."""
+"""Those that read exported graphs: engine, precision (None for the file's own) and device of `open_runtime`."""
 
 INPUT_HW = (256, 192)
 
@@ -59,14 +67,19 @@ class Variant:
     threads: int
 
     def open(self) -> Runtime:
-        """The network, ready to run. Raises MissingPackageError if the engine is not installed."""
+        """The network, ready to run.
+
+        Raises MissingPackageError if the engine is not installed, ConfigError if its device is not here.
+        """
         if self.engine not in _OF_GRAPHS:
             from lightpose.bench.networks import TorchVariant
 
             return TorchVariant(self.source.spec, self.path, self.engine, self.threads)
         assert self.path is not None
-        engine, precision = _OF_GRAPHS[self.engine]
-        return open_runtime(self.path, self.threads, engine, precision=precision)
+        engine, precision, device = _OF_GRAPHS[self.engine]
+        if find_device(device, engine) != device:
+            raise ConfigError(f"there is no {device} here to measure; leave {self.engine} out of --engines")
+        return open_runtime(self.path, self.threads, engine, precision=precision, device=device)
 
     @property
     def precision(self) -> str:
@@ -85,8 +98,8 @@ class Variant:
 
     @property
     def engine_version(self) -> str:
-        package = self.engine.split("_")[0]
-        return f"{package} {metadata.version(package)}"
+        package = _OF_GRAPHS[self.engine][0] if self.engine in _OF_GRAPHS else "torch"
+        return f"{package} {import_module(package).__version__.partition('-')[0]}"
 
 
 def find_source(name: str, input_hw: tuple[int, int] | None = None) -> Source:
@@ -140,7 +153,7 @@ def _can_run(source: Source, engine: Engine) -> bool:
     if source.spec.adopted and engine not in _OF_GRAPHS:
         return False
     if source.precision == "int8" and source.path is not None and source.path.suffix == ".onnx":
-        return engine == "onnxruntime"
+        return engine == "onnxruntime"  # on the CPU
     return _OF_GRAPHS.get(engine, ("",))[0] == "openvino" or source.path is None or source.path.suffix != ".xml"
 
 

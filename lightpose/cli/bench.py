@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure how fast networks run on this machine, on the CPU.
+    """Measure how fast networks run on this machine.
 
     All variants run interleaved, so that whatever else the machine does meets all alike; told are medians of single
     runs, half the interquartile range, and the processor's time, which leaves out what others used. Example:
@@ -36,11 +36,15 @@ class Bench:
     """Bundled weights, files (.onnx, .xml or .safetensors; int8 ones of `lightpose quantize` as well), or networks
     by name (hrnet_w32, …), which are made untrained on the spot; the latter need `pip install 'lightpose[train]'`."""
     engines: tuple[
-        Literal["onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile"], ...
-    ] = ("onnxruntime",)
+        Literal[
+            "onnxruntime", "openvino", "openvino_bf16", "torch", "torch_channels_last", "torch_compile",
+            "cuda", "directml", "coreml", "openvino_gpu",
+        ],
+        ...,
+    ] = ("onnxruntime",)  # fmt: skip
     """What runs them. openvino_bf16: in bfloat16 what is not in int8. torch: as it is; torch_channels_last: channels
-    together in memory; torch_compile: that, compiled, which takes a minute or more. An engine that cannot run a file is
-    passed over."""
+    together in memory; torch_compile: that, compiled, which takes a minute or more. The last four are other devices
+    than the CPU. An engine that cannot run a file is passed over."""
     inputs: tuple[str, ...] = ()
     """Heights and widths, such as 256x192 384x288, for networks by name; 256x192, or a file's own, if not given."""
     batch: tuple[int, ...] = (1,)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
 
 from lightpose.cli.marks import Reads, ReadsNamed, Writes
 from lightpose.errors import ConfigError
@@ -46,6 +48,8 @@ class Evaluate:
     """What runs the network; see lightpose predict."""
     precision: Literal["float32", "bf16", "int8"] | None = None
     """int8 runs the network's int8 file, bf16 needs OpenVINO. Not given: the file as it is."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """Where the networks run; see lightpose predict."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     mode: Literal["latency", "throughput"] = "latency"
@@ -110,6 +114,7 @@ class Evaluate:
                 against=self.against,
                 engine=self.engine,
                 precision=self.precision,
+                device=self.device,
                 threads=self.threads,
                 mode=self.mode,
                 check=self._check_job,

@@ -23,9 +23,6 @@ OF_VIDEOS = ("ids", "raw joints", "states", "times")
 OVER_TIME = ("trc", "mot")
 """Formats that hold nothing without times."""
 
-SMOOTH_HZ = 6.0
-"""Of --smooth butterworth: what biomechanics uses for walking and most sports (Winter, 2009)."""
-
 if TYPE_CHECKING:
     from lightpose.detect import Detector
     from lightpose.formats import Format
@@ -84,6 +81,9 @@ class Predict:
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
     """auto: int8 where this CPU is made for it and the network has an int8 file whose loss was measured, else float32.
     bf16 is OpenVINO's."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """Where the networks run: cpu, cuda, directml, coreml or openvino:GPU; auto is the first of them that is here. The
+    CPU takes the place of one that is not."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     mode: Literal["latency", "throughput"] = "latency"
@@ -122,6 +122,9 @@ class Predict:
     smooth: Literal["none", "one_euro", "butterworth"] = "none"
     """Videos: calm the joints; those that were found are then in the results too, as raw_keypoints. one_euro: live,
     lags a little. butterworth: without lag, for files; what biomechanics expects."""
+    smooth_hz: float = 6.0
+    """Videos: --smooth butterworth takes away movement above this frequency. 6 is what biomechanics uses for walking
+    and most sports (Winter, 2009). A video has to have more than twice as many frames a second."""
     fill: Annotated[float, arg(metavar="SECONDS")] = 0.0
     """Videos that are files: put a person who is not found for so long at most on a line between both sights."""
     show: bool = False
@@ -167,6 +170,7 @@ class Predict:
             engine=self.engine,
             mode=self.mode,
             precision=self.precision,
+            device=self.device,
         )
         for note in notes_of(estimator.runtime):
             print(f"lightpose: {note}", file=sys.stderr)
@@ -230,7 +234,7 @@ class Predict:
                  "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
                  "--person": self.person is not None, "--max-people": self.max_people is not None,
                  "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none",
-                 "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
+                 "--smooth-hz": self.smooth_hz != 6.0, "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip
         named = ", ".join(name for name, is_given in given.items() if is_given)
         if named:
             raise ConfigError(f"{named} is for videos, and there is none among the sources")
@@ -252,7 +256,7 @@ class Predict:
             case other:
                 raise ConfigError(f"--person must be largest, first or, with --track, a person's number, not {other}")
         self._check_smoothing(video)
-        ahead = FileSmoother(SMOOTH_HZ if self.smooth == "butterworth" else None, self.fill)
+        ahead = FileSmoother(self.smooth_hz if self.smooth == "butterworth" else None, self.fill)
         return [
             *([Tracker(self.keep_lost)] if self.track else []),
             *([ahead] if ahead.hz or ahead.fill_s else []),
@@ -269,11 +273,13 @@ class Predict:
         if not video.can_be_read_again and (self.smooth == "butterworth" or self.fill):
             named = "--smooth butterworth" if self.smooth == "butterworth" else "--fill"
             raise ConfigError(f"{named} looks ahead, which needs a file; for {video.name} use --smooth one_euro")
+        if self.smooth_hz != 6.0 and self.smooth != "butterworth":
+            raise ConfigError("--smooth-hz is of --smooth butterworth; add that, or leave it out")
         rate = video.about.rate / self.every * self.slowmo
-        if self.smooth == "butterworth" and rate <= 2 * SMOOTH_HZ:
+        if self.smooth == "butterworth" and rate <= 2 * self.smooth_hz:
             raise ConfigError(
-                f"--smooth butterworth needs over {2 * SMOOTH_HZ:g} frames a second, {video.name} has {rate:.4g}; "
-                "use --smooth one_euro"
+                f"--smooth butterworth needs over {2 * self.smooth_hz:g} frames a second, {video.name} has {rate:.4g}; "
+                "use --smooth one_euro, or a lower --smooth-hz"
             )
 
     def _detect_every(self) -> DetectEvery:

@@ -17,6 +17,7 @@ from lightpose.ops.boxes import nms, to_xywh
 from lightpose.ops.letterbox import PAD, letterbox
 from lightpose.results import Boxes, number_in_name
 from lightpose.runtime import PrecisionName
+from lightpose.runtime.devices import CPU
 from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
 from lightpose.types import LARGEST_SIDE, SOURCE_KEY, SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
@@ -32,21 +33,21 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uin
 
 
 class OnnxDetector:
-    """Finds the people of an image with a detector from an ONNX file, run by ONNX Runtime on the CPU.
+    """Finds the people of an image with a detector from an ONNX file, run by ONNX Runtime.
 
     threshold: least score of a box, in [0, 1]; the file's own if not given. threads: 0 for one on each usable core.
-    min_person_score: of a person, see DetectorSpec; 0 where the file does not say. name: what a report calls it.
-    precision: float32, or int8 for a file that `lightpose quantize` made. made_from: SHA-256 of the file that an int8
-    one was made from. ap_loss: points of box AP that it lost, NaN if unknown. Raises WeightsError if the file is
-    missing, damaged, or no person detector that is known.
+    device: as `find_device` gives it, none of OpenVINO's. min_person_score: of a person, see DetectorSpec; 0 where the
+    file does not say. name: what a report calls it. precision: float32, or int8 for a file that `lightpose quantize`
+    made. made_from: SHA-256 of the file that an int8 one was made from. ap_loss: points of box AP that it lost, NaN if
+    unknown. Raises WeightsError if the file is missing, damaged, or no person detector that is known.
     """
 
     given = False
 
-    def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threshold: float | None = None, threads: int = 0, device: str = CPU) -> None:
         check_threshold(threshold)
         self.path = Path(path)
-        self._sessions = SplitSession(self.path, threads)
+        self._sessions = SplitSession(self.path, threads, device)
         metadata = self._sessions.first.metadata
         self.made_from, self.ap_loss = metadata.get(SOURCE_KEY), read_ap_loss(metadata)
         self.precision: PrecisionName = "float32" if self.made_from is None else "int8"

@@ -19,6 +19,7 @@ from lightpose.evaluate.pck import TABLE_SHARES, SizeName
 from lightpose.evaluate.protocol import PROTOCOLS, NmsName, ProtocolName
 from lightpose.evaluate.report import Against, Report, figures
 from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
+from lightpose.runtime.devices import CPU
 from lightpose.types import DecoderName
 from lightpose.weights.open import open_runtime
 
@@ -64,13 +65,14 @@ def run(
     threads: int = 0,
     mode: ModeName = "latency",
     precision: PrecisionName | None = None,
+    device: str = CPU,
     check: Callable[[Job], None] = lambda _: None,
     progress: Progress = lambda *_: None,
 ) -> Evaluated:
     """Measure OKS AP and PCK of a pose network on a COCO keypoint file.
 
-    model: bundled weights by name, a weights file, or an open Runtime, for which engine, threads, mode and
-    precision do not count. precision: that of the file if not given; bf16 is OpenVINO's.
+    model: bundled weights by name, a weights file, or an open Runtime, for which engine, threads, mode, precision and
+    device do not count. precision: that of the file if not given; bf16 is OpenVINO's. device: see `find_device`.
     boxes: COCO detection results to crop by; detector: a name, an .onnx file, or a function; the labelled people's own
     boxes if neither is given. What a detector loses against those stands in the report. box_threshold: least score.
     padding: how much wider than its box a crop is. bootstrap: draws for 95 % intervals, 0 for none; seed: of those.
@@ -85,14 +87,14 @@ def run(
     rules = dataclasses.replace(PROTOCOLS[protocol], nms=nms, size=pck)
     options = rules.options(flip, decoder, beta, padding)
     source = open_source(annotations, images)
-    runtime = _opened(model, threads, engine, mode, precision)
+    runtime = _opened(model, threads, engine, mode, precision, device)
     people = None if boxes is None else read_detections(boxes, source, box_threshold)
     if detector is not None:
-        people = _detect(source, detector, box_threshold, threads, progress)
+        people = _detect(source, detector, box_threshold, threads, device, progress)
     job = Job(source, runtime, options, rules, people)
     if not job.labelled and (bootstrap or breakdown):
         raise ConfigError(f"{annotations} has no annotations: leave bootstrap, breakdown and plot out")
-    other = None if against is None else _other(job, _opened(against, threads, engine, mode))
+    other = None if against is None else _other(job, _opened(against, threads, engine, mode, None, device))
     check(job)
     evaluation = job.run(lambda done: progress("persons", done, job.persons))
     report = job.report(evaluation, bootstrap, seed, breakdown)
@@ -124,12 +126,16 @@ def _detect(
     detector: str | Path | Detector | BoxFunction,
     threshold: float | None,
     threads: int,
+    device: str,
     progress: Progress,
 ) -> Detections:
     """A detector's boxes in all images."""
-    find = open_detector(detector, threshold, threads) if isinstance(detector, str | Path) else as_detector(detector)
+    named = detector
+    if isinstance(detector, str | Path):
+        detector = open_detector(detector, threshold, threads, device=device)
+    find = as_detector(detector)
     if find.given:
-        raise ConfigError(f"{detector} is a file of boxes; give it with --boxes")
+        raise ConfigError(f"{named} is a file of boxes; give it with --boxes")
     total = len(source.document["images"])
     return detect_people(source, find, lambda done: progress("images", done, total))
 
@@ -139,9 +145,10 @@ def _opened(
     threads: int,
     engine: EngineName,
     mode: ModeName,
-    precision: PrecisionName | None = None,
+    precision: PrecisionName | None,
+    device: str,
 ) -> Runtime:
-    return open_runtime(model, threads, engine, mode, precision) if isinstance(model, str | Path) else model
+    return open_runtime(model, threads, engine, mode, precision, device) if isinstance(model, str | Path) else model
 
 
 def _other(job: Job, peer: Runtime) -> Job:

@@ -24,6 +24,7 @@ from lightpose.io.video import Video, read_video
 from lightpose.ops.oks import oks_nms
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import EngineName, ModeName
+from lightpose.runtime.devices import CPU
 from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArray
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.open import PrecisionChoice, open_runtime
@@ -52,6 +53,7 @@ class PoseEstimator:
     batch: crops at a time. threads: 0 for one on each physical core. engine: auto, onnxruntime, openvino or torch.
     mode: latency, or throughput for OpenVINO. precision: auto runs the weights' int8 file where this CPU is made for
     it, else the file as it is; float32, int8, or bf16 for OpenVINO. `runtime.precision` says which it is.
+    device: cpu; auto, cuda, directml, coreml or openvino:GPU, if it is here, else the CPU, with a warning in the log.
     """
 
     def __init__(
@@ -70,16 +72,17 @@ class PoseEstimator:
         engine: EngineName = "auto",
         mode: ModeName = "latency",
         precision: PrecisionChoice = "auto",
+        device: str = CPU,
     ) -> None:
         check_threshold(detector_threshold)
         check_threshold(min_person_score, "the least score of a person")
         self.options = PredictOptions(flip, decoder, beta, batch, padding)
         if detector is None or isinstance(detector, str | Path):
-            detector = open_detector(detector, detector_threshold, threads, precision)
+            detector = open_detector(detector, detector_threshold, threads, precision, device)
         self.detector = as_detector(detector)
         self.detector_threshold = self.detector.threshold if detector_threshold is None else detector_threshold
         self.min_person_score = self.detector.min_person_score if min_person_score is None else min_person_score
-        self.runtime = open_runtime(model, threads, engine, mode, precision)
+        self.runtime = open_runtime(model, threads, engine, mode, precision, device)
         self.path = self.runtime.path or find_weights(model)
 
     @overload

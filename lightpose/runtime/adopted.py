@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime import EngineName, PrecisionName, check_crops
+from lightpose.runtime.devices import CPU, openvino_name
 from lightpose.runtime.layouts import OPEN_HW, GraphInput, Outputs, PoseLayout, Probe, find_pose_layout
 from lightpose.runtime.onnx import Session, SplitSession, read_ap_loss
 from lightpose.types import SOURCE_KEY, ColorOrder, FloatArray, ImageArray, ModelSpec
@@ -85,10 +86,11 @@ def _run(session: Session, name: str, tensor: NDArray[Any]) -> Outputs:
 
 
 class AdoptedRuntime:
-    """Runs another project's ONNX file with ONNX Runtime, or OpenVINO, on the CPU.
+    """Runs another project's ONNX file with ONNX Runtime, or OpenVINO.
 
     spec: what is known of the file, or assumed. Batches are split as by `SplitSession`; a file with a fixed batch gets
     that many crops at a time, the last ones filled up with black. engine: onnxruntime or openvino. bf16: OpenVINO's.
+    device: as `find_device` gives it, one of the engine's.
     notes: a sentence for each thing that was assumed. Raises WeightsError if the file is no pose network that is known,
     or has another number of joints than its spec.
     """
@@ -101,11 +103,12 @@ class AdoptedRuntime:
         engine: EngineName = "onnxruntime",
         bf16: bool = False,
         notes: tuple[str, ...] = (),
+        device: str = CPU,
     ) -> None:
-        self._made = (Path(path).absolute(), spec, threads, engine, bf16, notes)
+        self._made = (Path(path).absolute(), spec, threads, engine, bf16, notes, device)
         self.path: Path | None = Path(path)
         self.spec, self.notes, self.name = spec, notes, engine
-        self._sessions = SplitSession(path, threads)
+        self._sessions = SplitSession(path, threads, CPU if engine == "openvino" else device)
         metadata = self._sessions.first.metadata
         try:
             self._shown = look_at(self._sessions.first, spec.input_hw)
@@ -115,7 +118,9 @@ class AdoptedRuntime:
         self.made_from = metadata.get(SOURCE_KEY)
         self.ap_loss = read_ap_loss(metadata)
         self.precision: PrecisionName = "int8" if self.made_from else "bf16" if bf16 else "float32"
-        self._openvino = _OpenVino(self._made[0], threads, bf16) if engine == "openvino" else None
+        self._openvino = (
+            _OpenVino(self._made[0], threads, bf16, openvino_name(device)) if engine == "openvino" else None
+        )
         if self._openvino and self.made_from:
             raise ConfigError(f"{path} is in int8 for ONNX Runtime, and OpenVINO computes it wrongly")
 
@@ -165,19 +170,16 @@ class AdoptedRuntime:
 class _OpenVino:
     """The graph in OpenVINO; opened again in a forked process."""
 
-    def __init__(self, path: Path, threads: int, bf16: bool) -> None:
-        self._made = (path, threads, bf16)
+    def __init__(self, path: Path, threads: int, bf16: bool, device: str) -> None:
+        self._made = (path, threads, bf16, device)
         self._open()
 
     def _open(self) -> None:
         from lightpose.runtime.openvino import compile_graph, load_graph
 
-        path, threads, bf16 = self._made
-        self._compiled, self._process, self._lock = (
-            compile_graph(load_graph(path), threads, bf16=bf16),
-            os.getpid(),
-            Lock(),
-        )
+        path, threads, bf16, device = self._made
+        self._compiled = compile_graph(load_graph(path), threads, bf16=bf16, device=device)
+        self._process, self._lock = os.getpid(), Lock()
 
     def run(self, tensor: NDArray[Any]) -> Outputs:
         if self._process != os.getpid():

@@ -27,19 +27,27 @@ __all__ = ["OpenVinoRuntime", "compile_graph", "fold_constants", "load_graph", "
 
 
 class OpenVinoRuntime:
-    """Runs an .onnx file, or an .xml file with its .bin beside it, with OpenVINO on the CPU.
+    """Runs an .onnx file, or an .xml file with its .bin beside it, with OpenVINO.
 
     The graph is compiled for any batch, and at the first batch of one for that: a tenth faster, or a quarter in
-    bfloat16. threads: 0 for one on each usable core. mode: throughput splits a batch over as many
-    requests as the CPU runs best side by side. bf16: compute in bfloat16 what is not in int8. May be called from
-    several threads. Raises WeightsError if the file is no such graph, ConfigError if it is in int8 for ONNX Runtime or
-    the CPU has no bfloat16, MissingPackageError without OpenVINO.
+    bfloat16. threads: 0 for one on each usable core. mode: throughput splits a batch over as many requests as the
+    device runs best side by side. bf16: compute in bfloat16 what is not in int8. device: OpenVINO's name of it; others
+    than the CPU compute as they do best, mostly in float16. May be called from several threads. Raises WeightsError if
+    the file is no such graph, ConfigError if it is in int8 for ONNX Runtime, the CPU has no bfloat16 or the device
+    cannot run it, MissingPackageError without OpenVINO.
     """
 
     name = "openvino"
 
-    def __init__(self, path: str | Path, threads: int = 0, mode: ModeName = "latency", bf16: bool = False) -> None:
-        self._made = (Path(path).absolute(), threads, mode, bf16)
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int = 0,
+        mode: ModeName = "latency",
+        bf16: bool = False,
+        device: str = "CPU",
+    ) -> None:
+        self._made = (Path(path).absolute(), threads, mode, bf16, device)
         if bf16 and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ConfigError("this CPU cannot compute in bfloat16; leave --precision bf16 out")
         self.path: Path | None = Path(path)
@@ -47,15 +55,15 @@ class OpenVinoRuntime:
         self._compile()
 
     def _compile(self) -> None:
-        path, threads, mode, bf16 = self._made
+        path, threads, mode, bf16, device = self._made
         graph, self.spec = read_graph(path)
         int8 = graph.has_rt_info([SOURCE_KEY])
         self.precision: PrecisionName = "int8" if int8 else "bf16" if bf16 else "float32"
-        self._compiled, self._process = compile_graph(graph, threads, mode, bf16=bf16), os.getpid()
+        self._compiled, self._process = compile_graph(graph, threads, mode, bf16=bf16, device=device), os.getpid()
         self._single: Any = None
         self._queue = openvino.AsyncInferQueue(self._compiled) if mode == "throughput" else None
 
-    def __reduce__(self) -> tuple[type[OpenVinoRuntime], tuple[Path, int, ModeName, bool]]:
+    def __reduce__(self) -> tuple[type[OpenVinoRuntime], tuple[Path, int, ModeName, bool, str]]:
         return OpenVinoRuntime, self._made  # a copy opens the file again, as a forked process does
 
     def heatmaps(self, crops: ImageArray) -> FloatArray:
@@ -96,10 +104,10 @@ class OpenVinoRuntime:
     def _for_one(self) -> Any:
         """The graph made ready for a batch of one."""
         if self._single is None:
-            path, threads, mode, bf16 = self._made
+            path, threads, mode, bf16, device = self._made
             graph, spec = read_graph(path)
             graph.reshape([1, *spec.input_hw, 3])
-            self._single = compile_graph(graph, threads, mode, bf16=bf16)
+            self._single = compile_graph(graph, threads, mode, bf16=bf16, device=device)
         return self._single
 
     def _side_by_side(self, output: OutputName, crops: ImageArray) -> FloatArray:
@@ -118,17 +126,26 @@ class OpenVinoRuntime:
 
 
 def compile_graph(
-    graph: Any, threads: int = 0, mode: ModeName = "latency", profile: bool = False, bf16: bool = False
+    graph: Any,
+    threads: int = 0,
+    mode: ModeName = "latency",
+    profile: bool = False,
+    bf16: bool = False,
+    device: str = "CPU",
 ) -> Any:
-    """A graph made ready for the CPU, as openvino.CompiledModel.
+    """A graph made ready for a device, as openvino.CompiledModel.
 
-    threads: 0 for one on each usable core. profile: note what each node takes. bf16: compute in bfloat16.
+    threads: of the CPU, 0 for one on each usable core. profile: note what each node takes. bf16: compute in bfloat16.
+    device: OpenVINO's name of it. Raises ConfigError if another device than the CPU cannot run the graph.
     """
-    settings = {
-        "PERFORMANCE_HINT": mode.upper(),
-        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",  # unsaid, CPUs that have bfloat16 use it
-        "PERF_COUNT": "YES" if profile else "NO",
-    }
+    settings = {"PERFORMANCE_HINT": mode.upper(), "PERF_COUNT": "YES" if profile else "NO"}
+    if device != "CPU":
+        try:
+            return openvino.Core().compile_model(graph, device, settings)
+        except RuntimeError as error:
+            reason = str(error).strip().rpartition("\n")[2]
+            raise ConfigError(f"openvino:{device} cannot run this network ({reason}); leave --device out") from error
+    settings["INFERENCE_PRECISION_HINT"] = "bf16" if bf16 else "f32"  # unsaid, CPUs that have bfloat16 use it
     if count := choose_threads(threads):
         settings["INFERENCE_NUM_THREADS"] = str(count)
     return openvino.Core().compile_model(graph, "CPU", settings)

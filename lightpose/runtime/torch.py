@@ -16,7 +16,7 @@ from lightpose.runtime import PrecisionName
 from lightpose.runtime.threads import choose_threads
 from lightpose.types import DetectorSpec, FloatArray, ImageArray, ModelSpec, Spec
 
-__all__ = ["CropNetwork", "DetectorNetwork", "Normalise", "TorchRuntime", "limit_threads"]
+__all__ = ["CropNetwork", "DetectorNetwork", "Normalise", "TorchRuntime", "count_cuda", "limit_threads"]
 
 if hasattr(os, "register_at_fork"):
     # a fork copies no threads, and OpenMP would wait for its own; torch's loaders do the same in their workers
@@ -73,6 +73,11 @@ class DetectorNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         normal = self.normalise(images.permute(0, 3, 1, 2).float())
         return decode(self.network(normal.contiguous(memory_format=torch.channels_last)))
+
+
+def count_cuda() -> int:
+    """How many CUDA devices PyTorch sees."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def limit_threads(threads: int) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.runtime import EngineName, ModeName, PrecisionName, Runtime
 from lightpose.runtime.cpu import has_byte_products
+from lightpose.runtime.devices import CPU, find_device, openvino_name
 from lightpose.runtime.ir import read_facts
 from lightpose.runtime.onnx import OnnxRuntime
 from lightpose.types import SOURCE_KEY
@@ -38,6 +39,7 @@ def open_runtime(
     engine: EngineName = "auto",
     mode: ModeName = "latency",
     precision: PrecisionChoice = None,
+    device: str = CPU,
 ) -> Runtime:
     """A network ready to run: bundled weights by name, or an .onnx, .xml (OpenVINO) or .safetensors (PyTorch) file.
 
@@ -47,53 +49,73 @@ def open_runtime(
     mode: throughput is OpenVINO's. precision: int8 runs the network's `find_twin`, unless the file is in int8 itself.
     bf16 is OpenVINO's. auto runs the int8 twin if this CPU multiplies bytes fast, and if the twin was made from this
     very file and lost at most `LARGEST_AP_LOSS` points of AP when that was measured; else the file as it is.
+    device: as `find_device` takes it. One that is not here is replaced by the CPU, with a warning in the log; the
+    others run no int8.
 
-    Raises WeightsError if there is no such file or it is damaged, ConfigError if the engine cannot run it,
-    MissingPackageError if the engine is not installed.
+    Raises WeightsError if there is no such file or it is damaged, ConfigError if the engine or the device cannot run
+    it, MissingPackageError if the engine is not installed.
     """
     path = find_weights(model)
     if path.suffix in (".pt", ".pth"):
         raise WeightsError(
             f"{path} is a checkpoint; give a run's best.safetensors; another project's needs lightpose weights import"
         )
-    if precision == "auto" and engine in ("auto", "onnxruntime") and mode == "latency":
+    if precision == "bf16" and engine == "auto":
+        engine = "openvino"
+    device, engine = _device(path, device, engine)
+    if device != CPU and precision in ("int8", "bf16"):
+        raise ConfigError(f"{precision} is for the CPU, not for {device}; leave one of both out")
+    if precision == "auto" and engine in ("auto", "onnxruntime") and mode == "latency" and device == CPU:
         if twin := _good_twin(path, threads):
             return twin
     elif precision == "int8" and made_from(path) is None:
         path = _existing_twin(path, engine)
-    elif precision == "bf16" and engine == "auto":
-        engine = "openvino"
-    able = _ENGINES.get(path.suffix, ("onnxruntime", "openvino"))
-    chosen = able[0] if engine == "auto" else engine
-    if chosen not in able:
-        other = ", or export it: lightpose export" if path.suffix == ".safetensors" else ""
-        raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}{other}")
-    if mode != "latency" and chosen != "openvino":
-        raise ConfigError(f"mode {mode} is for the engine openvino, not {chosen}; leave it out or choose that engine")
-    if precision == "bf16" and chosen != "openvino":
-        raise ConfigError(f"bf16 is for the engine openvino, not {chosen}; leave it out or choose that engine")
-    runtime = _open(path, threads, chosen, mode, bf16=precision == "bf16")
+    chosen = _engine_for(path, engine)
+    for value in (f"mode {mode}", precision):
+        if value in ("mode throughput", "bf16") and chosen != "openvino":
+            raise ConfigError(f"{value} is for the engine openvino, not {chosen}; leave it out or choose that engine")
+    runtime = _open(path, threads, chosen, mode, precision == "bf16", device)
     if precision == "float32" and runtime.precision == "int8":
         raise ConfigError(f"{path} is in int8; give the float32 file that it was made from")
+    if device != CPU and runtime.precision == "int8":
+        raise ConfigError(f"{path} is in int8, which is for the CPU, not for {device}; give the float32 file")
     return runtime
 
 
-def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, *, bf16: bool) -> Runtime:
+def _device(path: Path, device: str, engine: EngineName) -> tuple[str, EngineName]:
+    """Where the file is to run, and by what."""
+    if engine == "auto" and path.suffix in _ENGINES:
+        engine = _ENGINES[path.suffix][0]
+    found = find_device(device, engine)
+    return found, "openvino" if found.startswith("openvino") else engine
+
+
+def _engine_for(path: Path, engine: EngineName) -> EngineName:
+    """What runs a file. Raises ConfigError if the engine that is asked for cannot."""
+    able = _ENGINES.get(path.suffix, ("onnxruntime", "openvino"))
+    if engine == "auto" or engine in able:
+        return able[0] if engine == "auto" else engine
+    other = ", or export it: lightpose export" if path.suffix == ".safetensors" else ""
+    raise ConfigError(f"{path} cannot be run by {engine}; use {' or '.join(able)}{other}")
+
+
+def _open(path: Path, threads: int, engine: EngineName, mode: ModeName, bf16: bool, device: str) -> Runtime:
     if engine == "torch":
         from lightpose.runtime.torch import TorchRuntime, limit_threads
         from lightpose.weights.network import load_network
 
         limit_threads(threads)
-        return TorchRuntime(*load_network(path))
+        network, spec = load_network(path)
+        return TorchRuntime(network.to(device), spec)
     if path.suffix != ".xml" and is_adopted(path):
         if mode != "latency":
             raise ConfigError(f"mode {mode} is for graphs of lightpose, not for {path}; leave it out")
-        return open_adopted(path, threads, engine, bf16)
+        return open_adopted(path, threads, engine, bf16, device)
     if engine == "openvino":
         from lightpose.runtime.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(path, threads, mode, bf16)
-    return OnnxRuntime(path, threads)
+        return OpenVinoRuntime(path, threads, mode, bf16, openvino_name(device))
+    return OnnxRuntime(path, threads, device)
 
 
 def _good_twin(path: Path, threads: int) -> Runtime | None:

@@ -307,7 +307,10 @@ def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(pl
 
     assert run("--person", "1", "--max-people", "2").returncode == 0
     assert {person["id"] for row in rows_of(place / "out") for person in row["people"]} == {1}
-    for more in (("--smooth", "one_euro", "--detect-every", "auto"), ("--smooth", "butterworth", "--fill", "0.3")):
+    for more in (
+        ("--smooth", "one_euro", "--detect-every", "auto"),
+        ("--smooth", "butterworth", "--smooth-hz", "3", "--fill", "0.3"),
+    ):
         assert run(*more).returncode == 0
         people = [person for row in rows_of(place / "out") for person in row["people"]]
         assert all((person["raw_keypoints"] is None) == (person["state"] == "filled") for person in people)
@@ -328,6 +331,13 @@ def test_options_of_people_and_joints_do_what_they_say_and_others_are_refused(pl
             ("--smooth", "butterworth", "--every", "3"),
             "needs over 12 frames a second, clip.mp4 has 10; use --smooth one",
         ),
+        (
+            ("--smooth", "butterworth", "--every", "3", "--smooth-hz", "5"),
+            "needs over 10 frames a second, clip.mp4 has 10; use --smooth one_euro, or a lower --smooth-hz",
+        ),
+        (("--smooth", "one_euro", "--smooth-hz", "5"), "--smooth-hz is of --smooth butterworth"),
+        (("--smooth-hz", "0"), "--smooth-hz is of --smooth butterworth"),
+        (("--smooth", "butterworth", "--smooth-hz", "0"), "hz must be from 1e-06 to"),
         (("--fill", "-1"), "fill_s must be from 0 to 60, not -1"),
     ],
 )

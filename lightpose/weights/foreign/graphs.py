@@ -18,6 +18,7 @@ from lightpose.errors import ConfigError, MissingPackageError, WeightsError
 from lightpose.io.files import write_aside
 from lightpose.runtime import EngineName
 from lightpose.runtime.adopted import AdoptedRuntime, Shown, look_at
+from lightpose.runtime.devices import CPU
 from lightpose.runtime.onnx import Session
 from lightpose.skeletons import AP10K, COCO17, HALPE26, HAND21, MPII16, SKELETONS, WHOLEBODY133, Skeleton
 from lightpose.types import PADDING, SPEC_KEY, DecoderName, FloatArray, GeometryName, ModelSpec, task_of
@@ -85,17 +86,19 @@ class Identified:
 
 
 def open_adopted(
-    path: Path, threads: int = 0, engine: EngineName = "onnxruntime", bf16: bool = False
+    path: Path, threads: int = 0, engine: EngineName = "onnxruntime", bf16: bool = False, device: str = CPU
 ) -> AdoptedRuntime:
     """Another project's .onnx file, adopted or as it is, or MMDeploy's .zip. `notes`: what was assumed.
+
+    device: as `find_device` gives it.
 
     Raises WeightsError if it is no pose network that is known, or its joints fit no skeleton that is.
     """
     metadata = read_metadata(path)
     if SPEC_KEY in metadata:
-        return AdoptedRuntime(path, ModelSpec.from_json(metadata[SPEC_KEY]), threads, engine, bf16)
+        return AdoptedRuntime(path, ModelSpec.from_json(metadata[SPEC_KEY]), threads, engine, bf16, device=device)
     found = identify_graph(path)
-    return AdoptedRuntime(found.path, found.spec, threads, engine, bf16, found.notes)
+    return AdoptedRuntime(found.path, found.spec, threads, engine, bf16, found.notes, device)
 
 
 def adopt_graph(path: Path, out: Path, asked: Settings, like: LikeName | None = None) -> Identified:
