@@ -39,6 +39,8 @@ class Serve:
     """What runs the network, as for lightpose predict."""
     precision: Literal["auto", "float32", "bf16", "int8"] = "auto"
     """As for lightpose predict."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """As for lightpose predict: where the networks run."""
     threads: int = 0
     """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
     flip: bool = False
@@ -98,6 +100,7 @@ class Serve:
             threads=self.threads,
             engine=self.engine,
             precision=self.precision,
+            device=self.device,
         )
         for note in notes_of(estimator.runtime):
             print(f"lightpose: {note}", file=sys.stderr)
