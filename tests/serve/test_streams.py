@@ -79,4 +79,5 @@ def test_messages_that_are_no_frames_end_the_stream(server, message, code):
             stream.send(message)
         with pytest.raises(ConnectionClosed):
             stream.recv(timeout=30)
-        assert stream.close_code == code
+        # a client that still sends when the server has closed may see the connection break before it reads the code
+        assert stream.close_code in ((code, 1006) if isinstance(message, bytes) else (code,))
