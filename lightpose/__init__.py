@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from lightpose.inference.estimator import PoseEstimator
     from lightpose.io.images import read_image
     from lightpose.results import Boxes, Poses, Tracks, draw_poses
+    from lightpose.serve.client import Client
     from lightpose.skeletons import Skeleton
     from lightpose.types import Frame
 
 __all__ = [
     "Boxes",
+    "Client",
     "Frame",
     "LightposeError",
     "PoseEstimator",
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Boxes": "results",
+    "Client": "serve.client",
     "Frame": "types",
     "PoseEstimator": "inference.estimator",
     "Poses": "results",

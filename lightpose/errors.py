@@ -8,6 +8,7 @@ __all__ = [
     "LightposeError",
     "MissingPackageError",
     "RenamedWarning",
+    "ServiceError",
     "ShapeError",
     "SkeletonError",
     "TrainingError",
@@ -61,6 +62,14 @@ class MissingPackageError(LightposeError):
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
         return MissingPackageError, self._given  # else it could not come back from another process
+
+
+class ServiceError(LightposeError):
+    """A server refused a request, or cannot be reached. status: of HTTP, 0 if there was no answer."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def brief(error: Exception) -> str:

@@ -20,7 +20,7 @@ FLOORS = (
     ("inference",),
     ("data",),
     ("evaluate", "export"),
-    ("bench", "paper", "train"),
+    ("bench", "paper", "serve", "train"),
     ("cli",),
     ("__main__",),
 )

@@ -27,6 +27,7 @@ from lightpose.cli.paper import Paper
 from lightpose.cli.predict import Predict
 from lightpose.cli.profile import Profile
 from lightpose.cli.quantize import Quantize
+from lightpose.cli.serve import Serve
 from lightpose.cli.train import Train
 from lightpose.cli.weights import Weights
 
@@ -36,6 +37,7 @@ Command = (
     Annotated[Predict, subcommand("predict", prefix_name=False)]
     | Annotated[ConvertResults, subcommand("convert", prefix_name=False)]
     | Annotated[Angles, subcommand("angles", prefix_name=False)]
+    | Annotated[Serve, subcommand("serve", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Evaluate, subcommand("evaluate", prefix_name=False)]
     | Annotated[EvaluateDetector, subcommand("evaluate-detector", prefix_name=False)]

@@ -22,7 +22,7 @@ from lightpose.results import Poses
 from lightpose.skeletons import COCO17, Skeleton
 from lightpose.types import ImageArray
 
-__all__ = ["OpenPoseFolder", "OpenPoseZip", "read_openpose"]
+__all__ = ["OpenPoseFolder", "OpenPoseZip", "openpose_document", "read_openpose"]
 
 _NAME = re.compile(r"(?P<name>.*?)_?(?P<frame>\d+)_keypoints\.json", re.DOTALL)
 _EMPTY = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d",
@@ -65,6 +65,12 @@ class OpenPoseZip(OpenPoseFolder):
 
 def _file(poses: Poses, number: int) -> tuple[str, bytes]:
     frame = number if poses.frame is None else poses.frame
+    stem = PurePath(poses.name.replace("\\", "/")).stem or "frame"
+    return f"{stem}_{frame:012}_keypoints.json", json.dumps(openpose_document(poses)).encode()
+
+
+def openpose_document(poses: Poses) -> dict[str, Any]:
+    """What the file of a frame holds, ready for JSON."""
     joints = np.where(missing(poses.keypoints)[..., None], 0, poses.keypoints).astype(np.float64)
     ids = [-1] * len(poses) if poses.ids is None else poses.ids.tolist()
     people = [
@@ -75,8 +81,7 @@ def _file(poses: Poses, number: int) -> tuple[str, bytes]:
         }
         for person, values in zip(ids, joints, strict=True)
     ]
-    stem = PurePath(poses.name.replace("\\", "/")).stem or "frame"
-    return f"{stem}_{frame:012}_keypoints.json", json.dumps({"version": 1.3, "people": people}).encode()
+    return {"version": 1.3, "people": people}
 
 
 def read_openpose(path: Path, options: Options) -> Iterator[Poses]:

@@ -170,10 +170,14 @@ class PoseEstimator:
         if isinstance(self.runtime, OneStageRuntime):
             found = stream_whole(video, self._find_whole, failed, self.runtime.lanes)
         else:
-            together = self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
-            found = stream(video, self._find_all, self.runtime, self.options, failed, together)
+            found = stream(video, self.find_all, self.runtime, self.options, failed, self.together)
         for frame, poses in found:
             yield frame, replace(self.choose(poses), about=self.about)
+
+    @property
+    def together(self) -> int:
+        """In how many frames the detector finds people side by side."""
+        return self.detector.lanes if isinstance(self.detector, SideBySideDetector) else 1
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -233,8 +237,8 @@ class PoseEstimator:
         """
         return self._sure(self.detector(image, path))
 
-    def _find_all(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """The same for some frames."""
+    def find_all(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """The same for some frames, at most `together` of them."""
         if isinstance(self.detector, SideBySideDetector):
             return [self._sure(found) for found in self.detector.find_all([frame.image for frame in frames])]
         return [self.find_people(frame.image, frame.path) for frame in frames]
@@ -247,18 +251,19 @@ class PoseEstimator:
     def _sure(self, found: Boxes) -> Boxes:
         return found if self.detector_threshold is None else found[found.scores >= self.detector_threshold]
 
-    def choose(self, poses: Poses) -> Poses:
+    def choose(self, poses: Poses, min_person_score: float | None = None) -> Poses:
         """The poses that count, in their order.
 
-        Drops people who score less than `min_person_score`. Merges duplicate detections of one person: of two nearly
-        equal poses, the one with the higher score stays. Boxes from a file are of different people, so they are not
-        merged; nor are poses that come with their boxes, whose network has done that in its own way.
+        Drops people who score less than `min_person_score`, the estimator's own if not given. Merges duplicate
+        detections of one person: of two nearly equal poses, the one with the higher score stays. Boxes from a file are
+        of different people, so they are not merged; nor are poses that come with their boxes, whose network has done
+        that in its own way.
         """
-        return poses[self._chosen(poses)]
+        return poses[self._chosen(poses, min_person_score)]
 
-    def _chosen(self, poses: Poses) -> NDArray[np.intp]:
+    def _chosen(self, poses: Poses, min_person_score: float | None = None) -> NDArray[np.intp]:
         """The numbers of the poses that count, rising."""
-        sure = np.flatnonzero(poses.scores >= self.min_person_score)
+        sure = np.flatnonzero(poses.scores >= (self.min_person_score if min_person_score is None else min_person_score))
         if self.detector.given or isinstance(self.runtime, OneStageRuntime):
             return sure
         some = poses[sure]

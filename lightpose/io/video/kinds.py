@@ -10,7 +10,7 @@ from lightpose.errors import ImageError
 from lightpose.io.headers import image_kind
 from lightpose.io.images import read_regular
 
-__all__ = ["DEMUXERS", "STREAMS", "SourceKind", "source_kind"]
+__all__ = ["DEMUXERS", "STREAMS", "SourceKind", "is_video", "source_kind"]
 
 SourceKind = Literal["file", "webcam", "address"]
 
@@ -57,13 +57,13 @@ def source_kind(source: str) -> SourceKind | None:
         head = read_regular(source, _HEAD_BYTES)
     except ImageError:
         head = b""
-    if image_kind(head[:64]) is not None and not _is_video(head):
+    if image_kind(head[:64]) is not None and not is_video(head):
         return None
     path = Path(source)
-    return "file" if _is_video(head) or (path.suffix.lower() in _SUFFIXES and not path.is_dir()) else None
+    return "file" if is_video(head) or (path.suffix.lower() in _SUFFIXES and not path.is_dir()) else None
 
 
-def _is_video(head: bytes) -> bool:
+def is_video(head: bytes) -> bool:
     """Whether a file with these first bytes is a video, or sound in a video's container."""
     if head[4:8] in _BOXES:
         size = int.from_bytes(head[:4], "big")  # which is more in a text that has such a word there

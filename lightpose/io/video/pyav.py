@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,21 @@ from lightpose.io.video.kinds import DEMUXERS, STREAMS
 from lightpose.io.video.shots import About, Shot
 from lightpose.types import ImageArray
 
-__all__ = ["AvReader", "has_av", "load_av", "open_av", "start_of"]
+__all__ = ["AvReader", "Source", "has_av", "load_av", "open_av", "start_of", "told"]
 
 _MOST_ERRORS = 1000
 """Packets in a row that cannot be read; beyond, the rest of a file is lost."""
 _TOGETHER_S = 1.0
 """Damage at less distance than this is told as one."""
+
+
+Source = str | Path | BytesIO
+"""An address, a file, or a clip in memory."""
+
+
+def told(source: Source) -> str:
+    """What errors call a source."""
+    return "the clip" if isinstance(source, BytesIO) else str(source)
 
 
 def load_av() -> Any:
@@ -43,13 +53,17 @@ def has_av() -> bool:
     return True
 
 
-def open_av(source: str | Path, timeout_s: float | None = None) -> Any:
-    """A file (a Path) or an address (a text) as PyAV's container, from which no other file can be opened.
+def open_av(source: Source, timeout_s: float | None = None) -> Any:
+    """A file (a Path), a clip in memory or an address (a text) as PyAV's container, from which no other file can be
+    opened.
 
     Raises ImageError if it cannot be opened.
     """
     av = load_av()
-    if isinstance(source, Path):
+    url: str | BytesIO
+    if isinstance(source, BytesIO):
+        url, options = source, {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}
+    elif isinstance(source, Path):
         url, options = f"file:{source.absolute()}", {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     else:
         url = source
@@ -64,7 +78,7 @@ def open_av(source: str | Path, timeout_s: float | None = None) -> Any:
             if isinstance(error, ValueError | av.InvalidDataError)
             else _reason(error)
         )
-        raise ImageError(f"cannot read {source}: {why}") from error
+        raise ImageError(f"cannot read {told(source)}: {why}") from error
 
 
 def start_of(container: Any) -> float:
@@ -79,23 +93,24 @@ def _reason(error: BaseException) -> str:
 
 
 class AvReader:
-    """Reads a file or an address. timeout_s: of a network, until a read fails with ImageError. See `Reader`."""
+    """Reads a file, a clip in memory or an address. timeout_s: of a network, until a read fails with ImageError. See
+    `Reader`."""
 
-    def __init__(self, source: str | Path, max_pixels: int | None = None, timeout_s: float | None = None) -> None:
+    def __init__(self, source: Source, max_pixels: int | None = None, timeout_s: float | None = None) -> None:
         self._av = load_av()
         self._limit = max_pixels_allowed(max_pixels)
-        self._source = source
+        self._source, self._name = source, told(source)
         self._container = open_av(source, timeout_s)
         self.lost: list[str] = []
         self._damage = _Damage()
         if not self._container.streams.video:
             tracks = _tracks(self._container)
             self._container.close()
-            raise ImageError(f"{source} has no video track, only {tracks}; name a video")
+            raise ImageError(f"{self._name} has no video track, only {tracks}; name a video")
         self._stream = self._container.streams.best("video") or self._container.streams.video[0]
         if self._stream.codec_context is None:
             self._container.close()
-            raise ImageError(f"{source} has a video track of a kind that cannot be decoded; convert it to H.264")
+            raise ImageError(f"{self._name} has a video track of a kind that cannot be decoded; convert it to H.264")
         self._stream.thread_type = "SLICE"
         self._zero_s = start_of(self._container)
         self._is_avi = self._container.format.name == "avi"  # which has no times of showing
@@ -136,7 +151,7 @@ class AvReader:
                 self._damage.add(self._damage.reached_s)
                 packets = self._container.demux(self._stream)
             except (self._av.FFmpegError, OSError) as error:
-                if isinstance(self._source, Path):
+                if not isinstance(self._source, str):
                     self._damage.add(self._damage.reached_s)
                     return
                 raise ImageError(f"{self._source} broke off: {_reason(error)}") from error
@@ -157,7 +172,7 @@ class AvReader:
             if isinstance(error, self._av.InvalidDataError | ValueError | self._av.EOFError | OSError):
                 self._damage.add(self._damage.reached_s)
                 return []
-            raise ImageError(f"cannot decode {self._source}: {_reason(error)}") from error
+            raise ImageError(f"cannot decode {self._name}: {_reason(error)}") from error
 
     def _image(self, frame: Any) -> ImageArray:
         self._check_size(frame.width, frame.height)
@@ -171,7 +186,7 @@ class AvReader:
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._limit:
             raise ImageError(
-                f"{self._source} has {width:,} x {height:,} pixels, more than the {self._limit:,} that are decoded; "
+                f"{self._name} has {width:,} x {height:,} pixels, more than the {self._limit:,} that are decoded; "
                 "if it can be trusted, raise the limit with --max-pixels"
             )
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
+from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 
 from lightpose.errors import ConfigError, ImageError
 from lightpose.io.prefetch import ahead
 from lightpose.io.sources import HELD_BYTES, ImageFile, find_images
-from lightpose.io.video.kinds import source_kind
+from lightpose.io.video.kinds import is_video, source_kind
 from lightpose.io.video.live import Newest, Reconnecting
 from lightpose.io.video.opencv import CvReader, Webcam
 from lightpose.io.video.pyav import AvReader, has_av
@@ -20,7 +21,7 @@ from lightpose.io.video.shots import About, Reader, Shot
 from lightpose.io.video.timing import Clock, Timing
 from lightpose.types import Frame
 
-__all__ = ["Video", "read_video"]
+__all__ = ["Video", "read_clip", "read_video"]
 
 _AHEAD = 8
 _READ_TIMEOUT_S = 10.0
@@ -63,6 +64,17 @@ def read_video(
         raise ImageError(f"{path} is no video (MP4, MOV, MKV, WebM, AVI, MPEG and the like are)")
     file = partial(AvReader if has_av() else CvReader, path, max_pixels)
     return Video(file(), timing, path.name, path, make=file)
+
+
+def read_clip(content: bytes, name: str = "", max_pixels: int | None = None) -> Video:
+    """A video file's bytes as frames with times; nothing of it touches the disk.
+
+    name: what results call the frames. max_pixels: as for `read_image`. Raises ImageError if it is no video or cannot
+    be opened, MissingPackageError without PyAV: OpenCV reads files only.
+    """
+    if not is_video(content[:1024]):
+        raise ImageError("the clip is no video (MP4, MOV, MKV, WebM, AVI, MPEG and the like are)")
+    return Video(AvReader(BytesIO(content), max_pixels), Timing(), name)
 
 
 class Video:
