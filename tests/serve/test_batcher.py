@@ -185,5 +185,5 @@ def test_a_network_that_cannot_be_run_is_told_and_nobody_waits_for_it(images):
 
 def test_a_network_that_takes_whole_images_is_refused(tmp_path):
     estimator = PoseEstimator(yolo_pose(tmp_path / "pose.onnx"), threads=1)
-    with pytest.raises(ConfigError, match="pose.onnx finds boxes and joints at once"):
+    with pytest.raises(ConfigError, match="finds boxes and joints at once in whole images; the server"):
         Batcher(estimator)
