@@ -28,7 +28,7 @@ def with_frames(path: Path, images: list[np.ndarray]) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})  # the same bytes everywhere
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for image in images:
