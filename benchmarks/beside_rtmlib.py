@@ -38,6 +38,7 @@ import tyro
 from rtmlib import RTMO, RTMPose, ViTPose  # type: ignore[import-not-found]
 
 from lightpose.bench.end_to_end import scene
+from lightpose.bench.interleave import PAUSE_S
 from lightpose.inference.top_down import PredictOptions, predict_crops, predict_poses
 from lightpose.io.images import read_image
 from lightpose.ops.boxes import to_xyxy
@@ -185,6 +186,7 @@ def timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, flo
     taken: dict[str, list[float]] = {name: [] for name in works}
     for number in range(repeats + 2):
         for name, work in works.items():
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             work()
             if number > 1:

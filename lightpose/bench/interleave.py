@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Timing", "interleaved"]
+__all__ = ["PAUSE_S", "Timing", "interleaved"]
 
 PAUSE_S = 0.003
 """Before each piece of work: threads of the one before spin for about a millisecond, waiting for more."""
