@@ -89,11 +89,10 @@ def run(
     """
     check_draws(bootstrap, seed)
     rules = dataclasses.replace(PROTOCOLS[protocol], nms=nms, size=pck)
-    options = rules.options(flip, decoder, beta, padding)
     source = open_source(annotations, images)
     runtime = _opened(model, threads, engine, mode, precision, device)
     _check_people(boxes, detector, box_threshold, pck, runtime)
-    options = _usable(runtime, options)
+    options = _usable(runtime, rules.options(flip, decoder, beta, padding))
     people = None if boxes is None else read_detections(boxes, source, box_threshold)
     if detector is not None:
         people = _detect(source, detector, box_threshold, threads, device, progress)

@@ -101,9 +101,8 @@ class AdoptedRuntime:
 
     spec: what is known of the file, or assumed. Batches are split as by `SplitSession`; a file with a fixed batch gets
     that many crops at a time, the last ones filled up with black. engine: onnxruntime or openvino. bf16: OpenVINO's.
-    device: as `find_device` gives it, one of the engine's.
-    notes: a sentence for each thing that was assumed. Raises WeightsError if the file is no pose network that is known,
-    or has another number of joints than its spec.
+    device: as `find_device` gives it, one of the engine's. notes: a sentence for each thing that was assumed. Raises
+    WeightsError if the file is no pose network that is known, or has another number of joints than its spec.
     """
 
     def __init__(
