@@ -38,7 +38,6 @@ import tyro
 from rtmlib import RTMO, RTMPose, ViTPose  # type: ignore[import-not-found]
 
 from lightpose.bench.end_to_end import scene
-from lightpose.bench.interleave import PAUSE_S
 from lightpose.inference.top_down import PredictOptions, predict_crops, predict_poses
 from lightpose.io.images import read_image
 from lightpose.ops.boxes import to_xyxy
@@ -49,6 +48,8 @@ from lightpose.types import FloatArray, ImageArray
 from lightpose.weights.open import Network, open_network
 
 SURE = 0.3
+REST_S = 0.1
+"""Before each piece of work. ONNX Runtime's threads, as rtmlib has them, spin for 40 to 50 ms after a run."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, flo
     taken: dict[str, list[float]] = {name: [] for name in works}
     for number in range(repeats + 2):
         for name, work in works.items():
-            time.sleep(PAUSE_S)
+            time.sleep(REST_S)
             start = time.perf_counter()
             work()
             if number > 1:
