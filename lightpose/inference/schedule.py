@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -155,8 +156,13 @@ def scheduled(
     """
     for frame in frames:
         try:
-            boxes = schedule.boxes(frame)
-            poses = predict(frame, find(frame) if boxes is None else boxes)
+            boxes, found_ms = schedule.boxes(frame), 0.0
+            if boxes is None:
+                start_s = time.perf_counter()
+                boxes = find(frame)
+                found_ms = 1000 * (time.perf_counter() - start_s)
+            poses = predict(frame, boxes)
+            poses = replace(poses, milliseconds={**poses.milliseconds, "detect": found_ms})
         except LightposeError as error:
             if failed is None:
                 raise

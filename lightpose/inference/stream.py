@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -40,9 +41,10 @@ def stream(
             _checked(frame, each) if isinstance(each, Boxes) else each for frame, each in zip(group, found, strict=True)
         ]
 
-    boxed = ((frame, frame.image, boxes) for frame, boxes in _each(frames, checked, failed, together))
-    for frame, poses in predict_boxed(boxed, runtime, options):
-        yield frame, _of_frame(poses, frame)
+    found = _each(frames, checked, failed, together)
+    boxed = (((frame, taken_ms), frame.image, boxes) for frame, boxes, taken_ms in found)
+    for (frame, taken_ms), poses in predict_boxed(boxed, runtime, options):
+        yield frame, _of_frame(poses, frame, {"detect": taken_ms})
 
 
 def stream_whole(
@@ -52,12 +54,13 @@ def stream_whole(
     together: int = 1,
 ) -> Iterator[tuple[Frame, Poses]]:
     """The same with a network that takes whole images. find: finds the poses of each of at most `together` frames."""
-    for frame, poses in _each(frames, lambda group: _find(group, find), failed, together):
-        yield frame, _of_frame(poses, frame)
+    for frame, poses, taken_ms in _each(frames, lambda group: _find(group, find), failed, together):
+        yield frame, _of_frame(poses, frame, {"network": taken_ms})
 
 
-def _of_frame(poses: Poses, frame: Frame) -> Poses:
-    return replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s)
+def _of_frame(poses: Poses, frame: Frame, taken_ms: dict[str, float]) -> Poses:
+    milliseconds = taken_ms | dict(poses.milliseconds)
+    return replace(poses, name=frame.name, frame=frame.index, time_s=frame.time_s, milliseconds=milliseconds)
 
 
 def _each(
@@ -65,12 +68,18 @@ def _each(
     find: Callable[[Sequence[Frame]], Sequence[Found | LightposeError]],
     failed: Callable[[Frame, LightposeError], None] | None,
     together: int,
-) -> Iterator[tuple[Frame, Found]]:
-    """Each frame with what is found in it; those that cannot be used are told, or their error is raised."""
+) -> Iterator[tuple[Frame, Found, float]]:
+    """Each frame with what is found in it, and its share of the milliseconds that took.
+
+    Those that cannot be used are told, or their error is raised.
+    """
     for group in _groups(frames, together):
-        for frame, found in zip(group, find(group), strict=True):
+        start_s = time.perf_counter()
+        all_found = find(group)
+        taken_ms = 1000 * (time.perf_counter() - start_s) / len(group)
+        for frame, found in zip(group, all_found, strict=True):
             if not isinstance(found, LightposeError):
-                yield frame, found
+                yield frame, found, taken_ms
             elif failed is None:
                 raise found
             else:

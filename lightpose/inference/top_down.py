@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, get_args
 
 import numpy as np
@@ -93,7 +94,11 @@ def predict_crops(crops: ImageArray, runtime: Runtime, options: PredictOptions) 
 
 def decode_crops(crops: ImageArray, runtime: Runtime, flip: bool, decodings: Sequence[Decoding]) -> list[FloatArray]:
     """The same, (N, K, 3) for each way of reading heatmaps, which are computed once."""
-    given, spec = run_network(crops, runtime, flip), runtime.spec
+    return _read(run_network(crops, runtime, flip), runtime.spec, decodings)
+
+
+def _read(given: FloatArray, spec: ModelSpec, decodings: Sequence[Decoding]) -> list[FloatArray]:
+    """What a network gave as keypoints (N, K, 3) in crop pixels, for each way of reading heatmaps."""
     if not np.isfinite(given).all():
         raise WeightsError(
             f"the network's {spec.family} are not finite numbers: its weights are damaged or training diverged"
@@ -118,13 +123,14 @@ def flip_test(crops: ImageArray, runtime: Runtime) -> tuple[FloatArray, FloatArr
 
 @dataclass(frozen=True)
 class _Pending(Generic[Key]):
-    """An image whose crops are cut and wait for a full batch."""
+    """An image whose crops are cut, which took `cut_s`, and wait for a full batch."""
 
     key: Key
     image_hw: tuple[int, int]
     boxes: Boxes
     crops: ImageArray
     matrices: NDArray[np.float64]
+    cut_s: float
 
 
 def predict_boxed(
@@ -170,33 +176,37 @@ def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: Pr
 
 def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
     boxes.check_inside(*image.shape[:2])
-    spec = runtime.spec
+    spec, start_s = runtime.spec, time.perf_counter()
     crops, matrices = cut_crops(image, boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
-    return _Pending(key, image.shape[:2], boxes, crops, matrices)
+    return _Pending(key, image.shape[:2], boxes, crops, matrices, time.perf_counter() - start_s)
 
 
 def _run(
     waiting: list[_Pending[Key]], runtime: Runtime, options: PredictOptions, decodings: Sequence[Decoding]
 ) -> Iterator[tuple[Key, list[Poses]]]:
-    """Run the crops of all waiting images, and share the keypoints out again."""
-    joints = len(runtime.spec.skeleton)
+    """Run the crops of all waiting images, and share the keypoints and the time out again."""
+    spec = runtime.spec
     crops = [crop for picture in waiting for crop in picture.crops]
-    parts = [
-        np.stack(decode_crops(np.stack(crops[start : start + options.batch]), runtime, options.flip, decodings))
-        for start in range(0, len(crops), options.batch)
-    ]
-    keypoints = np.concatenate([np.zeros((len(decodings), 0, joints, 3), np.float32), *parts], axis=1)
-    start = 0
+    keypoints = [np.zeros((len(decodings), 0, len(spec.skeleton), 3), np.float32)]
+    network_s, decode_s = 0.0, 0.0
+    for start in range(0, len(crops), options.batch):
+        moments = [time.perf_counter()]
+        given = run_network(np.stack(crops[start : start + options.batch]), runtime, options.flip)
+        moments.append(time.perf_counter())
+        keypoints.append(np.stack(_read(given, spec, decodings)))
+        network_s += moments[1] - moments[0]
+        decode_s += time.perf_counter() - moments[1]
+    found, start = np.concatenate(keypoints, axis=1), 0
     for picture in waiting:
-        mine = keypoints[:, start : start + len(picture.boxes)]
+        mine = found[:, start : start + len(picture.boxes)]
         start += len(picture.boxes)
-        yield picture.key, [_place(found, picture, runtime) for found in mine]
+        share = 1000 * len(picture.boxes) / max(len(crops), 1)
+        milliseconds = {"crop": 1000 * picture.cut_s, "network": share * network_s, "decode": share * decode_s}
+        yield picture.key, [replace(_place(each, picture, spec), milliseconds=milliseconds) for each in mine]
 
 
-def _place(keypoints: FloatArray, picture: _Pending[Key], runtime: Runtime) -> Poses:
+def _place(keypoints: FloatArray, picture: _Pending[Key], spec: ModelSpec) -> Poses:
     """Keypoints (N, K, 3) in crop pixels → poses in the image."""
     points = transform_points(keypoints[..., :2], invert(picture.matrices))
     placed = np.concatenate([points, keypoints[..., 2:]], axis=-1)
-    return Poses(
-        placed, person_scores(placed, picture.boxes.scores), picture.boxes, runtime.spec.skeleton, picture.image_hw
-    )
+    return Poses(placed, person_scores(placed, picture.boxes.scores), picture.boxes, spec.skeleton, picture.image_hw)

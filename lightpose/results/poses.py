@@ -110,8 +110,9 @@ class Poses:
     (N,) of text: who was `detected` in this frame, whose box was `carried` over from the last one, and who was `filled`
     in where nobody was found. raw_keypoints: (N, K, 3) before they were smoothed, NaN for who was filled in. None where
     there are none. frame, time_s: the frame's number in its source, from 0, and its time. about: facts of the model,
-    such as its name. A joint without a place is NaN, NaN, 0. Raises ShapeError if there are more or fewer ids, states
-    or raw joints than people.
+    such as its name. milliseconds: what `detect`, `crop`, `network` and `decode` took; a batch's time is shared out by
+    people. Files leave it out, so that two runs write the same. A joint without a place is NaN, NaN, 0. Raises
+    ShapeError if there are more or fewer ids, states or raw joints than people.
     """
 
     keypoints: FloatArray
@@ -126,6 +127,7 @@ class Poses:
     frame: int | None = None
     time_s: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.keypoints)

@@ -1,6 +1,7 @@
 """Frames through an estimator, and sinks behind it."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from lightpose import Boxes, Frame, PoseEstimator, read_image
+from lightpose.detect import as_detector
 from lightpose.errors import BoxesError, ShapeError
 from lightpose.inference.sinks import Drawings, JsonLines
 from lightpose.io.images import encode_image
@@ -49,6 +51,41 @@ def test_every_frame_comes_back_in_order_with_its_own_people(estimator: PoseEsti
         assert (poses.name, poses.image_hw, len(poses)) == (frame.name, (60, 50), frame.index % 4)
         alone = estimator.predict(frame.image)
         np.testing.assert_array_equal(poses.keypoints, alone.keypoints)
+
+
+def slow(work, seconds: float):
+    def slowed(*given):
+        time.sleep(seconds)
+        return work(*given)
+
+    return slowed
+
+
+def test_each_frame_tells_what_its_stages_took(estimator: PoseEstimator):
+    estimator.runtime.heatmaps = slow(estimator.runtime.heatmaps, 0.03)
+    estimator.detector = as_detector(slow(people_of, 0.02))
+    start_s = time.perf_counter()
+    found = [poses for _, poses in estimator.stream([Frame(image_of(n), f"{n}.png", n) for n in (0, 1, 3)])]
+    passed_ms = 1000 * (time.perf_counter() - start_s)
+    for poses in found:
+        assert list(poses.milliseconds) == ["detect", "crop", "network", "decode"]
+        assert poses.milliseconds["detect"] >= 20
+    nobody, one, three = (poses.milliseconds["network"] for poses in found)
+    assert (nobody, 3 * one) == (0, pytest.approx(three)), "one batch, shared out by people"
+    assert one + three >= 30
+    assert sum(sum(poses.milliseconds.values()) for poses in found) <= passed_ms
+
+
+def test_only_frames_in_which_the_detector_ran_tell_that_it_took_time(estimator: PoseEstimator):
+    estimator.detector = as_detector(slow(people_of, 0.02))
+    frames = [Frame(image_of(1), "", n, n / 25) for n in range(4)]
+    taken = [poses.milliseconds["detect"] for _, poses in estimator.stream(frames, detect_every=2)]
+    assert [ms >= 20 for ms in taken] == [True, False, True, False]
+    assert taken[1::2] == [0, 0]
+
+
+def test_what_stages_took_is_in_no_file(estimator: PoseEstimator):
+    assert "milliseconds" not in json.dumps(estimator.predict(image_of(2)).to_dict())
 
 
 class SideBySide:
