@@ -5,14 +5,16 @@
 
 The video is 1280x720 at 30 frames a second; a photo of a person moves through it once or four times, beside each other.
 One row for each number of people, precision and schedule of the detector. `networks`: detector and pose network on the
-same images and crops, run alone, one after the other. `photos`: `PoseEstimator.predict` on each frame, already decoded.
+same images and crops, run alone, one after the other. The pose network gets batches of 8 crops. With a schedule it gets
+those of one frame, since each frame's boxes come from the last one's joints. A detector may box a person twice; the
+network then runs twice. `photos`: `PoseEstimator.predict` on each frame, already decoded.
 Each stage is measured alone; reading, networks and writing overlap in the whole, so that shares may add up to more.
 """
 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +22,7 @@ import cv2
 import numpy as np
 import tyro
 
-from lightpose import Frame, PoseEstimator, Poses, read_image
+from lightpose import Boxes, Frame, PoseEstimator, Poses, read_image
 from lightpose.inference.schedule import DetectEvery
 from lightpose.inference.track import Tracker
 from lightpose.inference.video import predict_video
@@ -81,20 +83,40 @@ def best_s(work: Callable[[], object], repeats: int) -> float:
     return min(taken)
 
 
-def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[Poses]) -> tuple[float, float]:
-    """Seconds for all frames: the detector's network on every one, and the pose network, in batches of 8 crops."""
-    spec = estimator.runtime.spec
-    crops = np.concatenate([
-        cut_crops(frame.image, poses.boxes.xywh, spec.input_hw, spec.geometry, spec.padding)[0]
-        for frame, poses in zip(frames, found, strict=True)
-    ])  # fmt: skip
+@dataclass(frozen=True)
+class Alone:
+    """Seconds that the networks take for all frames. pose_s: on each box of the detector; kept_s: on those of people
+    who were kept, a frame at a time."""
+
+    detect_s: float
+    pose_s: float
+    kept_s: float
+
+    def whole_s(self, detected: float, is_batched: bool) -> float:
+        """With the detector in such a share of the frames."""
+        return self.detect_s * detected + (self.pose_s if is_batched else self.kept_s)
+
+
+def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[Poses]) -> Alone:
+    """What the networks take alone."""
+    runtime, size = estimator.of_crops("detectors"), estimator.options.batch
+    spec = runtime.spec
+
+    def cut(frame: Frame, boxes: Boxes) -> ImageArray:
+        return cut_crops(frame.image, boxes.xywh, spec.input_hw, spec.geometry, spec.padding)[0]
+
     start_s = time.perf_counter()
-    for frame in frames:
-        estimator.find_people(frame.image)
-    middle_s = time.perf_counter()
-    for start in range(0, len(crops), estimator.options.batch):
-        estimator.of_crops("detectors").heatmaps(crops[start : start + estimator.options.batch])
-    return middle_s - start_s, time.perf_counter() - middle_s
+    boxes = [estimator.find_people(frame.image) for frame in frames]
+    detect_s = time.perf_counter() - start_s
+    crops = np.concatenate([cut(frame, each) for frame, each in zip(frames, boxes, strict=True)])
+    kept = [cut(frame, poses.boxes) for frame, poses in zip(frames, found, strict=True)]
+    moments = [time.perf_counter()]
+    for start in range(0, len(crops), size):
+        runtime.heatmaps(crops[start : start + size])
+    moments.append(time.perf_counter())
+    for each in kept:
+        runtime.heatmaps(each)
+    return Alone(detect_s, moments[1] - moments[0], time.perf_counter() - moments[1])
 
 
 def measure(clip: Path, estimator: PoseEstimator, out: Path, options: Options, people: int, precision: str) -> None:
@@ -114,7 +136,8 @@ def measure(clip: Path, estimator: PoseEstimator, out: Path, options: Options, p
             pass
 
     read_s, draw_s = best_s(read, options.repeats), best_s(draw, options.repeats) if options.draw else 0.0
-    detect_s, pose_s = np.min([networks(estimator, frames, found) for _ in range(options.repeats)], axis=0)
+    tries = [networks(estimator, frames, found) for _ in range(options.repeats)]
+    alone = Alone(*np.min([astuple(each) for each in tries], axis=0))
     photos_s = best_s(lambda: [estimator.predict(frame.image) for frame in frames], options.repeats)
     for every in SCHEDULES:
         folder = out / f"{people}{precision}{every}"
@@ -128,8 +151,9 @@ def measure(clip: Path, estimator: PoseEstimator, out: Path, options: Options, p
         detected = (folder / "poses.jsonl").read_text().count('"state": "detected"')
         states = (folder / "poses.jsonl").read_text().count('"state": ')
         share = detected / max(states, 1)
-        alone_s = detect_s * share + pose_s
-        parts = ", ".join(f"{1000 * part / count:.1f}" for part in (read_s, detect_s * share, pose_s, draw_s))
+        alone_s = alone.whole_s(share, every == 1)
+        pose_s = alone.pose_s if every == 1 else alone.kept_s
+        parts = ", ".join(f"{1000 * part / count:.1f}" for part in (read_s, alone.detect_s * share, pose_s, draw_s))
         print(
             f"| {people} | {precision} | {every} | {count / whole_s:.1f} | {count / alone_s:.1f} "
             f"| {alone_s / whole_s:.0%} | {count / photos_s:.1f} | {parts} |"
