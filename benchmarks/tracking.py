@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from lightpose.inference.estimator import PoseEstimator
-from lightpose.inference.schedule import DetectEvery
+from lightpose.inference.interpolate import LookAheadSchedule
+from lightpose.inference.schedule import DetectEvery, DetectSchedule
 from lightpose.inference.track import Tracker
 from lightpose.io.video import read_video
 from lightpose.ops.boxes import iou, to_xyxy
@@ -34,8 +35,8 @@ class Options:
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
     image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
     detector finds in the clip's .mp4 of the same name, once. frames: so many of them at most. detect_every: N or auto,
-    of the detector. byte_track: ByteTrack of the package trackers instead of our own, with its settings as they come.
-    tracker: settings of our own."""
+    of the detector. live: without looking ahead. byte_track: ByteTrack of the package trackers instead of our own, with
+    its settings as they come. tracker: settings of our own."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
@@ -47,6 +48,7 @@ class Options:
     found: bool = False
     frames: int | None = None
     detect_every: str = "1"
+    live: bool = False
     byte_track: bool = False
     tracker: Tracker = field(default_factory=Tracker)
 
@@ -129,7 +131,8 @@ def main() -> None:
         if options.found:
             frames = islice(iter(read_video(clip / f"{clip.name}.mp4")), options.frames)
             every: DetectEvery = "auto" if options.detect_every == "auto" else int(options.detect_every)
-            people = [poses for _, poses in PoseEstimator().stream(frames, detect_every=every)]
+            schedule = DetectSchedule(every) if options.live else LookAheadSchedule(every)
+            people = [poses for _, poses in PoseEstimator().stream(frames, detect_every=schedule)]
             scores = [judged(rows, people, fps, options)]
         else:
             scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]

@@ -16,6 +16,7 @@ from lightpose.detect import BoxFunction, Detector, SideBySideDetector, as_detec
 from lightpose.detect.one_stage import OwnBoxes
 from lightpose.detect.open import open_detector
 from lightpose.errors import ConfigError, LightposeError, ShapeError
+from lightpose.inference.interpolate import LookAheadSchedule, interpolated
 from lightpose.inference.schedule import DetectEvery, DetectSchedule, scheduled, with_state
 from lightpose.inference.stream import stream, stream_whole
 from lightpose.inference.top_down import PredictOptions
@@ -31,10 +32,14 @@ from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArr
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.open import Network, PrecisionChoice, open_network
 
-__all__ = ["ImageInput", "PoseEstimator"]
+__all__ = ["ImageInput", "PoseEstimator", "schedule_for"]
 
 SAME_PERSON = 0.6
 """Two poses with a higher OKS than this belong to one person."""
+
+Failed = Callable[[Frame, LightposeError], None]
+
+Schedule = DetectSchedule | LookAheadSchedule
 
 ImageInput = str | Path | bytes | ImageArray | Any
 """A path, the bytes of an image file, an array (H, W, 3) uint8, or a PIL image."""
@@ -138,7 +143,7 @@ class PoseEstimator:
         failed: Callable[[Frame, LightposeError], None] | None = None,
         *,
         track: bool = True,
-        detect_every: DetectEvery | DetectSchedule = 1,
+        detect_every: DetectEvery | Schedule = 1,
     ) -> Iterator[tuple[Frame, Poses]]:
         """Yield each frame with its poses, in order. One batch holds crops from several frames.
 
@@ -148,31 +153,53 @@ class PoseEstimator:
         source: a video file, `webcam:0` or an address, what `read_video` gives, or any frames. failed: called with each
         frame that cannot be used; the frame is left out. Without it, the error is raised. track: people of a video get
         ids, those of other frames never. detect_every: the detector runs in one of so many frames, or with "auto" when
-        there is need; boxes are carried over in between, one frame at a time. Raises as `read_video` does.
+        there is need. In between, boxes of a video file lie between those that were found before and after; elsewhere
+        they go with the joints, one frame at a time. Raises as `read_video` does.
         """
-
-        def find(frame: Frame) -> Boxes:
-            return self.find_people(frame.image, frame.path)
-
-        def predict(frame: Frame, boxes: Boxes) -> Poses:
-            return next(stream([frame], lambda _: [boxes], self.of_crops("detect_every"), self.options))[1]
-
         video = read_video(source) if isinstance(source, str | Path) else source
         if isinstance(video, Video):
             yield from self._stream_video(video, failed, track, detect_every)
             return
-        schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
+        schedule = DetectSchedule(detect_every) if isinstance(detect_every, int | str) else detect_every
         self.check_schedule(schedule)
-        if schedule.every != 1:
-            for frame, poses in scheduled(video, find, predict, self._chosen, schedule, failed):
-                yield frame, replace(poses, about=self.about)
-            return
+        for frame, poses in (
+            self._detected(video, failed) if schedule.every == 1 else self._scheduled(video, schedule, failed)
+        ):
+            yield frame, replace(poses, about=self.about)
+
+    def _detected(self, frames: Iterable[Frame], failed: Failed | None = None) -> Iterator[tuple[Frame, Poses]]:
+        """The frames with the people that are found in each, those who count."""
         if isinstance(self.runtime, OneStageRuntime):
-            found = stream_whole(video, self._find_whole, failed, self.runtime.lanes)
+            found = stream_whole(frames, self._find_whole, failed, self.runtime.lanes)
         else:
-            found = stream(video, self.find_all, self.runtime, self.options, failed, self.together)
-        for frame, poses in found:
-            yield frame, replace(self.choose(poses), about=self.about)
+            found = stream(frames, self.find_all, self.runtime, self.options, failed, self.together)
+        return ((frame, self.choose(poses)) for frame, poses in found)
+
+    def _scheduled(
+        self, frames: Iterable[Frame], schedule: Schedule, failed: Failed | None
+    ) -> Iterator[tuple[Frame, Poses]]:
+        """The frames with their people, who are found in some of them only."""
+
+        def placed(some: Sequence[Frame], boxes: Iterable[Boxes]) -> Iterator[tuple[Frame, Poses]]:
+            left, runtime = iter(boxes), self.of_crops("detect_every")
+            return stream(some, lambda group: [next(left) for _ in group], runtime, self.options)
+
+        if isinstance(schedule, LookAheadSchedule):
+            return interpolated(
+                frames,
+                lambda frame: next(self._detected([frame]))[1],
+                lambda some, boxes: ((frame, self.choose(poses)) for frame, poses in placed(some, boxes)),
+                schedule,
+                failed,
+            )
+        return scheduled(
+            frames,
+            lambda frame: self.find_people(frame.image, frame.path),
+            lambda frame, boxes: next(placed([frame], [boxes]))[1],
+            self._chosen,
+            schedule,
+            failed,
+        )
 
     @property
     def together(self) -> int:
@@ -193,7 +220,7 @@ class PoseEstimator:
             "flip": self.options.flip,
         }
 
-    def check_schedule(self, schedule: DetectSchedule) -> None:
+    def check_schedule(self, schedule: Schedule) -> None:
         """Raise ConfigError if the detector is to run in some frames only, and the network is the detector."""
         if schedule.every != 1:
             self.of_crops("detect_every")
@@ -218,10 +245,10 @@ class PoseEstimator:
         video: Video,
         failed: Callable[[Frame, LightposeError], None] | None,
         track: bool,
-        detect_every: DetectEvery | DetectSchedule,
+        detect_every: DetectEvery | Schedule,
     ) -> Iterator[tuple[Frame, Poses]]:
         """The frames of a video with their poses, and their people with ids; a live one waits for no batch."""
-        schedule = detect_every if isinstance(detect_every, DetectSchedule) else DetectSchedule(detect_every)
+        schedule = schedule_for(video, detect_every) if isinstance(detect_every, int | str) else detect_every
         tracker, last_s = Tracker(), 0.0
         with closing(iter(video)) as frames:
             for group in ([frame] for frame in frames) if video.live else (frames,):
@@ -269,6 +296,11 @@ class PoseEstimator:
         some = poses[sure]
         areas = some.boxes.xywh[:, 2:].prod(axis=1)
         return sure[np.sort(oks_nms(some.keypoints, some.scores, areas, some.skeleton.sigmas, SAME_PERSON))]
+
+
+def schedule_for(video: Video, every: DetectEvery) -> Schedule:
+    """When the detector runs in a video: what is not live can be looked ahead in."""
+    return DetectSchedule(every) if video.live else LookAheadSchedule(every)
 
 
 def _frame(image: ImageInput, color: Literal["rgb", "bgr"], number: int = 0) -> Frame:

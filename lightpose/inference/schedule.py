@@ -1,4 +1,4 @@
-"""When the detector runs in a video, and where the people are in the frames between."""
+"""When the detector runs in what cannot be looked ahead in, and where people are in the frames between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightpose.results import Boxes, Poses
 from lightpose.skeletons import Skeleton
 from lightpose.types import FloatArray, Frame
 
-__all__ = ["DetectEvery", "DetectSchedule", "scheduled", "with_state"]
+__all__ = ["DetectEvery", "DetectSchedule", "check_every", "scheduled", "with_state"]
 
 DetectEvery = int | Literal["auto"]
 
@@ -35,6 +35,12 @@ SAME = 0.3
 
 EDGE = 0.02
 """`auto` detects again when a box that was inside comes so near to an edge, as a share of the image."""
+
+
+def check_every(every: object) -> None:
+    """Raise ConfigError unless it is a number of frames from 1, or `auto`."""
+    if every != "auto" and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+        raise ConfigError(f"every={every!r} is unknown; give a number of frames from 1, or auto")
 
 
 @dataclass(eq=False)
@@ -59,8 +65,7 @@ class DetectSchedule:
     _due: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.every != "auto" and (isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1):
-            raise ConfigError(f"every={self.every!r} is unknown; give a number of frames from 1, or auto")
+        check_every(self.every)
 
     def reset(self) -> None:
         """Begin anew, with a detection."""

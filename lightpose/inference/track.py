@@ -62,8 +62,8 @@ class Tracker:
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
     how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
     the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
-    shrinks. least_likeness: of two sights of one person. Raises ConfigError
-    if a number is out of range.
+    shrinks. least_likeness: of two sights of one person. confirm: without it,
+    people have an id from the first sight. Raises ConfigError if a number is out of range.
     """
 
     keep_lost_s: float = 1.0
@@ -75,6 +75,7 @@ class Tracker:
     reach: float = 1.0
     size_weight: float = 2.0
     least_likeness: float = 0.3
+    confirm: bool = True
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
     _people: _People = field(default_factory=lambda: _nobody(), init=False, repr=False)
@@ -117,7 +118,7 @@ class Tracker:
         mine = owner[again]
         ids = np.zeros(len(poses), np.int64)
         ids[again] = known.ids[mine]
-        unnamed = (ids == 0) & (again | (new if first else False))
+        unnamed = (ids == 0) & (again | (new if first or not self.confirm else False))
         ids[unnamed] = self._last_id + 1 + np.arange(unnamed.sum())
         self._last_id += int(unnamed.sum())
         missed = np.ones(len(known.ids), bool)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from lightpose.errors import ConfigError, ImageError
-from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.estimator import PoseEstimator, schedule_for
 from lightpose.inference.folder import checksums, describe_run
+from lightpose.inference.interpolate import LONGEST_RUN
 from lightpose.inference.rows import read_row
-from lightpose.inference.schedule import DetectEvery, DetectSchedule, with_state
+from lightpose.inference.schedule import DetectEvery, with_state
 from lightpose.inference.sinks import JsonLines, Sink
 from lightpose.inference.stages import Chain, LookAhead, Stage, Timed
 from lightpose.inference.video_sinks import DrawnVideo, Window
@@ -37,7 +38,7 @@ LINES = "poses.jsonl"
 STATE = ".lightpose.video.json"
 LOCK = ".lightpose.lock"
 NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
-GROUP = 64
+GROUP = LONGEST_RUN
 """Frames after which no crop waits for others: from there a run can go on with the same batches, to the same bits."""
 
 
@@ -87,7 +88,7 @@ def predict_video(
     """
     if restart and resume:
         raise ConfigError("--resume goes on with a run and --restart drops it; give one of them")
-    chain, schedule = Chain(stages), DetectSchedule(detect_every)
+    chain, schedule = Chain(stages), schedule_for(video, detect_every)
     estimator.check_schedule(schedule)
     if chain.looks_ahead and not video.can_be_read_again:
         raise ConfigError(
@@ -137,7 +138,7 @@ class _Run:
         self._video, self._estimator, self._state, self._done = video, estimator, state, done
         self._lines, self._sinks = lines, sinks
         self.progress: Callable[[int, float], None] = lambda *_: None
-        self.chain, self.schedule = Chain(()), DetectSchedule()
+        self.chain, self.schedule = Chain(()), schedule_for(video, 1)
         self.frames = self.people = 0
         self._waiting: deque[Frame] = deque()
         self._again: Iterator[Frame] | None = None

@@ -30,7 +30,7 @@ COLUMNS = ("image", "person", "joint", "x", "y", "score", "person_score")
 """Columns of a table of poses, which has one row for each joint of each person."""
 
 STATES = ("absent", "detected", "carried", "filled")
-"""How a person came into a frame: not at all; found there; carried on by the tracker; put into a gap."""
+"""How a person came into a frame: not at all; found there; carried from other frames; put into a gap."""
 
 
 class Keypoint(NamedTuple):
@@ -107,8 +107,8 @@ class Poses:
     model is of each person: the box score times the mean of the keypoint scores above 0.2. skeleton: the names of the K
     joints. image_hw: the image's height and width, if known. name: the image's file name; empty for arrays and bytes.
     ids: (N,) int64, the same number for the same person in every frame of a video; None if nobody was tracked. states:
-    (N,) of text: who was `detected` in this frame, whose box was `carried` over from the last one, and who was `filled`
-    in where nobody was found. raw_keypoints: (N, K, 3) before they were smoothed, NaN for who was filled in. None where
+    (N,) of text: who was `detected` in this frame, whose box was `carried` over from others, and who was `filled` in
+    where nobody was found. raw_keypoints: (N, K, 3) before they were smoothed, NaN for who was filled in. None where
     there are none. frame, time_s: the frame's number in its source, from 0, and its time. about: facts of the model,
     such as its name. milliseconds: what `detect`, `crop`, `network` and `decode` took; a batch's time is shared out by
     people. Files leave it out, so that two runs write the same. A joint without a place is NaN, NaN, 0. Raises

@@ -384,9 +384,9 @@ def test_the_detector_runs_in_one_of_so_many_frames(estimator: PoseEstimator, tm
 
     counted = PoseEstimator(estimator.path, detect, batch=4)
     found = list(counted.stream(path, detect_every=5))
-    assert len(ran) == 3
+    assert len(ran) == 4, "the last frame has none after it to go by"
     states = [sorted(set(poses.states.tolist())) for _, poses in found]
-    assert states == [["detected"] if n % 5 == 0 else ["carried"] for n in range(12)]
+    assert states == [["detected"] if n in (0, 5, 10, 11) else ["carried"] for n in range(12)]
     with pytest.raises(ConfigError, match="from 1, or auto"):
         next(counted.stream(path, detect_every=0))
 

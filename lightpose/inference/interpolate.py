@@ -1,0 +1,252 @@
+"""Where people are between two frames in which the detector ran: for files, which can be looked ahead in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightpose.errors import ConfigError, LightposeError
+from lightpose.inference.schedule import DetectEvery, check_every, with_state
+from lightpose.inference.track import Tracker
+from lightpose.io.sources import HELD_BYTES
+from lightpose.ops.boxes import iou, to_xyxy
+from lightpose.results import Boxes, Poses
+from lightpose.types import Frame
+
+__all__ = ["LONGEST_RUN", "LookAheadSchedule", "interpolated"]
+
+USUAL_S, LONGEST_S = 0.24, 1.0
+"""How long `auto` goes without the detector, usually and in a still scene. Where somebody came or left, it goes back
+and detects in the middle, down to half of the usual."""
+
+STILL = 0.75
+"""Least overlap of everybody's boxes in a still scene."""
+
+LONGEST_RUN = 64
+"""The detector runs in each frame of such a number: from there a run can go on, to the same bits."""
+
+
+def _nobody() -> Boxes:
+    return Boxes(np.zeros((0, 4), np.float32))
+
+
+@dataclass(eq=False)
+class LookAheadSchedule:
+    """Says in which frames of one file the detector runs; between two of them people move in straight lines.
+
+    People are paired by a tracker of its own. Who is found in one of the two frames only is there for the half of the
+    time that is nearer to it. every: detects in one of so many frames; `auto`: every 0.24 s, twice as often where
+    somebody comes or leaves, and less and less, up to once a second, where nobody moves. Raises ConfigError if it is
+    neither.
+    """
+
+    every: DetectEvery = 1
+    _boxes: Boxes = field(default_factory=_nobody, init=False, repr=False)
+    _ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), init=False, repr=False)
+    _image_hw: tuple[int, int] | None = field(default=None, init=False, repr=False)
+    _time_s: float = field(default=0.0, init=False, repr=False)
+    _gap_s: float = field(default=USUAL_S, init=False, repr=False)
+    _count: int = field(default=0, init=False, repr=False)
+    _pairing: Tracker = field(default_factory=lambda: Tracker(sure=0, least=0, confirm=False), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_every(self.every)
+
+    def reset(self) -> None:
+        """Begin anew, with a detection."""
+        self._boxes, self._ids, self._image_hw, self._gap_s = _nobody(), np.zeros(0, np.int64), None, USUAL_S
+        self._pairing.reset()
+
+    @property
+    def image_hw(self) -> tuple[int, int] | None:
+        """The size of the frame in which the detector ran last."""
+        return self._image_hw
+
+    def reaches(self, frames: Sequence[Frame]) -> int:
+        """How many of the frames after the last detection to take, with a detection in the last of them; 0 if there
+        may be more to come."""
+        most = LONGEST_RUN - self._count % LONGEST_RUN
+        if self._image_hw is None:
+            return 1
+        if self.every != "auto":
+            most = min(most, self.every)
+            return most if len(frames) >= most else 0
+        gone_s = self._times(frames) - self._time_s
+        steps = np.diff(gone_s, prepend=0.0)
+        over = np.flatnonzero(gone_s + steps > self._gap_s + 1e-6)  # the next frame would come too late
+        most = min([most, *(over[:1] + 1).tolist()])
+        held = sum(frame.image.nbytes for frame in frames)
+        return most if len(frames) >= most else len(frames) if held >= HELD_BYTES else 0
+
+    def accepts(self, poses: Poses, frames: Sequence[Frame]) -> bool:
+        """Whether people found in the last of the frames can be joined with those of the last detection; if not, the
+        detector must run in between."""
+        if self.every != "auto" or self._image_hw is None or len(frames) == 1:
+            return True
+        gone_s = float(self._times(frames)[-1]) - self._time_s
+        mine, theirs, all_there = self._pairs(self._named(poses, frames)[0])
+        still = gone_s <= USUAL_S + 1e-6 or _least_overlap(self._boxes[mine], poses.boxes[theirs]) >= STILL
+        return (all_there and still) or gone_s <= USUAL_S / 2 + 1e-6
+
+    def between(self, poses: Poses, frames: Sequence[Frame]) -> list[Boxes]:
+        """The boxes in all frames but the last, of which the poses are; these end the stretch."""
+        ids, pairing = self._named(poses, frames)
+        mine, theirs, all_there = self._pairs(ids)
+        times = self._times(frames)
+        gone = times - self._time_s
+        share = gone / gone[-1] if gone[-1] > 0 else np.arange(1, len(frames) + 1) / len(frames)
+        only_before, only_after = np.isin(self._ids, ids, invert=True), np.isin(ids, self._ids, invert=True)
+        found = []
+        for part in share[:-1].tolist():
+            moved = _mixed(self._boxes[mine], poses.boxes[theirs], part)
+            rest = self._boxes[only_before] if part <= 0.5 else poses.boxes[only_after]
+            found.append(Boxes(np.concatenate([moved.xywh, rest.xywh]), np.concatenate([moved.scores, rest.scores])))
+        still = len(mine) > 0 and all_there and _least_overlap(self._boxes[mine], poses.boxes[theirs]) >= STILL
+        self._gap_s = min(2 * self._gap_s, LONGEST_S) if still else USUAL_S
+        self._boxes, self._ids, self._pairing, self._time_s = poses.boxes, ids, pairing, float(times[-1])
+        height, width = frames[-1].image.shape[:2]
+        self._image_hw, self._count = (height, width), self._count + len(frames)
+        return found
+
+    def shorten(self) -> None:
+        """Detect as often as usual again."""
+        self._gap_s = USUAL_S
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on as if there had been no break, ready for JSON."""
+        return {
+            "boxes": self._boxes.xywh.tolist(),
+            "box_scores": self._boxes.scores.tolist(),
+            "ids": self._ids.tolist(),
+            "image_hw": None if self._image_hw is None else list(self._image_hw),
+            "time_s": self._time_s,
+            "gap_s": self._gap_s,
+            "count": self._count,
+            "pairing": self._pairing.state(),
+        }
+
+    def restore(self, state: dict[str, Any], *_: object) -> None:
+        """Go on from a `state`. Raises ConfigError if it is none."""
+        try:
+            boxes = np.array(state["boxes"], np.float32).reshape(-1, 4)
+            self._boxes = Boxes(boxes, np.array(state["box_scores"], np.float32))
+            self._ids = np.array(state["ids"], np.int64).reshape(len(boxes))
+            hw = state["image_hw"]
+            self._image_hw = None if hw is None else (int(hw[0]), int(hw[1]))
+            self._time_s, self._gap_s = float(state["time_s"]), float(state["gap_s"])
+            self._count = int(state["count"])
+            self._pairing.restore(state["pairing"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ConfigError(f"this is no state of a schedule ({error}); take it from its state()") from error
+
+    def _times(self, frames: Sequence[Frame]) -> NDArray[np.float64]:
+        """The times of the frames, none before that of the one before."""
+        if any(frame.time_s is None for frame in frames):
+            raise ConfigError("a schedule needs frames with times; a still image has none")
+        times = np.array([frame.time_s for frame in frames], np.float64)
+        return np.maximum.accumulate(times if self._image_hw is None else np.maximum(times, self._time_s))
+
+    def _named(self, poses: Poses, frames: Sequence[Frame]) -> tuple[NDArray[np.int64], Tracker]:
+        """Ids (N,) of the people in the last frame, and the tracker that has seen them."""
+        pairing = copy(self._pairing)
+        ids = pairing.update(poses, float(self._times(frames)[-1])).ids
+        return np.zeros(0, np.int64) if ids is None else ids, pairing
+
+    def _pairs(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp], bool]:
+        """The places of those who are in both, before and now, and whether everybody is."""
+        both, mine, theirs = np.intersect1d(self._ids, ids, assume_unique=True, return_indices=True)
+        return mine, theirs, len(both) == len(ids) == len(self._ids)
+
+
+def interpolated(
+    frames: Iterable[Frame],
+    detect: Callable[[Frame], Poses],
+    predict: Callable[[Sequence[Frame], Sequence[Boxes]], Iterable[tuple[Frame, Poses]]],
+    schedule: LookAheadSchedule,
+    failed: Callable[[Frame, LightposeError], None] | None = None,
+) -> Iterator[tuple[Frame, Poses]]:
+    """Yield each frame with its poses, in order, as the schedule says. At most a second of frames is held.
+
+    detect: the people of a frame, who are found in it. predict: those of some frames, with their boxes. failed: called
+    with each frame in which people cannot be found; it is left out. Without it, the error is raised.
+    """
+    waiting = _Waiting(detect, predict, schedule, failed)
+    for frame in frames:
+        if not waiting.follows(frame):
+            yield from waiting.finish()
+            schedule.reset()
+        waiting.frames.append(frame)
+        while waiting.frames and (count := schedule.reaches(waiting.frames)):
+            yield from waiting.do(count)
+    yield from waiting.finish()
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Frames that came after the last detection. known: people already found in them, by the frame's `id`."""
+
+    detect: Callable[[Frame], Poses]
+    predict: Callable[[Sequence[Frame], Sequence[Boxes]], Iterable[tuple[Frame, Poses]]]
+    schedule: LookAheadSchedule
+    failed: Callable[[Frame, LightposeError], None] | None
+    frames: list[Frame] = field(default_factory=list)
+    known: dict[int, Poses] = field(default_factory=dict)
+
+    def follows(self, frame: Frame) -> bool:
+        """Whether a frame is as large as those before it."""
+        before = self.frames[-1].image.shape[:2] if self.frames else self.schedule.image_hw
+        return before is None or frame.image.shape[:2] == before
+
+    def finish(self) -> Iterator[tuple[Frame, Poses]]:
+        """All frames, which no others follow."""
+        while self.frames:
+            yield from self.do(self.schedule.reaches(self.frames) or len(self.frames))
+
+    def do(self, count: int) -> Iterator[tuple[Frame, Poses]]:
+        """The first frames, so many or fewer: up to the first one in which the schedule wants people to be found."""
+        while count:
+            poses = self._found(count - 1)
+            if poses is None:
+                count -= 1
+            elif not self.schedule.accepts(poses, self.frames[:count]):
+                self.schedule.shorten()
+                count = -(-count // 2)
+            else:
+                done, self.frames[:count] = self.frames[:count], []
+                for frame in done:
+                    self.known.pop(id(frame), None)
+                for frame, found in self.predict(done[:-1], self.schedule.between(poses, done)):
+                    yield frame, with_state(found, "carried")
+                yield done[-1], with_state(poses, "detected")
+                return
+
+    def _found(self, number: int) -> Poses | None:
+        """The people of a frame; None if they cannot be had, and the frame goes."""
+        frame = self.frames[number]
+        try:
+            if id(frame) not in self.known:
+                self.known[id(frame)] = self.detect(frame)
+            return self.known[id(frame)]
+        except LightposeError as error:
+            if self.failed is None:
+                raise
+            self.failed(self.frames.pop(number), error)
+            return None
+
+
+def _mixed(before: Boxes, after: Boxes, part: float) -> Boxes:
+    """Boxes (N,) so far on the way from one to the other."""
+    both = ((first, second) for first, second in ((before.xywh, after.xywh), (before.scores, after.scores)))
+    xywh, scores = ((first + np.float32(part) * (second - first)).astype(np.float32) for first, second in both)
+    return Boxes(xywh, scores)
+
+
+def _least_overlap(before: Boxes, after: Boxes) -> float:
+    """The least of how much each person's two boxes overlap, (N,) and (N,); 1 if there is nobody."""
+    overlap = iou(to_xyxy(before.xywh.astype(np.float64)), to_xyxy(after.xywh.astype(np.float64)))
+    return float(np.diagonal(overlap).min(initial=1.0))
