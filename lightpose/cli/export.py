@@ -29,8 +29,8 @@ class Export:
     """The file to write."""
     to: Literal["onnx", "openvino", "torchscript", "safetensors", "web"] | None = None
     """onnx (.onnx) runs anywhere; openvino (.xml, and .bin beside it) on OpenVINO; torchscript (.pt) in PyTorch's C++
-    library; safetensors (.safetensors) is the weights in float16, half the size; web is a folder with the page of lightpose serve
-    and the networks, which browsers run themselves, from any file host. Not given: what the suffix says."""
+    library; safetensors (.safetensors) is the weights in float16, half the size. web is a folder for any file host: the
+    page of lightpose serve, with the networks, which browsers run themselves. Not given: what the suffix says."""
     model: ReadsNamed = DEFAULT
     """For --to web: an .onnx file of lightpose, or bundled weights by name. lpn50_int8 is a third of the size."""
     images: Reads | None = None

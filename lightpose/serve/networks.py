@@ -16,7 +16,7 @@ from lightpose.types import DetectorSpec, ModelSpec
 from lightpose.weights import file_sha256
 from lightpose.weights.inspect import describe_weights, has_description
 
-__all__ = ["Networks", "networks_of", "served_networks"]
+__all__ = ["Networks", "networks_of", "pose_facts", "served_networks"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def networks_of(
     if finder is not None and not isinstance(finder, DetectorSpec):
         raise WeightsError(f"{detector} is a pose network; give a person detector")
     files = {_name("pose", pose): pose}
-    document: dict[str, Any] = {"pose": {**_file(folder, "pose", pose), **_pose(spec)}, "detector": None}
+    document: dict[str, Any] = {"pose": {**_file(folder, "pose", pose), **pose_facts(spec)}, "detector": None}
     if detector is not None and finder is not None:
         files[_name("detector", detector)] = detector
         document["detector"] = {**_file(folder, "detector", detector), "inputHw": finder.input_hw, "pad": finder.pad}
@@ -93,17 +93,23 @@ def _file(folder: str, kind: str, path: Path) -> dict[str, Any]:
     return {"url": f"{folder}/{_name(kind, path)}", "size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
-def _pose(spec: ModelSpec) -> dict[str, Any]:
+def pose_facts(spec: ModelSpec) -> dict[str, Any]:
+    """What the page must know of a pose network, ready for JSON."""
     skeleton = spec.skeleton
     return {
         "model": spec.model,
         "inputHw": spec.input_hw,
         "geometry": spec.geometry,
         "padding": spec.padding,
+        "heatmapHw": spec.heatmap_hw,
+        "decoder": spec.decoder,
+        "beta": spec.beta,
+        "sigma": spec.sigma,
         "skeleton": {
             "name": skeleton.name,
             "joints": skeleton.joints,
             "limbs": skeleton.limbs,
             "sigmas": skeleton.sigmas,
+            "flipOrder": skeleton.flip_order,
         },
     }

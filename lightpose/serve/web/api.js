@@ -66,9 +66,9 @@ export class Server {
   }
 
   // Follows people from frame to frame, over a WebSocket.
-  stream() {
+  stream(flip) {
     const token = this.token();
-    const address = new URL("v1/stream", document.baseURI);
+    const address = new URL(`v1/stream?flip=${flip}`, document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address, token ? ["lightpose", `token.${token}`] : []);
     let waiting = null; // for the answer to the frame that was sent

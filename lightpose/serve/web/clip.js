@@ -38,11 +38,11 @@ export async function frameAt(video, timeS) {
 }
 
 // The people of frames of a clip, found by a finder in this browser: {canvas, answer}.
-export async function* followClip(video, finder) {
+export async function* followClip(video, finder, flip) {
   if (!Number.isFinite(video.duration)) {
     throw new Error("The clip does not say how long it is. Convert it to MP4, or look on the server.");
   }
-  const stream = await finder.stream();
+  const stream = await finder.stream(flip);
   const count = Math.max(1, Math.floor(video.duration / stepS));
   for (let index = 0; index < count; index++) {
     const timeS = index * stepS;

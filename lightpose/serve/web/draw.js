@@ -1,6 +1,6 @@
 // Skeletons on a canvas.
 
-const sure = 0.2;
+export const sure = 0.2; // joints that score less are not drawn
 const colors = { left: "#ff8a1e", right: "#28aaff", middle: "#3cdc5a" };
 
 function sideOf(joint) {

@@ -45,19 +45,19 @@ export class Local {
     return { limbs: networks.pose.skeleton.limbs, rules: networks.angles };
   }
 
-  async poses(file) {
+  async poses(file, flip) {
     await this.load();
-    return this.#ask("find", { source: file });
+    return this.#ask("find", { source: file, flip });
   }
 
   // Follows people from frame to frame.
-  async stream() {
+  async stream(flip) {
     await this.load();
     await this.#ask("begin", {});
     return {
       send: async (canvas, timeS) => {
         const source = await createImageBitmap(canvas);
-        return this.#ask("follow", { source, timeS }, [source]);
+        return this.#ask("follow", { source, timeS, flip }, [source]);
       },
       close: () => {},
     };

@@ -95,11 +95,14 @@ async function lookAtClip(file, mine) {
   if (!video && finder === local) {
     throw new Error("This browser cannot play the clip. Convert it to MP4 with H.264, or look on the server.");
   }
+  let toldMs = -tableEveryMs;
   for await (const { canvas, answer } of framesOf(file, video)) {
     if (mine !== asked) return;
     answers.push({ ...answer, image: file.name });
     if (canvas) show(canvas, answer);
     if (video?.duration) progress(answer.time_s, video.duration);
+    if (performance.now() - toldMs < tableEveryMs) continue;
+    toldMs = performance.now();
     say(`Looking for people… ${answers.length} ${answers.length === 1 ? "frame is" : "frames are"} done.`);
   }
   progress(1, 1);
@@ -113,7 +116,7 @@ async function lookAtClip(file, mine) {
 }
 
 async function* framesOf(file, video) {
-  if (finder === local) yield* followClip(video, finder);
+  if (finder === local) yield* followClip(video, finder, $("flip").checked);
   else for await (const answer of finder.clip(file, $("flip").checked, stopping.signal)) yield { answer };
 }
 
@@ -144,7 +147,7 @@ async function startCamera() {
       stopCamera();
       say("The camera has stopped. Look whether it is plugged in, then start it again.", true);
     };
-    stream = await finder.stream();
+    stream = await finder.stream($("flip").checked);
     await follow(opened, stream);
   } catch (error) {
     if (mine === asked) {
@@ -188,7 +191,6 @@ async function moveTo(place) {
   const mine = asked;
   const isHere = place === "browser";
   finder = isHere ? local : server;
-  $("flip").disabled = isHere;
   $("where").textContent = isHere
     ? "Images stay in this browser."
     : "Images go to the server that sent you this page. It keeps none.";

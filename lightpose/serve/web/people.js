@@ -1,13 +1,15 @@
 // From an image to people: detector, crops, pose network, and which poses count. The same as PoseEstimator.predict.
 
 import { falling, nms } from "./boxes.js";
+import { decode, mergeFlip, mirror } from "./codec.js";
 import { cropMap, cut, letterbox } from "./pixels.js";
 
 const sureJoint = 0.2; // joints that score more count for the score of a person
 const batch = 4; // crops that go through the network together
 
 // networks: what the server or the folder says of the two networks. run: {detector(pixels), pose(crops, count)}.
-export async function findPeople(image, networks, run) {
+// flip: average with the mirrored crops.
+export async function findPeople(image, networks, run, flip = false) {
   const boxes = networks.detector ? await detect(image, networks, run) : [whole(image)];
   const { inputHw, geometry, padding, skeleton } = networks.pose;
   const maps = boxes.map(({ box }) => cropMap(box, inputHw, geometry, padding));
@@ -17,7 +19,9 @@ export async function findPeople(image, networks, run) {
     const some = maps.slice(start, start + batch);
     const crops = new Uint8Array(some.length * size);
     some.forEach((map, number) => cut(image, map, inputHw, crops.subarray(number * size, (number + 1) * size)));
-    const found = await run.pose(crops, some.length);
+    let heatmaps = await run.pose(crops, some.length);
+    if (flip) heatmaps = mergeFlip(heatmaps, await run.pose(mirror(crops, inputHw[1]), some.length), networks.pose);
+    const found = decode(heatmaps, networks.pose);
     some.forEach((map, number) => {
       const joints = skeleton.joints.length;
       const points = found.subarray(number * joints * 3, (number + 1) * joints * 3);

@@ -1,6 +1,7 @@
 // What was found as tables: the text of the image.
 
 import { anglesOf } from "./angles.js";
+import { sure } from "./draw.js";
 
 export function fillTables(place, people, rules) {
   place.replaceChildren(...people.map((person, number) => sectionOf(person, number, rules)));
@@ -12,7 +13,11 @@ function sectionOf(person, number, rules) {
   const name = person.id === undefined ? `Person ${number + 1}` : `Person with id ${person.id}`;
   title.textContent = `${name}, score ${person.score.toFixed(2)}`;
   const joints = Object.entries(person.keypoints).map(([joint, { x, y, score }]) => [joint, x, y, score]);
-  const angles = anglesOf(person.keypoints, rules).map(([angle, degrees]) => [
+  const seen = Object.entries(person.keypoints).map(([joint, { x, y, score }]) => [
+    joint,
+    score >= sure ? { x, y } : { x: null, y: null },
+  ]);
+  const angles = anglesOf(Object.fromEntries(seen), rules).map(([angle, degrees]) => [
     angle,
     degrees === null ? null : Math.round(degrees * 10) / 10,
   ]);

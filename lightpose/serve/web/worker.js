@@ -84,14 +84,14 @@ async function pixelsOf(source) {
   return context.getImageData(0, 0, width, height);
 }
 
-async function find({ source }) {
+async function find({ source, flip }) {
   const image = await pixelsOf(source);
-  return answerOf(await findPeople(image, networks, run), image, networks.pose.skeleton.joints);
+  return answerOf(await findPeople(image, networks, run, flip), image, networks.pose.skeleton.joints);
 }
 
-async function follow({ source, timeS }) {
+async function follow({ source, timeS, flip }) {
   const image = await pixelsOf(source);
-  const people = followed.tracker.update(await findPeople(image, networks, run), timeS, image);
+  const people = followed.tracker.update(await findPeople(image, networks, run, flip), timeS, image);
   return answerOf(followed.smoother.update(people, timeS), image, networks.pose.skeleton.joints);
 }
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import cv2
@@ -94,7 +95,9 @@ class Watched:
     def check(self) -> None:
         """Every request went to the page's own host, and nothing went wrong."""
         host = urlsplit(self.url).netloc
-        others = [url for url in self.requests if urlsplit(url).netloc != host and not url.startswith(f"blob:http://{host}/")]
+        others = [
+            url for url in self.requests if urlsplit(url).netloc != host and not url.startswith(f"blob:http://{host}/")
+        ]
         assert not others
         assert not [text for text in self.said if text.startswith(("error", "warning"))], self.said
 
@@ -126,7 +129,7 @@ def hosted(folder: Path, headers: dict[str, str] | None = None) -> Iterator[str]
     """A plain file host for a folder; gives its address."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+        extensions_map: ClassVar = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
 
         def end_headers(self) -> None:
             for name, value in (headers or {}).items():
@@ -145,8 +148,9 @@ def hosted(folder: Path, headers: dict[str, str] | None = None) -> Iterator[str]
 
 
 @pytest.fixture(scope="session")
-def site_folder(tmp_path_factory: pytest.TempPathFactory, needs_engine: None) -> Path:
+def site_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """What `lightpose export --to web` writes."""
+    request.getfixturevalue("needs_engine")
     return write_site(tmp_path_factory.mktemp("host") / "people").folder
 
 
