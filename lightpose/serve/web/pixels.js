@@ -1,5 +1,5 @@
 // Images {width, height, data} of RGBA bytes, as a canvas gives them, to the RGB bytes that the networks take.
-// The same as lightpose/ops/letterbox.py and lightpose/ops/geometry.py, to one grey level.
+// The same as lightpose/ops/letterbox.py and lightpose/ops/geometry.py, by the rounding of OpenCV.
 
 // Python's round: halves go to the even number.
 function rounded(value) {
@@ -13,36 +13,60 @@ export function letterbox(image, [high, wide], pad) {
   const scale = Math.min(high / image.height, wide / image.width);
   const fittedHigh = Math.min(Math.max(rounded(image.height * scale), 1), high);
   const fittedWide = Math.min(Math.max(rounded(image.width * scale), 1), wide);
-  const columns = (scale < 1 ? shares : neighbours)(image.width, fittedWide);
-  const rows = (scale < 1 ? shares : neighbours)(image.height, fittedHigh);
-  const pixels = new Uint8Array(high * wide * 3).fill(pad);
-  resize(image, rows, columns, pixels, wide);
-  return { pixels, scaleXy: [fittedWide / image.width, fittedHigh / image.height] };
+  const [spread, mix] = scale < 1 ? [shares, mixAreas] : [neighbours, mixNeighbours];
+  const pixels = new Uint8ClampedArray(high * wide * 3).fill(pad); // which rounds halves to the even number
+  const isHalved = image.height === 2 * fittedHigh && image.width === 2 * fittedWide;
+  resize(image, spread(image.height, fittedHigh), spread(image.width, fittedWide), mix, (y, values) => {
+    // of OpenCV's ways to shrink, that by two alone rounds halves up
+    pixels.set(isHalved ? values.map((value) => value + 0.01) : values, y * wide * 3);
+  });
+  return {
+    pixels: new Uint8Array(pixels.buffer),
+    scaleXy: [fittedWide / image.width, fittedHigh / image.height],
+  };
 }
 
 // For each of `count` places along an axis: where the source pixels begin that it covers, and the share of each.
 function shares(length, count) {
   const step = length / count;
+  const least = 1e-3; // a smaller part of a pixel is left out
   return Array.from({ length: count }, (_, place) => {
     const [from, to] = [place * step, (place + 1) * step];
-    const first = Math.floor(from + 1e-9);
-    const last = Math.min(Math.max(Math.ceil(to - 1e-9), first + 1), length);
+    const [first, last] = [Math.ceil(from), Math.min(Math.floor(to), length - 1)];
+    const cell = Math.min(step, length - from);
     const weights = [];
-    for (let at = first; at < last; at++) weights.push((Math.min(to, at + 1) - Math.max(from, at)) / step);
-    return { first, weights };
+    if (first - from > least) weights.push((first - from) / cell);
+    const begin = first - weights.length;
+    for (let at = first; at < last; at++) weights.push(1 / cell);
+    if (to - last > least) weights.push(Math.min(to - last, 1, cell) / cell);
+    return { first: begin, weights: weights.map(Math.fround) };
   });
 }
 
-// The same for enlarging: the two nearest pixels, centre to centre.
+// The same for enlarging: the two nearest pixels, centre to centre; shares in 2048ths.
 function neighbours(length, count) {
   return Array.from({ length: count }, (_, place) => {
-    const at = Math.min(Math.max(((place + 0.5) * length) / count - 0.5, 0), length - 1);
+    const at = Math.min(Math.max(Math.fround((place + 0.5) * (length / count) - 0.5), 0), length - 1);
     const first = Math.min(Math.floor(at), Math.max(length - 2, 0));
-    return { first, weights: length === 1 ? [1] : [1 - (at - first), at - first] };
+    return { first, weights: length === 1 ? [2048] : [rounded((1 - at + first) * 2048), rounded((at - first) * 2048)] };
   });
 }
 
-function resize({ width, data }, rows, columns, pixels, wide) {
+function mixAreas(lines, weights, sums) {
+  sums.fill(0);
+  lines.forEach((values, step) => {
+    for (let n = 0; n < sums.length; n++) sums[n] += weights[step] * values[n];
+  });
+}
+
+// In whole numbers, as OpenCV does.
+function mixNeighbours([above, below = above], [weight, weightBelow = 0], sums) {
+  for (let n = 0; n < sums.length; n++) {
+    sums[n] = (((weight * (above[n] >> 4)) >> 16) + ((weightBelow * (below[n] >> 4)) >> 16) + 2) >> 2;
+  }
+}
+
+function resize({ width, data }, rows, columns, mix, put) {
   const lines = new Map(); // source rows that are narrowed already
   const line = (number) => {
     if (!lines.has(number)) lines.set(number, narrowed(data, number * width * 4, columns));
@@ -51,12 +75,8 @@ function resize({ width, data }, rows, columns, pixels, wide) {
   const sums = new Float32Array(columns.length * 3);
   rows.forEach(({ first, weights }, y) => {
     for (const number of [...lines.keys()]) if (number < first) lines.delete(number);
-    sums.fill(0.5);
-    weights.forEach((weight, step) => {
-      const values = line(first + step);
-      for (let n = 0; n < sums.length; n++) sums[n] += weight * values[n];
-    });
-    for (let n = 0; n < sums.length; n++) pixels[y * wide * 3 + n] = sums[n];
+    mix(weights.map((_, step) => line(first + step)), weights, sums);
+    put(y, sums);
   });
 }
 
@@ -91,8 +111,9 @@ export function cropMap([left, top, width, height], [high, wide], geometry, padd
   };
 }
 
-// Cut a crop: bilinear, black outside. `crop` gets its RGB bytes.
-export function cut(image, { scale, shift }, [high, wide], crop) {
+// Cut a crop: bilinear, black outside. `bytes` get its RGB.
+export function cut(image, { scale, shift }, [high, wide], bytes) {
+  const crop = new Uint8ClampedArray(bytes.buffer, bytes.byteOffset, bytes.length);
   const { width, height, data } = image;
   let place = 0;
   for (let y = 0; y < high; y++) {
@@ -113,7 +134,7 @@ export function cut(image, { scale, shift }, [high, wide], crop) {
         const b = inTop && inRight ? data[at + 4 + color] : 0;
         const c = inBottom && inLeft ? data[at + width * 4 + color] : 0;
         const d = inBottom && inRight ? data[at + width * 4 + 4 + color] : 0;
-        crop[place + color] = (a + (b - a) * far) * (1 - low) + (c + (d - c) * far) * low + 0.5;
+        crop[place + color] = (a + (b - a) * far) * (1 - low) + (c + (d - c) * far) * low;
       }
     }
   }

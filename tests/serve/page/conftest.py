@@ -84,7 +84,7 @@ class Watched:
     def open(self) -> "playwright.Page":
         """Open the page, and wait until it can be used."""
         self.page.goto(self.url)
-        self.page.wait_for_function("document.getElementById('status').textContent.includes('Nothing is chosen')")
+        self.wait_until_told("Nothing is chosen")
         return self.page
 
     def wait_until_told(self, text: str, timeout_s: float = 120) -> None:

@@ -173,7 +173,7 @@ def test_a_clip_is_followed_on_the_server_and_in_the_browser(watch, here, site, 
         assert rows[-1]["frame"] == str(frames[-1]["index"])
         page.focus("#frame")
         page.keyboard.press("End")
-        page.wait_for_function("document.getElementById('frame-time').textContent !== '0.00 s'")
+        page.wait_for_function("() => document.getElementById('frame-time').textContent !== '0.00 s'")
         assert page.locator("#frame").get_attribute("aria-valuetext") == f"frame {len(frames)} of {len(frames)}"
     assert xs["server"][-1][1] - xs["server"][0][1] > 40
     times, places = zip(*xs["server"], strict=True)
@@ -225,8 +225,8 @@ def test_what_cannot_be_shown_says_what_to_do(watch, here, tmp_path: Path):
     page.set_input_files("#file", text)
     watched.wait_until_told("Choose a JPEG or PNG file")
     drop(page, broken)
-    page.wait_for_function("document.getElementById('status').className === 'wrong'")
-    page.wait_for_function("/Save it as|copy or download it again/.test(document.getElementById('status').textContent)")
+    page.wait_for_function("() => document.getElementById('status').className === 'wrong'")
+    page.wait_for_function("() => /Save it as|copy or download it again/.test(document.getElementById('status').textContent)")
     drop(page, PHOTOS / IMAGES[0])
     watched.wait_until_told("1 person was found.")
     assert page.locator("#status").get_attribute("class") == ""
