@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from lightpose import PoseEstimator
 from lightpose.data.calibration import calibration_crops
+from lightpose.detect.open import open_detector
 from lightpose.inference.top_down import PredictOptions, predict_crops
 from lightpose.serve.site import write_site
 from lightpose.types import ImageArray
@@ -116,17 +116,18 @@ def _first_skeleton(browser: Any, address: str) -> dict[str, float]:
     begin_s = time.perf_counter()
     page.goto(address)
     told = "(text) => document.getElementById('status').textContent.includes(text)"
-    page.wait_for_function(told, arg="Ready.")
+    page.wait_for_function(told, arg="Ready.", timeout=300_000)
     ready_s = time.perf_counter() - begin_s
     page.set_input_files("#file", photo)
-    page.wait_for_function(told, arg="found.")
+    page.wait_for_function(told, arg="found.", timeout=300_000)
     skeleton_s = time.perf_counter() - begin_s
     page.close()
     return {"ready_s": round(ready_s, 2), "first_skeleton_s": round(skeleton_s, 2)}
 
 
 def _detector_ms(model: str, threads: int) -> float:
-    detector = PoseEstimator(model, precision=None, threads=threads).detector
+    precision = open_runtime(model, threads=1).precision  # the page's detector is in int8 if the model is
+    detector = open_detector(precision=precision, threads=threads)
     image = np.random.default_rng(0).integers(0, 256, (320, 320, 3)).astype(np.uint8)
     ms = []
     for _ in range(20):

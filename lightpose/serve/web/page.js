@@ -11,6 +11,8 @@ import { fillTables } from "./tables.js";
 
 const tableEveryMs = 1000; // a screen reader, and an eye, cannot follow thirty tables a second
 
+const longestStepS = 0.5; // between frames: who is not seen for a second is forgotten, so a slow browser keeps nobody
+
 let finder = null; // a Server or a Local: where people are looked for
 let server = null;
 let local = null;
@@ -161,9 +163,12 @@ async function startCamera() {
 
 async function follow(opened, stream) {
   let tableMs = -tableEveryMs;
+  let [timeS, lastMs] = [0, performance.now()];
   while (camera === opened) {
     const frame = frameOf(opened.video);
-    const answer = await stream.send(frame, performance.now() / 1000);
+    timeS += Math.min((performance.now() - lastMs) / 1000, longestStepS);
+    lastMs = performance.now();
+    const answer = await stream.send(frame, timeS);
     if (camera !== opened) return;
     answers = [answer];
     show(frame, answer);

@@ -21,7 +21,7 @@ from lightpose.serve.site import site_document, write_site  # noqa: E402
 from tests.serve.conftest import PHOTOS, Running, with_settings  # noqa: E402
 
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-CAMERA_HW, CAMERA_FRAMES = (360, 480), 40
+CAMERA_HW, CAMERA_FRAMES = (360, 480), 120
 
 
 def chromium() -> str:
