@@ -20,7 +20,7 @@ from lightpose.runtime.image_graph import ImageGraph
 from lightpose.runtime.onnx import Session, read_ap_loss
 from lightpose.types import SOURCE_KEY, SPEC_KEY, DetectorSpec, FloatArray, ImageArray
 
-__all__ = ["OnnxDetector"]
+__all__ = ["NMS_IOU", "OnnxDetector"]
 
 THRESHOLD = 0.3
 """Least score of a box where the file does not say."""

@@ -32,7 +32,7 @@ from lightpose.types import ColorOrder, DecoderName, FloatArray, Frame, ImageArr
 from lightpose.weights import DEFAULT, file_sha256, find_weights
 from lightpose.weights.open import Network, PrecisionChoice, open_network
 
-__all__ = ["ImageInput", "PoseEstimator", "schedule_for"]
+__all__ = ["SAME_PERSON", "ImageInput", "PoseEstimator", "schedule_for"]
 
 SAME_PERSON = 0.6
 """Two poses with a higher OKS than this belong to one person."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError
-from lightpose.ops.joints import as_joints, can_make
+from lightpose.ops.joints import as_joints, can_make, made_of
 
-__all__ = ["ANGLES", "AngleRule", "Facing", "angles_of", "known_angles"]
+__all__ = ["ANGLES", "AngleRule", "Facing", "angle_rules", "angles_of", "known_angles"]
 
 Facing = Literal["auto", "right", "left"]
 """Where the person looks in the image. auto: where the toes point; right if the skeleton has none."""
@@ -75,9 +75,35 @@ ANGLES: dict[str, AngleRule] = {
 Software 9(101), 6849, 2024), there `angle_dict`: a straight knee is 0°, a bent one is above 0."""
 
 
+_FEET = ("left_big_toe", "right_big_toe", "left_heel", "right_heel")
+
+
 def known_angles(joints: Sequence[str]) -> list[str]:
     """The angles that those joints give."""
     return [name for name, rule in ANGLES.items() if all(can_make(joints, rule.points))]
+
+
+def angle_rules(joints: Sequence[str]) -> dict[str, Any]:
+    """The same rules for other programs, ready for JSON, of the angles that those joints give.
+
+    feet: left and right big toe and heel, by which it is told where the person looks; None if they are not there.
+    Each point is a list of joints, and lies midway between them.
+    """
+    feet = [list(made_of(joints, foot)) for foot in _FEET]
+    rules = (ANGLES[name] for name in known_angles(joints))
+    return {
+        "feet": feet if all(feet) else None,
+        "angles": [
+            {
+                "name": rule.name,
+                "points": [list(made_of(joints, point)) for point in rule.points],
+                "offset": rule.offset,
+                "sign": rule.sign,
+                "turn_deg": rule.turn_deg,
+            }
+            for rule in rules
+        ],
+    }
 
 
 def angles_of(
@@ -107,10 +133,9 @@ def angles_of(
 
 def _ahead(keypoints: NDArray[np.floating], joints: Sequence[str], facing: Facing) -> NDArray[np.float64]:
     """1 where a person looks to the right of the image, -1 to the left (…,)."""
-    feet = [f"{side}_{joint}" for joint in ("big_toe", "heel") for side in ("left", "right")]
-    if facing != "auto" or not all(can_make(joints, feet)):
+    if facing != "auto" or not all(can_make(joints, _FEET)):
         return np.full(keypoints.shape[:-2], -1.0 if facing == "left" else 1.0)
-    x = as_joints(keypoints, joints, feet)[..., 0].astype(np.float64)
+    x = as_joints(keypoints, joints, _FEET)[..., 0].astype(np.float64)
     return np.where(x[..., 0] + x[..., 1] - x[..., 2] - x[..., 3] < 0, -1.0, 1.0)
 
 

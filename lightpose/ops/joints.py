@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BETWEEN", "as_joints", "can_make", "height_px", "missing"]
+__all__ = ["BETWEEN", "as_joints", "can_make", "height_px", "made_of", "missing"]
 
 SAME = (("pelvis", "mid_hip", "hip", "root"), ("head_top", "head"))
 """Names of one place: pelvis is midway between the hips."""
@@ -31,12 +31,17 @@ def _place(joints: Sequence[str], name: str) -> int | None:
     return next((joints.index(each) for each in (name, *names) if each in joints), None)
 
 
+def made_of(joints: Sequence[str], name: str) -> tuple[str, ...]:
+    """The joint that a name stands for, or the two that it lies midway between; none if it cannot be had."""
+    if (place := _place(joints, name)) is not None:
+        return (joints[place],)
+    ends = [_place(joints, end) for end in _ends(name)]
+    return tuple(joints[end] for end in ends if end is not None) if None not in ends else ()
+
+
 def can_make(joints: Sequence[str], names: Iterable[str]) -> list[bool]:
     """Whether each of the names can be had from those joints."""
-    return [
-        _place(joints, name) is not None or all(_place(joints, end) is not None for end in _ends(name))
-        for name in names
-    ]
+    return [bool(made_of(joints, name)) for name in names]
 
 
 def _ends(name: str) -> tuple[str, ...]:
@@ -53,12 +58,11 @@ def as_joints(keypoints: NDArray[np.floating], joints: Sequence[str], names: Seq
     result = np.full((*keypoints.shape[:-2], len(names), 3), np.nan, keypoints.dtype)
     result[..., 2] = 0
     for number, name in enumerate(names):
-        place = _place(joints, name)
-        ends = [_place(joints, end) for end in _ends(name)]
-        if place is not None:
-            result[..., number, :] = keypoints[..., place, :]
-        elif None not in ends:
-            two = keypoints[..., np.array(ends, np.intp), :]
+        places = [joints.index(each) for each in made_of(joints, name)]
+        if len(places) == 1:
+            result[..., number, :] = keypoints[..., places[0], :]
+        elif places:
+            two = keypoints[..., np.array(places, np.intp), :]
             result[..., number, :2] = two[..., :2].mean(-2)
             result[..., number, 2] = np.where(missing(two).any(-1), 0, two[..., 2].min(-1))
     return result

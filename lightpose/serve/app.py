@@ -22,6 +22,7 @@ from lightpose.serve.describe import (
     BATCH,
     CLIP,
     IMAGE,
+    NETWORKS,
     PROBLEM,
     READY,
     TITLE,
@@ -30,7 +31,7 @@ from lightpose.serve.describe import (
 )
 from lightpose.serve.guard import App, Guard
 from lightpose.serve.options import Asked, BatchOptions, ClipOptions, ImageOptions
-from lightpose.serve.page import page_files
+from lightpose.serve.page import Answer, network_answers, page_answers
 from lightpose.serve.problems import ProblemError, busy, problem_of, problem_of_validation
 from lightpose.serve.service import GoneError, Service, unless_gone
 from lightpose.serve.streams import answer_stream
@@ -53,8 +54,8 @@ def make_app(service: Service) -> App:
     _add_errors(app)
     _add_poses(app, service)
     _add_facts(app, service)
-    for path, response in page_files(service.settings.page).items():
-        app.add_api_route(path, _fixed(response), include_in_schema=False)
+    for path, answer in page_answers(service.settings.page).items():
+        app.add_api_route(path, _route(answer), include_in_schema=False)
     return Guard(app, service, [getattr(route, "path", "") for route in app.routes])
 
 
@@ -175,12 +176,21 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         """Figures for Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    page = docs_page(app.openapi())
-    app.add_api_route("/docs", _fixed(Response(page, media_type="text/html")), include_in_schema=False)
+    @app.get("/v1/networks", responses=NETWORKS, tags=["server"])
+    async def networks(request: Request) -> Response:
+        """What a browser needs to run the network and the detector itself, as the page does."""
+        return of_networks["/v1/networks"](request)
+
+    of_networks = network_answers(service.estimator)
+    for path, answer in of_networks.items():
+        if path != "/v1/networks":
+            app.add_api_route(path, _route(answer), include_in_schema=False)
+    page = Response(docs_page(app.openapi()), media_type="text/html")
+    app.add_api_route("/docs", _route(lambda _: page), include_in_schema=False)
 
 
-def _fixed(response: Response) -> Any:
-    async def give() -> Response:
-        return response
+def _route(answer: Answer) -> Any:
+    async def give(request: Request) -> Response:
+        return answer(request)
 
     return give

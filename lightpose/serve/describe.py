@@ -6,11 +6,12 @@ from html import escape
 from typing import Any
 
 from lightpose.inference.estimator import PoseEstimator
+from lightpose.ops.angles import angle_rules
 from lightpose.serve.options import MOST_IMAGES, BatchDocument, ImageDocument
 from lightpose.serve.problems import MEDIA_TYPE
 from lightpose.weights import file_sha256
 
-__all__ = ["BATCH", "CLIP", "IMAGE", "PROBLEM", "READY", "TITLE", "docs_page", "models_of"]
+__all__ = ["BATCH", "CLIP", "IMAGE", "NETWORKS", "PROBLEM", "READY", "TITLE", "docs_page", "models_of"]
 
 TITLE = "lightpose"
 
@@ -41,6 +42,7 @@ PROBLEM = _problems(
     s503="No room, or no time; try again after the seconds of Retry-After.",
 )  # fmt: skip
 READY = _problems(s503="Not ready.")
+NETWORKS = {**PROBLEM, **_problems(s404="No browser can run these networks.")}
 
 
 def _schema(model: Any) -> dict[str, Any]:
@@ -96,6 +98,7 @@ def models_of(estimator: PoseEstimator) -> dict[str, Any]:
                 "sigmas": list(skeleton.sigmas),
             },
             "input": {"height": spec.input_hw[0], "width": spec.input_hw[1]},
+            "angles": angle_rules(skeleton.joints),
         },
         "detector": {
             "name": detector.name,

@@ -39,6 +39,7 @@ COMMANDS = {
     "Evaluate.boxes": "evaluate --annotations {labels} --images {images} --boxes {evil}",
     "EvaluateDetector.detector": "evaluate-detector {evil} --annotations {labels} --images {images}",
     "Export.weights": "export {evil} --out {out}.onnx",
+    "Export.model": "export --to web {out} --model {evil}",
     "Quantize.model": "quantize {evil} --calibrate {labels} --images {images} --out {out}.xml",
     "Quantize.boxes": "quantize lpn50 --calibrate {images} --boxes {evil} --out {out}.xml",
     "Check.file": "data check {evil}",

@@ -1,6 +1,6 @@
-// Skeletons on a canvas, and their joints as tables.
+// Skeletons on a canvas.
 
-const sure = 0.2;
+export const sure = 0.2; // joints that score less are not drawn
 const colors = { left: "#ff8a1e", right: "#28aaff", middle: "#3cdc5a" };
 
 function sideOf(joint) {
@@ -11,12 +11,13 @@ function isSeen(point) {
   return point && point.x !== null && point.score >= sure;
 }
 
-export function draw(canvas, picture, people, limbs) {
+// image: what to draw on; null for none that the browser can show.
+export function draw(canvas, image, answer, limbs) {
   const context = canvas.getContext("2d");
-  canvas.width = picture.width;
-  canvas.height = picture.height;
-  context.drawImage(picture, 0, 0);
-  for (const person of people) drawPerson(context, person, limbs);
+  canvas.width = image?.width ?? answer.width;
+  canvas.height = image?.height ?? answer.height;
+  if (image) context.drawImage(image, 0, 0);
+  for (const person of answer.people) drawPerson(context, person, limbs);
 }
 
 function drawPerson(context, person, limbs) {
@@ -53,35 +54,4 @@ function drawPerson(context, person, limbs) {
   context.fillStyle = "#fff";
   context.strokeText(person.id, x, y);
   context.fillText(person.id, x, y);
-}
-
-export function fillTables(place, people) {
-  place.replaceChildren(...people.map(tableOf));
-}
-
-function tableOf(person, number) {
-  const table = document.createElement("table");
-  const name = person.id === undefined ? `Person ${number + 1}` : `Person with id ${person.id}`;
-  table.createCaption().textContent = `${name}, score ${person.score.toFixed(2)}`;
-  const head = table.createTHead().insertRow();
-  for (const title of ["joint", "x in pixels", "y in pixels", "score"]) {
-    const cell = document.createElement("th");
-    cell.scope = "col";
-    cell.textContent = title;
-    head.append(cell);
-  }
-  const body = table.createTBody();
-  for (const [joint, point] of Object.entries(person.keypoints)) {
-    const row = body.insertRow();
-    const cell = document.createElement("th");
-    cell.scope = "row";
-    cell.textContent = joint.replaceAll("_", " ");
-    row.append(cell);
-    for (const value of [point.x, point.y, point.score]) {
-      const number = row.insertCell();
-      number.className = "number";
-      number.textContent = value === null ? "–" : value;
-    }
-  }
-  return table;
 }

@@ -1,198 +1,258 @@
-// The page: a picture or the camera in, skeletons and tables out.
+// The page: an image, a clip or the camera in; skeletons and tables out.
 
-import { limbsOf, NeedsToken, openStream, posesOf } from "/web/api.js";
-import { draw, fillTables } from "/web/draw.js";
+import { NeedsToken, Server } from "./api.js";
+import { closeCamera, frameOf, nextFrame, openCamera } from "./camera.js";
+import { closeClip, followClip, frameAt, openClip } from "./clip.js";
+import { $, progress, say, told } from "./dom.js";
+import { draw } from "./draw.js";
+import { Local } from "./local.js";
+import { csvOf, jsonOf, save } from "./save.js";
+import { fillTables } from "./tables.js";
 
-const $ = (id) => document.getElementById(id);
-const longest = 640; // pixels of a camera's frame that is sent
 const tableEveryMs = 1000; // a screen reader, and an eye, cannot follow thirty tables a second
 
-let limbs = null;
-let last = null; // the answer that is shown
+const longestStepS = 0.5; // between frames: who is not seen for a second is forgotten, so a slow browser keeps nobody
+
+let finder = null; // a Server or a Local: where people are looked for
+let server = null;
+let local = null;
+let facts = null; // limbs and rules of angles
+let answers = []; // what the downloads have
 let asked = 0; // the number of the newest question; older answers are dropped
 let camera = null;
-
-function say(text, wrong = false) {
-  if ($("status").textContent !== text) $("status").textContent = text;
-  $("status").classList.toggle("wrong", wrong);
-}
+let clip = null; // a video that the slider moves, and null answers for frames to come
+let stopping = null; // ends a clip's request
 
 function fail(error) {
+  if (error.name === "AbortError") return;
   if (error instanceof NeedsToken) {
     $("ask-token").hidden = false;
     $("token").focus();
   }
+  progress(1, 1);
   say(error.message, true);
 }
 
-async function known() {
-  limbs ??= await limbsOf($("token").value);
-  return limbs;
-}
-
-function show(picture, answer) {
-  last = answer;
-  draw($("canvas"), picture, answer.people, limbs);
-  $("save-json").disabled = $("save-png").disabled = false;
-}
-
-// Nothing of the last picture stays beside what is said of the next one.
-function clear() {
-  last = null;
+// Nothing of the last image stays beside what is said of the next one.
+function begin() {
+  stopCamera();
+  stopping?.abort();
+  stopping = new AbortController();
+  closeClip(clip);
+  clip = null;
+  answers = [];
   $("canvas").width = $("canvas").height = 0;
   $("people").replaceChildren();
-  $("save-json").disabled = $("save-png").disabled = true;
+  $("clip").hidden = true;
+  progress(1, 1);
+  allowSaving(false);
+  return ++asked;
 }
 
-function told(people) {
-  return people.length === 1 ? "1 person was found." : `${people.length} people were found.`;
+function allowSaving(isAllowed) {
+  for (const kind of ["json", "csv", "png"]) $(`save-${kind}`).disabled = !isAllowed;
+}
+
+function show(image, answer) {
+  draw($("canvas"), image, answer, facts.limbs);
+  allowSaving(true);
 }
 
 async function look(file) {
-  stopCamera();
-  clear();
-  const mine = ++asked;
-  if (!file.type.startsWith("image/")) {
-    say("This is no picture. Choose a JPEG or PNG file; clips are for programs, see the description below.", true);
+  const mine = begin();
+  const kind = file.type.split("/")[0];
+  if (kind !== "image" && kind !== "video") {
+    say("This is neither an image nor a clip. Choose a JPEG or PNG file, or an MP4 clip.", true);
     return;
   }
-  say("Looking for people…");
   try {
-    await known();
-    const [picture, answer] = await Promise.all([
-      createImageBitmap(file).catch(() => {
-        throw new Error("This browser cannot show the picture. Save it as JPEG or PNG, then choose it again.");
-      }),
-      posesOf(file, $("token").value, $("flip").checked),
-    ]);
+    say("Looking for people…");
+    facts = await finder.facts();
     if (mine !== asked) return;
-    show(picture, answer);
-    fillTables($("people"), answer.people);
-    say(answer.people.length ? told(answer.people) : "Nobody was found. Try a picture with larger people.");
+    if (kind === "image") await lookAtImage(file, mine);
+    else await lookAtClip(file, mine);
   } catch (error) {
     if (mine === asked) fail(error);
   }
 }
 
-const refusals = {
-  NotAllowedError: "The camera was refused. Allow it for this page in the browser, then start it again.",
-  NotFoundError: "No camera was found. Plug one in, then start it again.",
-  NotReadableError: "The camera is in use by another program. Close that, then start it again.",
-};
+async function lookAtImage(file, mine) {
+  const [image, answer] = await Promise.all([
+    createImageBitmap(file).catch(() => {
+      throw new Error("This browser cannot show the image. Save it as JPEG or PNG, then choose it again.");
+    }),
+    finder.poses(file, $("flip").checked),
+  ]);
+  if (mine !== asked) return;
+  answers = [{ ...answer, image: file.name }];
+  show(image, answer);
+  fillTables($("people"), answer.people, facts.rules);
+  say(answer.people.length ? told(answer.people) : "Nobody was found. Try an image with larger people.");
+}
+
+async function lookAtClip(file, mine) {
+  const video = await openClip(file);
+  if (mine !== asked) return closeClip(video);
+  clip = video;
+  if (!video && finder === local) {
+    throw new Error("This browser cannot play the clip. Convert it to MP4 with H.264, or look on the server.");
+  }
+  let toldMs = -tableEveryMs;
+  for await (const { canvas, answer } of framesOf(file, video)) {
+    if (mine !== asked) return;
+    answers.push({ ...answer, image: file.name });
+    if (canvas) show(canvas, answer);
+    if (video?.duration) progress(answer.time_s, video.duration);
+    if (performance.now() - toldMs < tableEveryMs) continue;
+    toldMs = performance.now();
+    say(`Looking for people… ${answers.length} ${answers.length === 1 ? "frame is" : "frames are"} done.`);
+  }
+  progress(1, 1);
+  $("clip").hidden = false;
+  $("frame").max = answers.length - 1;
+  $("frame").value = 0;
+  await showFrameOfClip();
+  const most = Math.max(...answers.map(({ people }) => people.length));
+  const shown = video ? "" : " This browser cannot play the clip, so only the skeletons are shown.";
+  say(`${answers.length} frames are done, with up to ${most} ${most === 1 ? "person" : "people"} in one.${shown}`);
+}
+
+async function* framesOf(file, video) {
+  if (finder === local) yield* followClip(video, finder, $("flip").checked);
+  else for await (const answer of finder.clip(file, $("flip").checked, stopping.signal)) yield { answer };
+}
+
+async function showFrameOfClip() {
+  const mine = asked;
+  const number = Number($("frame").value);
+  const answer = answers[number];
+  const image = clip && (await frameAt(clip, answer.time_s + 0.001));
+  if (mine !== asked || number !== Number($("frame").value)) return;
+  $("frame").setAttribute("aria-valuetext", `frame ${number + 1} of ${answers.length}`);
+  $("frame-time").textContent = `${answer.time_s.toFixed(2)} s`;
+  show(image, answer);
+  fillTables($("people"), answer.people, facts.rules);
+}
 
 async function startCamera() {
-  const mine = ++asked;
-  if (!navigator.mediaDevices?.getUserMedia) {
-    say("Browsers give the camera only to pages at localhost or over https. Open this page at such an address.", true);
-    return;
-  }
+  const mine = begin();
+  let stream = null;
   try {
-    await known();
-    const media = await navigator.mediaDevices.getUserMedia({ video: { width: longest }, audio: false });
-    if (mine !== asked) {
-      media.getTracks().forEach((track) => track.stop());
-      return;
-    }
-    follow(media);
+    say("Starting the camera…");
+    facts = await finder.facts();
+    const opened = await openCamera();
+    if (mine !== asked) return closeCamera(opened);
+    camera = opened;
+    $("camera").textContent = "Stop the camera";
+    opened.media.getVideoTracks()[0].onended = () => {
+      if (camera !== opened) return;
+      stopCamera();
+      say("The camera has stopped. Look whether it is plugged in, then start it again.", true);
+    };
+    stream = await finder.stream($("flip").checked);
+    await follow(opened, stream);
   } catch (error) {
-    fail(refusals[error.name] ? new Error(refusals[error.name]) : error);
+    if (mine === asked) {
+      stopCamera();
+      fail(error);
+    }
+  } finally {
+    stream?.close();
   }
 }
 
-async function follow(media) {
-  const video = document.createElement("video");
-  const sent = new Map(); // frames by number, until their answer comes
-  const state = { media, video, socket: null, tableMs: 0, count: 0 };
-  camera = state;
-  $("camera").textContent = "Stop the camera";
-  $("camera").setAttribute("aria-pressed", "true");
-  video.muted = true;
-  video.playsInline = true;
-  video.srcObject = media;
-  media.getVideoTracks()[0].onended = () => {
-    if (camera !== state) return;
-    stopCamera();
-    say("The camera has stopped. Look whether it is plugged in, then start it again.", true);
-  };
-  say("Starting the camera…");
-  await video.play();
-  state.socket = openStream(
-    $("token").value,
-    (answer) => {
-      if (camera !== state) return;
-      const picture = sent.get(answer.frame);
-      for (const number of [...sent.keys()].filter((number) => number <= answer.frame)) sent.delete(number);
-      if (answer.problem) say(answer.problem.detail, true);
-      else if (picture) showFrame(state, picture, answer);
-      sendFrame(state, sent);
-    },
-    (why) => {
-      if (camera !== state) return;
-      stopCamera();
-      say(`The stream has ended: ${why}`, true);
-    },
-  );
-  state.socket.onopen = () => sendFrame(state, sent);
-}
-
-function showFrame(state, picture, answer) {
-  show(picture, answer);
-  if (performance.now() - state.tableMs < tableEveryMs) return;
-  state.tableMs = performance.now();
-  fillTables($("people"), answer.people);
-  say(answer.people.length ? told(answer.people) : "Nobody is in sight, or not for long enough yet.");
-}
-
-async function sendFrame(state, sent) {
-  const { videoWidth, videoHeight } = state.video;
-  const scale = Math.min(1, longest / Math.max(videoWidth, videoHeight));
-  const picture = document.createElement("canvas");
-  picture.width = Math.max(1, Math.round(videoWidth * scale));
-  picture.height = Math.max(1, Math.round(videoHeight * scale));
-  picture.getContext("2d").drawImage(state.video, 0, 0, picture.width, picture.height);
-  const file = await new Promise((done) => picture.toBlob(done, "image/jpeg", 0.85));
-  if (camera !== state || state.socket.readyState !== WebSocket.OPEN) return;
-  sent.set(state.count++, picture);
-  state.socket.send(file);
+async function follow(opened, stream) {
+  let tableMs = -tableEveryMs;
+  let [timeS, lastMs] = [0, performance.now()];
+  while (camera === opened) {
+    const frame = frameOf(opened.video);
+    timeS += Math.min((performance.now() - lastMs) / 1000, longestStepS);
+    lastMs = performance.now();
+    const answer = await stream.send(frame, timeS);
+    if (camera !== opened) return;
+    answers = [answer];
+    show(frame, answer);
+    if (performance.now() - tableMs >= tableEveryMs) {
+      tableMs = performance.now();
+      fillTables($("people"), answer.people, facts.rules);
+      say(answer.people.length ? told(answer.people) : "Nobody is in sight, or not for long enough yet.");
+    }
+    await nextFrame(opened.video);
+  }
 }
 
 function stopCamera() {
   if (!camera) return;
-  const { media, socket } = camera;
+  closeCamera(camera);
   camera = null;
-  socket?.close();
-  media.getTracks().forEach((track) => track.stop());
+  asked++;
   $("camera").textContent = "Start the camera";
-  $("camera").setAttribute("aria-pressed", "false");
   say("The camera is off.");
 }
 
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+// Where people are looked for: on the server or in this browser.
+async function moveTo(place) {
+  begin();
+  const mine = asked;
+  const isHere = place === "browser";
+  finder = isHere ? local : server;
+  $("where").textContent = isHere
+    ? "Images stay in this browser."
+    : "Images go to the server that sent you this page. It keeps none.";
+  $("engine").textContent = "";
+  if (!isHere) {
+    say("Nothing is chosen yet.");
+    return;
+  }
+  try {
+    say("Loading the networks…");
+    const { engine, threads } = await local.load();
+    if (mine !== asked) return;
+    const why = crossOriginIsolated ? "" : " More need a host that sends the headers COOP and COEP.";
+    $("engine").textContent = `${engine}, ${threads === 1 ? "1 thread" : `${threads} threads`}.${why}`;
+    say("Ready. Nothing is chosen yet.");
+  } catch (error) {
+    if (mine === asked) fail(error);
+  }
+  progress(1, 1);
 }
 
-$("controls").onsubmit = (event) => event.preventDefault();
-$("file").onchange = () => {
-  if ($("file").files.length) look($("file").files[0]);
-  $("file").value = "";
-};
-$("camera").onclick = () => (camera ? stopCamera() : startCamera());
-$("save-json").onclick = () => save(new Blob([JSON.stringify(last, null, 1)], { type: "application/json" }), "poses.json");
-$("save-png").onclick = () => $("canvas").toBlob((blob) => save(blob, "poses.png"), "image/png");
-document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) look(event.clipboardData.files[0]);
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  $("drop").classList.add("over");
-});
-document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) look(event.dataTransfer.files[0]);
-});
+function listen() {
+  $("controls").onsubmit = (event) => event.preventDefault();
+  $("file").onchange = () => {
+    if ($("file").files.length) look($("file").files[0]);
+    $("file").value = "";
+  };
+  $("camera").onclick = () => (camera ? stopCamera() : startCamera());
+  for (const place of ["server", "browser"]) $(`on-${place}`).onchange = () => moveTo(place);
+  $("frame").oninput = () => showFrameOfClip().catch(fail);
+  $("save-json").onclick = () => save(new Blob([jsonOf(answers)], { type: "application/json" }), "poses.json");
+  $("save-csv").onclick = () => save(new Blob([csvOf(answers)], { type: "text/csv" }), "poses.csv");
+  $("save-png").onclick = () => $("canvas").toBlob((blob) => save(blob, "poses.png"), "image/png");
+  document.addEventListener("paste", (event) => {
+    if (event.clipboardData.files.length) look(event.clipboardData.files[0]);
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
+  document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    $("drop").classList.remove("over");
+    if (event.dataTransfer.files.length) look(event.dataTransfer.files[0]);
+  });
+}
+
+async function open() {
+  const token = () => $("token").value;
+  const site = await fetch("web/site.json").then((response) => response.json());
+  server = new Server(token);
+  local = new Local(site, token, ({ come, size }) => progress(come, size));
+  for (const part of document.querySelectorAll(".of-server")) part.hidden = !site.api;
+  $(site.api ? "on-server" : "on-browser").checked = true;
+  listen();
+  await moveTo(site.api ? "server" : "browser");
+}
+
+open().catch(() => say("The page came without its parts. Reload it.", true));

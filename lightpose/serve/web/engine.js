@@ -1,0 +1,63 @@
+// The two networks, run by ONNX Runtime Web. For the worker.
+
+const most = 0.002; // that heatmaps of WebGPU may differ from those of WASM in the trial run
+
+// engines: {wasm: {script, binary}, webgpu: the same or null}. content: bytes of the networks {pose, detector or null}.
+// Gives {name, threads, run: {pose, detector}}.
+export async function openEngine(engines, content, networks, threads, wanted = "auto") {
+  const adapter = engines.webgpu && wanted !== "wasm" ? await gpuAdapter() : null;
+  if (wanted === "webgpu" && !adapter) throw new Error("There is no WebGPU here. Use another browser, or WebAssembly.");
+  const { script, binary } = adapter ? engines.webgpu : engines.wasm;
+  const ort = await import(script);
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmPaths = { wasm: binary };
+  ort.env.logLevel = "error";
+  const wasm = await openRun(ort, content, "wasm");
+  if (adapter) {
+    const gpu = await trial(ort, content, networks, wasm).catch((error) => {
+      if (wanted === "webgpu") throw error;
+    });
+    if (gpu) return { name: "WebGPU", threads, run: gpu };
+  }
+  return { name: "WebAssembly", threads, run: wasm };
+}
+
+// WebGPU's build of ONNX Runtime waits for the GPU by JSPI. A software adapter is slower than WebAssembly.
+async function gpuAdapter() {
+  if (!globalThis.navigator?.gpu || !globalThis.WebAssembly.Suspending) return null;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  return adapter;
+}
+
+async function openRun(ort, content, provider) {
+  const open = async (bytes) => ort.InferenceSession.create(bytes, { executionProviders: [provider] });
+  const pose = await open(content.pose);
+  const detector = content.detector && (await open(content.detector));
+  const tensor = (pixels, shape) => new ort.Tensor("uint8", pixels, shape);
+  return {
+    async pose(crops, count, [high, wide]) {
+      const found = await pose.run({ [pose.inputNames[0]]: tensor(crops, [count, high, wide, 3]) }, ["heatmaps"]);
+      return found.heatmaps.data;
+    },
+    async detector(pixels, [high, wide]) {
+      const found = await detector.run({ [detector.inputNames[0]]: tensor(pixels, [1, high, wide, 3]) });
+      return { boxes: found.boxes.data, scores: found.scores.data };
+    },
+  };
+}
+
+// WebGPU, if it gives for one crop what WASM gives, and sooner.
+async function trial(ort, content, networks, wasm) {
+  const gpu = await openRun(ort, content, "webgpu");
+  const [high, wide] = networks.pose.inputHw;
+  const crop = Uint8Array.from({ length: high * wide * 3 }, (_, n) => 128 + 100 * Math.sin(n / 37) * Math.cos(n / 5000));
+  const timed = async (run) => {
+    await run.pose(crop, 1, [high, wide]); // the first run of an engine is slower
+    const begin = performance.now();
+    return { maps: await run.pose(crop, 1, [high, wide]), ms: performance.now() - begin };
+  };
+  const [one, other] = [await timed(wasm), await timed(gpu)];
+  const off = one.maps.reduce((worst, value, n) => Math.max(worst, Math.abs(value - other.maps[n])), 0);
+  if (!(off <= most)) throw new Error(`WebGPU differs from WebAssembly by ${off} here. Use WebAssembly.`);
+  return other.ms < one.ms ? gpu : null;
+}
