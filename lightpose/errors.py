@@ -5,8 +5,8 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ImageError",
-    "ImageMissing",
-    "ImageTooLarge",
+    "ImageMissingError",
+    "ImageTooLargeError",
     "LightposeError",
     "MissingPackageError",
     "RenamedWarning",
@@ -15,7 +15,7 @@ __all__ = [
     "SkeletonError",
     "StoreError",
     "TrainingError",
-    "Unreachable",
+    "UnreachableError",
     "WeightsError",
     "brief",
 ]
@@ -29,15 +29,15 @@ class ImageError(LightposeError):
     """An image is missing, empty, broken or of a kind that cannot be read."""
 
 
-class ImageMissing(ImageError):
+class ImageMissingError(ImageError):
     """There is no image of that name, or address."""
 
 
-class ImageTooLarge(ImageError):
+class ImageTooLargeError(ImageError):
     """An image has more pixels or bytes than the limits allow."""
 
 
-class Unreachable(LightposeError):
+class UnreachableError(LightposeError):
     """Something cannot be had now, and may be had later: a server is busy, or a connection broke. Ask again."""
 
 
