@@ -56,8 +56,9 @@ class Source(Protocol):
     def read(self, place: str) -> bytes:
         """The bytes of an image.
 
-        Raises ImageError if they cannot be had, ImageMissingError if there is no such image, ImageTooLargeError if there are more
-        than `lightpose.io.images.max_bytes`, and UnreachableError if a later try may succeed. Several threads may call it.
+        Raises ImageError if they cannot be had, ImageMissingError if there is no such image, ImageTooLargeError if
+        there are more than `lightpose.io.images.max_bytes`, and UnreachableError if a later try may succeed. Several
+        threads may call it.
         """
 
 
