@@ -141,8 +141,8 @@ def _shown(place: Path, top: Path, results: Path | None, links: list[Path]) -> I
                     continue
                 names.append(entry.name)
     except OSError as error:
-        name = place.relative_to(top) if place != top else Path(place.name)
-        yield ImageFile(place, name, fault=f"cannot read {place}: {error.strerror}")
+        below = place.relative_to(top) if place != top else Path(place.name)
+        yield ImageFile(place, below, fault=f"cannot read {place}: {error.strerror}")
         return
     names.sort()
     below = place.relative_to(top)

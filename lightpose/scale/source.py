@@ -90,7 +90,7 @@ def _key(name: str) -> int:
 
 
 def readable(name: str) -> str:
-    """A name of a file as UTF-8; of bytes that are none, such as E9, it has \\xe9. Two names may become one."""
+    """A name of a file as UTF-8; bytes that are none are written in hexadecimal. Two names may become one."""
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
