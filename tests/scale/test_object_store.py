@@ -111,7 +111,9 @@ def test_of_many_writers_at_once_behind_the_faults_exactly_one_wins_each_name(st
     bucket.proxy.reset(seed=5, rates=Rates(fail=0.05, hang=0.02, lie=0.05))
     tasks = [(f"part-{number:03}", b"%d by %d" % (number, writer)) for number in range(60) for writer in range(3)]
     with ThreadPoolExecutor(12) as pool:
-        won = [task for task, mine in zip(tasks, pool.map(lambda task: store.put_once(*task), tasks), strict=True) if mine]
+        won = [
+            task for task, mine in zip(tasks, pool.map(lambda task: store.put_once(*task), tasks), strict=True) if mine
+        ]
     assert len(won) == len(dict(won)) == 60
     assert min(bucket.proxy.counts[act] for act in ("fail", "hang", "lie")) > 0
     bucket.proxy.reset()
@@ -138,7 +140,9 @@ def test_keys_of_a_profile_are_read_by_boto3(bucket: Bucket, monkeypatch: pytest
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id = key\naws_secret_access_key = secret\n")
+    (tmp_path / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n"
+    )
     ObjectStore(bucket.where).put("a", b"1")
     assert bucket.proxy.counts["PUT"] == 2, "the bucket's own and this one"
 
