@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from lightpose.errors import ConfigError
 from lightpose.io.video import source_kind
 
-__all__ = ["SOURCES", "DistinctNames", "Item", "Source", "SourceOptions", "open_source"]
+__all__ = ["SOURCES", "DistinctNames", "Item", "Source", "SourceOptions", "open_source", "readable"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Item:
     needs. stamp: what changes when the image does: size and time of change, or the server's etag. kept: values of the
     user's columns.
 
-    A name or place may hold bytes that are no UTF-8, as `os.fsdecode` gives them.
+    source: text that is UTF-8; see `readable`. place: may hold bytes that are not, as `os.fsdecode` gives them.
     """
 
     source: str
@@ -44,6 +45,8 @@ class SourceOptions:
 
 class Source(Protocol):
     """The images of a run. It is opened in the driver and in each worker; only the driver lists it.
+
+    A StoreError or ConfigError of either method stops the run: nobody is let in, or the whole bucket is gone.
 
     kept_types: the pyarrow type of each column that `Item.kept` has, in order; known once it is opened.
     """
@@ -83,7 +86,12 @@ class DistinctNames:
 
 
 def _key(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def readable(name: str) -> str:
+    """A name of a file as UTF-8; bytes that are none are written in hexadecimal. Two names may become one."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
