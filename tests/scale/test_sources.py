@@ -118,7 +118,8 @@ def test_an_address_names_a_folder_an_object_or_a_pattern(bucket: Bucket):
     assert found("in/**/*.jpg") == ["in/1.jpg", "in/sub/3.jpg"]
     assert found("in*/[!1-3].jpg") == ["inside/4.jpg"]
     assert found("in", "in/sub", "inside") == ["in/1.jpg", "in/2.png", "in/sub/3.jpg", "inside/4.jpg"]
-    assert found("none") == []
+    with pytest.raises(ImageError, match=r"there is no image in s3://.*/none; a table is named by a pattern"):
+        found("none")
 
 
 @pytest.mark.slow
@@ -178,27 +179,27 @@ def test_a_source_goes_to_another_process(bucket: Bucket):
     assert pickle.loads(pickle.dumps(source)).read(f"{bucket.where}/a.jpg") == b"1"
 
 
-def test_a_list_names_files_objects_and_addresses_each_once(bucket: Bucket, tmp_path: Path, site: tuple[str, dict]):
+def test_a_list_names_files_objects_and_addresses(
+    monkeypatch: pytest.MonkeyPatch, bucket: Bucket, tmp_path: Path, site: tuple[str, dict]
+):
     url, pages = site
     pages["/a.jpg?w=1"] = (200, {}, b"web")
     (tmp_path / "b c.jpg").write_bytes(b"file")
+    monkeypatch.chdir(tmp_path)
     address = bucket.put("a.jpg", b"object")
     lines = [
         address,
         f"{url}/a.jpg?w=1",
         "b c.jpg",
         "",
-        "# a remark",
         "b c.jpg",
         str(tmp_path / "none.jpg"),
         "ftp://a/b",
     ]
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     source = open_source([str(tmp_path / "list.txt")], OPTIONS)
-    items = list(source.items())
-    assert [item.source for item in items] == sorted({line for line in lines if line and line[0] != "#"})
     read = {}
-    for item in items:
+    for item in source.items():
         try:
             read[item.source] = source.read(item.place)
         except ImageError as error:
@@ -207,9 +208,11 @@ def test_a_list_names_files_objects_and_addresses_each_once(bucket: Bucket, tmp_
         address: b"object",
         f"{url}/a.jpg?w=1": b"web",
         "b c.jpg": b"file",
-        str(tmp_path / "none.jpg"): ImageError,
+        "b c.jpg#2": b"file",
+        str(tmp_path / "none.jpg"): ImageMissingError,
         "ftp://a/b": ImageError,
     }
+    assert list(read) == [item.source for item in open_source([str(tmp_path / "list.txt")], OPTIONS).items()]
 
 
 def test_a_list_in_a_bucket_opens_no_file_of_this_computer(bucket: Bucket, tmp_path: Path):
