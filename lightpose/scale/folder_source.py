@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from lightpose.errors import ConfigError, ImageError, ImageMissingError, UnreachableError
+from lightpose.errors import ConfigError, ImageError, UnreachableError
 from lightpose.io.headers import image_kind
 from lightpose.io.images import max_bytes, read_regular
 from lightpose.io.sources import ImageFile, images_of
@@ -109,10 +109,7 @@ def read_file(path: Path) -> bytes:
     try:
         return read_regular(path, max_bytes() + 1)
     except ImageError as error:
-        number = getattr(error.__cause__, "errno", None)
-        if number in (errno.ENOENT, errno.ENOTDIR):
-            raise ImageMissingError(str(error)) from error
-        if number in _PASSING:
+        if getattr(error.__cause__, "errno", None) in _PASSING:
             raise UnreachableError(str(error)) from error
         raise
 
