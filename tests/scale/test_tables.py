@@ -191,12 +191,12 @@ def test_a_damaged_page_costs_the_rows_from_there_on(tmp_path: Path):
         write_batch_size=10, write_page_checksum=True, row_group_size=200,
     )  # fmt: skip
     content = bytearray((tmp_path / "t.parquet").read_bytes())
-    content[len(content) // 3 : len(content) // 3 + 400] = b"\xff" * 400
+    content[60_000:60_400] = b"\xff" * 400
     (tmp_path / "t.parquet").write_bytes(content)
     read = list(contents(opened(tmp_path / "t.parquet")).values())
     broken = [number for number, each in enumerate(read) if each is ImageError]
     assert broken == list(range(broken[0], 200))
-    assert 60 < broken[0] < 120
+    assert 0 < broken[0] < 100
     assert [each for each in read if each is not ImageError] == values[: broken[0]] + values[200:]
 
 
