@@ -105,6 +105,8 @@ def write_manifest(
     winner = read_head(store)
     if winner is None:
         raise StoreError(f"{HEAD} in {store.where} was removed by somebody; run the command again")
+    if winner.inputs_sha256 != inputs:
+        raise ConfigError(f"another run over other inputs has just begun in {store.where}; name another place")
     return winner
 
 

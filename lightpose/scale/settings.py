@@ -102,15 +102,20 @@ def describe(estimator: PoseEstimator) -> dict[str, Any]:
 class WorkerSettings:
     """What each process of a run is told; it can be sent to another computer.
 
-    inputs: as `open_source` takes them. out: of the run's store. run: of its manifest. about: what `describe` said of
-    the networks when the run began. kept_types: of the kept columns. threads: of the engine.
+    inputs: as `open_source` takes them. out: of the run's store. run, items: of its manifest. about: what `describe`
+    said of the networks when the run began. kept_types: of the kept columns. threads: of the engine.
     """
 
     settings: Settings
     inputs: tuple[str, ...]
     out: str
     run: str
+    items: int
     about: Mapping[str, Any]
     kept_types: Mapping[str, Any]
     threads: int
     max_pixels: int
+
+    def size(self, shard: int) -> int:
+        """Images of a shard."""
+        return min(self.settings.shard, self.items - shard * self.settings.shard)
