@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lightpose.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lightpose.scale.report import Report
     from lightpose.scale.bulk import Progress
+    from lightpose.scale.report import Report
 
 __all__ = ["run"]
 
@@ -38,8 +38,8 @@ def run(
     """
     from dataclasses import fields
 
-    from lightpose.scale.local import LocalEngine, divide_cores
     from lightpose.scale.bulk import run_bulk
+    from lightpose.scale.local import LocalEngine, divide_cores
     from lightpose.scale.settings import Network, Settings
 
     of_network, of_run = ({field.name for field in fields(kind)} for kind in (Network, Settings))
