@@ -33,6 +33,8 @@ BUCKETS = {
 
 TIMEOUT_SETTING = "LIGHTPOSE_REQUEST_TIMEOUT"
 _TIMEOUT_S = 60.0
+_LONGEST = timedelta(minutes=4)
+"""Beyond this obstore should not repeat a request, whose signature is then too old."""
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestExpired")
 _WRONG = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthenticationFailed", "InvalidSecurity")
 _MISSING = ("/latest/api/token", "/latest/meta-data", "/metadata/identity", "/computeMetadata", "token request",
@@ -117,7 +119,7 @@ def _opened(address: ObjectAddress, timeout_s: float, tries: int) -> Handle:
     timeout = timedelta(seconds=timeout_s)
     retries: Any = {
         "max_retries": tries,
-        "retry_timeout": 3 * timeout,
+        "retry_timeout": min(2 * (tries + 1) * timeout, _LONGEST),
         "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2},
     }
     client: Any = {"timeout": timeout, "connect_timeout": min(timeout, timedelta(seconds=10)), "allow_http": _http()}

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightpose.errors import ImageError, ImageMissingError, ImageTooLargeError, LightposeError, UnreachableError
-from lightpose.io.images import max_bytes, read_regular
+from lightpose.io.images import max_bytes
 from lightpose.scale.buckets import Buckets, CredentialsError, ObjectAddress, is_bucket
+from lightpose.scale.folder_source import read_file
 from lightpose.scale.https import Web, is_web
 from lightpose.scale.object_store import object_error
 
@@ -73,7 +74,7 @@ class Fetcher:
         most = max_bytes()
         if is_web(place):
             return self._tried(lambda: self._web.read(place, most))
-        content = self._object(place, most) if is_bucket(place) else read_regular(place, most + 1)
+        content = self._object(place, most) if is_bucket(place) else read_file(Path(place))
         if len(content) > most:
             raise ImageTooLargeError(f"{place} has more than the {most:,} bytes that are read")
         return content

@@ -15,7 +15,7 @@ from lightpose.io.images import max_bytes, read_regular
 from lightpose.io.sources import ImageFile, images_of
 from lightpose.scale.source import DistinctNames, Item, SourceOptions, readable
 
-__all__ = ["FolderSource", "ListSource", "is_list", "is_local"]
+__all__ = ["LISTS", "FolderSource", "ListSource", "is_list", "is_local", "read_file"]
 
 LISTS = frozenset({".txt", ".lst", ".list"})
 """Suffixes of files with a path in each line."""

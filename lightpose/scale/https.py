@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -85,7 +86,9 @@ class Web:
         """The answer behind all redirections, whose body has not been read yet."""
         import httpx
 
-        self._client = self._client or _client(self.timeout_s)
+        if self._client is None:
+            self._client = _client(self.timeout_s)
+            weakref.finalize(self, self._client.close)
         try:
             request = self._client.build_request("GET", address, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightpose.errors import ImageError, ImageTooLargeError
+from lightpose.errors import ConfigError, ImageError, LightposeError
 from lightpose.io.images import IMAGE_SUFFIXES
+from lightpose.io.sources import ImageFile
 from lightpose.scale.buckets import is_bucket
 from lightpose.scale.fetch import Fetcher, is_remote, referred
+from lightpose.scale.folder_source import LISTS, is_list
 from lightpose.scale.https import is_web
-from lightpose.scale.places import listed_objects, named_files
-from lightpose.scale.source import Item, SourceOptions
+from lightpose.scale.places import listed_objects
+from lightpose.scale.remote_file import open_parts
+from lightpose.scale.source import DistinctNames, Item, SourceOptions, readable
 
-__all__ = ["AddressList", "BucketSource", "WebSource", "is_bucket", "is_list", "is_web"]
+__all__ = ["AddressList", "BucketSource", "WebSource", "is_address_list", "is_bucket", "is_web"]
 
-_LISTS = (".txt", ".lst", ".list")
-_MOST_LIST = 2**31
+_HEAD = 2**16
+_BUFFER = 2**20
 _FAULT = "fault:"
+_TABLES = "s3://BUCKET/TABLE/*.parquet"
 
 
-def is_list(place: str) -> bool:
-    """Whether an input is a list of paths and addresses, by its name."""
-    return place.lower().endswith(_LISTS) and (is_remote(place) or not Path(place).is_dir())
+def is_address_list(place: str) -> bool:
+    """Whether an input is a list that lies elsewhere, or one of this computer with addresses in it."""
+    if is_remote(place):
+        return os.path.splitext(place)[1].lower() in LISTS  # noqa: PTH122 - a Path would join the slashes
+    try:
+        return is_list(place) and b"://" in Fetcher().read_range(place, 0, _HEAD)
+    except LightposeError:
+        return False
 
 
-@dataclass
 class _ByPlace:
-    """What the sources here share: an item's place is the image's own."""
+    """What the sources here share: an item's place is the image's own, and there are no columns."""
 
-    inputs: Sequence[str]
-    options: SourceOptions
-
-    def __post_init__(self) -> None:
+    def __init__(self, inputs: Sequence[str], options: SourceOptions) -> None:
+        if options.keep:
+            raise ConfigError(f"--keep {','.join(options.keep)} is for tables and tars: these images have no columns")
         self.kept_types: Mapping[str, Any] = {}
-        self._fetcher = Fetcher(self.options.patience_s)
+        self._inputs, self._options = tuple(inputs), options
+        self._fetcher = Fetcher(options.patience_s)
 
     def read(self, place: str) -> bytes:
         """See `Source`."""
@@ -51,15 +59,18 @@ class BucketSource(_ByPlace):
     """
 
     def items(self) -> Iterator[Item]:
-        """One for each image, named by its address. Raises StoreError if the store cannot list."""
+        """One for each image, named by its address. Raises StoreError if the store cannot list, ImageError if empty."""
         seen: set[int] = set()  # none for a single input, which names nothing twice
-        for where in self.inputs:
+        for where in self._inputs:
+            empty = True
             for address, stamp in listed_objects(where, tuple(IMAGE_SUFFIXES)):
-                if len(self.inputs) > 1:
-                    if hash(address) in seen:
-                        continue
+                empty = False
+                if hash(address) not in seen:
+                    yield Item(address, address, stamp)
+                if len(self._inputs) > 1:
                     seen.add(hash(address))
-                yield Item(address, address, stamp)
+            if empty:
+                raise ImageError(f"there is no image in {where}; a table is named by a pattern such as {_TABLES}")
 
 
 class WebSource(_ByPlace):
@@ -67,25 +78,29 @@ class WebSource(_ByPlace):
 
     def items(self) -> Iterator[Item]:
         """One for each address."""
-        return (Item(address, address) for address in dict.fromkeys(self.inputs))
+        return (Item(address, address) for address in dict.fromkeys(self._inputs))
 
 
 class AddressList(_ByPlace):
     """The images that the lines of files name: paths, and addresses such as s3://… and https://….
 
-    A relative path counts from the list's folder. Lines are sorted, and equal ones count once; empty lines and those
-    that begin with "# " are passed over. A line that names nothing is left to fail when it is read.
+    Of a list in a bucket, relative paths count from the list's folder; of one on this computer, from the folder in
+    which the command runs. Empty lines are passed over. A line that names nothing is left to fail when it is read.
     """
 
     def items(self) -> Iterator[Item]:
-        """One for each line, named by it. Raises ImageError if a list cannot be read."""
-        lines: dict[bytes, str] = {}
-        for where in named_files(self.inputs, ".txt"):
-            for line in self._content(where).removeprefix(b"\xef\xbb\xbf").splitlines():
-                if line and not line.startswith(b"# "):
-                    lines.setdefault(line, where)
-        for line in sorted(lines):
-            yield self._item(line.decode("utf-8", "surrogateescape"), lines[line])
+        """One for each line, named by it. Raises ImageError if a list is empty or cannot be read."""
+        names = DistinctNames()
+        for where in self._inputs:
+            empty = True
+            file, _ = open_parts(Fetcher(self._options.patience_s, self._options.tries), where, _BUFFER)
+            with file:
+                for line in file:
+                    if text := os.fsdecode(line.strip(b"\r\n").removeprefix(b"\xef\xbb\xbf")):
+                        empty = False
+                        yield self._item(text, where, names)
+            if empty:
+                raise ImageError(f"there is no address in {where}; write one in each line")
 
     def read(self, place: str) -> bytes:
         """See `Source`."""
@@ -93,19 +108,10 @@ class AddressList(_ByPlace):
             raise ImageError(place.removeprefix(_FAULT))
         return self._fetcher.read(place)
 
-    def _content(self, where: str) -> bytes:
-        patient = Fetcher(self.options.patience_s, self.options.tries)
-        size, _ = patient.size_and_stamp(where)
-        if size > _MOST_LIST:
-            raise ImageTooLargeError(f"{where} has more than {_MOST_LIST:,} bytes; cut it into several lists")
-        return patient.read_range(where, 0, size)
-
-    def _item(self, line: str, where: str) -> Item:
+    def _item(self, line: str, where: str, names: DistinctNames) -> Item:
+        name = names(readable(line))
         try:
-            place = referred(line, where)
+            place = referred(line, where if is_remote(where) else os.path.abspath("list"))  # noqa: PTH100
         except ImageError as error:
-            return Item(line, f"{_FAULT}{error}")
-        try:
-            return Item(line, place, "" if is_remote(place) else self._fetcher.size_and_stamp(place)[1])
-        except ImageError:
-            return Item(line, place)  # it fails when it is read
+            return Item(name, f"{_FAULT}{error}")
+        return Item(name, place, "" if is_remote(place) else ImageFile(Path(place), Path(place)).stamp())

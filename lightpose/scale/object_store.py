@@ -85,12 +85,18 @@ class ObjectStore:
         self._do("removed", name, delete)
 
     def _named(self, handle: Any, key: str, prefix: str) -> Iterator[str]:
-        """Names below the folder that begin with a prefix; obstore itself lists whole folders alone."""
-        whole = len(key) - len(prefix)
-        for chunk in handle.list(key.rpartition("/")[0] or None, chunk_size=_CHUNK):
+        """Names below the folder that begin with a prefix; obstore itself lists whole folders alone.
+
+        The stores list in order, but for S3's directory buckets: elsewhere it begins and ends at the prefix.
+        """
+        whole, ordered = len(key) - len(prefix), "--x-s3" not in self.where
+        start = f"{key[:-1]}{chr(ord(key[-1]) - 1)}~~~~" if ordered and prefix else None
+        for chunk in handle.list(key.rpartition("/")[0] or None, offset=start, chunk_size=_CHUNK):
             for each in chunk:
                 if each["path"].startswith(key):
                     yield each["path"][whole:]
+                elif ordered and each["path"] > key:
+                    return
 
     def _do(self, what: str, name: str, act: Callable[[Any, str], Given]) -> Given:
         """Do something with an object, again if the store fails. Raises StoreError."""

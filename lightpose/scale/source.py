@@ -117,7 +117,7 @@ SOURCES = (
     Kind("Parquet table", "table_source:is_parquet", "table_source:ParquetSource"),
     Kind("Lance table", "lance_source:is_lance", "lance_source:LanceSource"),
     Kind("tar", "tar_source:is_tar", "tar_source:TarSource"),
-    Kind("list of addresses", "object_source:is_list", "object_source:AddressList"),
+    Kind("list of addresses", "object_source:is_address_list", "object_source:AddressList"),
     Kind("bucket", "object_source:is_bucket", "object_source:BucketSource"),
     Kind("web address", "object_source:is_web", "object_source:WebSource"),
     Kind("list", "folder_source:is_list", "folder_source:ListSource"),

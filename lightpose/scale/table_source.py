@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from lightpose.errors import DataError, ImageError, ImageMissingError, MissingPackageError, brief
+from lightpose.errors import DataError, ImageError, ImageMissingError, brief
 from lightpose.scale.fetch import Fetcher, referred
+from lightpose.scale.parquet import load_arrow
 from lightpose.scale.places import named_files
 from lightpose.scale.remote_file import open_parts
 from lightpose.scale.source import Item, SourceOptions
@@ -128,7 +129,7 @@ class _Group:
         _, table, group, _ = self._given
         try:
             values = next(self._batches, None)
-        except (_arrow().ArrowException, OSError, DataError) as error:
+        except (load_arrow().ArrowException, OSError, DataError) as error:
             values, told = None, f"{table}: row group {group} is damaged from row {self._end} on ({brief(error)})"
         else:
             told = f"{table}: row group {group} has {self._end} rows, fewer than when it was listed; start a new run"
@@ -158,7 +159,7 @@ def check_columns(schema: Any, options: SourceOptions, table: str) -> None:
             found = "lacks the column" if name not in schema.names else "has more than one column"
             hint = "name it by --column" if name == column else "name others by --keep"
             raise DataError(f"{table} {found} {name!r}; {hint}, of {', '.join(schema.names[:20])}")
-    kind, types = schema.field(column).type, _arrow().types
+    kind, types = schema.field(column).type, load_arrow().types
     kind = kind.value_type if types.is_dictionary(kind) else kind
     named = {kind.field(number).name for number in range(kind.num_fields)} if types.is_struct(kind) else set()
     tests = ("is_binary", "is_large_binary", "is_binary_view", "is_fixed_size_binary", "is_string", "is_large_string",
@@ -181,17 +182,10 @@ def image_bytes(value: Any, table: str, column: str, fetcher: Fetcher) -> bytes:
 
 def _opened(fetcher: Fetcher, table: str) -> tuple[Any, str]:
     """A Parquet file and its stamp. Raises ImageError if it is not there, or no such file."""
-    arrow = _arrow()
+    arrow = load_arrow()
     file, stamp = open_parts(fetcher, table, _BUFFER)
     try:
-        return arrow.parquet.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False), stamp
+        how = {"buffer_size": _BUFFER, "pre_buffer": False, "page_checksum_verification": True}
+        return arrow.parquet.ParquetFile(file, **how), stamp
     except (arrow.ArrowException, OSError, DataError) as error:
         raise ImageError(f"{table} is no whole Parquet file ({brief(error)})") from error
-
-
-def _arrow() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingPackageError("pyarrow", "scale") from error
-    return pyarrow

@@ -15,9 +15,10 @@ from typing import Any
 from lightpose.errors import DataError, ImageError, ImageTooLargeError, LightposeError, brief
 from lightpose.io.images import IMAGE_SUFFIXES, max_bytes
 from lightpose.scale.fetch import Fetcher
+from lightpose.scale.parquet import load_arrow
 from lightpose.scale.places import named_files
 from lightpose.scale.remote_file import open_parts
-from lightpose.scale.source import DistinctNames, Item, SourceOptions
+from lightpose.scale.source import DistinctNames, Item, SourceOptions, readable
 
 __all__ = ["TarSource", "is_tar"]
 
@@ -26,6 +27,7 @@ _AT_ONCE = 8
 """Tars that are listed at the same time: in a bucket, each member costs a request."""
 _MOST_BESIDE = 2**24
 _FAULT = "fault"
+_DAMAGE = (tarfile.TarError, DataError, OSError, ValueError, OverflowError)
 
 
 def is_tar(place: str) -> bool:
@@ -49,9 +51,7 @@ class TarSource:
     @cached_property
     def kept_types(self) -> Mapping[str, Any]:
         """The Arrow type of each kept value: text."""
-        import pyarrow
-
-        return dict.fromkeys(self._keep, pyarrow.string())
+        return dict.fromkeys(self._keep, load_arrow().string())
 
     def items(self) -> Iterator[Item]:
         """One for each image. Raises UnreachableError or StoreError if a tar cannot be read."""
@@ -82,19 +82,26 @@ class TarSource:
         return content
 
     def _items_of(self, tar: str) -> Iterator[Item]:
-        distinct, stamp = DistinctNames(), ""
+        stamp, faults = "", list[str]()
         try:
             file, stamp = open_parts(self._patient, tar, _BUFFER)
             with file, tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as members:
-                for _, together in groupby(_files(members), key=lambda each: _key(each.name)):
-                    group = list(together)
-                    images = [each for each in group if _suffix(each.name) in IMAGE_SUFFIXES]
-                    kept = self._kept(members, group) if images and self._keep else {}
-                    for each in images:
-                        yield Item(f"{tar}/{distinct(each.name)}", f"{tar}#{each.offset_data}+{each.size}", stamp, kept)
-        except (tarfile.TarError, ImageError, DataError, OSError, ValueError, OverflowError) as error:
-            told = str(error) if isinstance(error, LightposeError) else _damage(tar, error)
+                yield from self._images(tar, members, stamp, faults)
+        except (ImageError, *_DAMAGE) as error:
+            faults.append(str(error) if isinstance(error, LightposeError) else _damage(tar, error))
+        for told in faults:
             yield Item(f"{tar}/", f"{tar}#{_FAULT}:{told.replace('#', '')}", stamp, dict.fromkeys(self._keep))
+
+    def _images(self, tar: str, members: tarfile.TarFile, stamp: str, faults: list[str]) -> Iterator[Item]:
+        """The images of an open tar, with what is kept of what lies beside each."""
+        distinct = DistinctNames()
+        for _, together in groupby(_files(tar, members, faults), key=lambda each: _key(each.name)):
+            group = list(together)
+            images = [each for each in group if _suffix(each.name) in IMAGE_SUFFIXES]
+            kept = self._kept(members, group) if images and self._keep else {}
+            for each in images:
+                name = distinct(readable(each.name))
+                yield Item(f"{tar}/{name}", f"{tar}#{each.offset_data}+{each.size}", stamp, kept)
 
     def _kept(self, tar: tarfile.TarFile, group: Iterable[tarfile.TarInfo]) -> dict[str, str | None]:
         """What lies beside an image, by the names to keep."""
@@ -113,15 +120,18 @@ class TarSource:
         return {name: beside.get(f".{name}", _text(fields.get(name))) for name in self._keep}
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar, of which tarfile keeps none. Raises TarError if it does not end as tars do."""
-    while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]
-        if member.isreg():
-            yield member
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError(f"no header at byte {tar.offset:,}")  # tarfile itself takes it for the end
+def _files(tar: str, members: tarfile.TarFile, faults: list[str]) -> Iterator[tarfile.TarInfo]:
+    """The regular files of a tar, of which tarfile keeps none. If it does not end as tars do, `faults` gets why."""
+    try:
+        while (member := members.next()) is not None:
+            members.members.clear()  # type: ignore[attr-defined]
+            if member.isreg():
+                yield member
+        members.fileobj.seek(members.offset)
+        if members.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end
+            raise tarfile.ReadError(f"there is no header at byte {members.offset:,}")
+    except _DAMAGE as error:
+        faults.append(_damage(tar, error))
 
 
 def _damage(tar: str, error: Exception) -> str:

@@ -46,39 +46,26 @@ def flaky_proxy(moto_port: int) -> Iterator[Flaky]:
 
 @dataclass
 class Bucket:
-    """An empty bucket behind the proxy. where: its address."""
+    """A bucket behind the proxy. where: its address. store: a handle on it that no fault stands before."""
 
     where: str
     proxy: Flaky
+    store: object
 
     def put(self, name: str, content: bytes) -> str:
         """Write an object; its address."""
-        import obstore
-
-        obstore.put(self._store(), name, content)
+        self.store.put(name, content)
         return f"{self.where}/{name}"
 
     def get(self, name: str) -> bytes:
-        import obstore
-
-        return bytes(obstore.get(self._store(), name).bytes())
-
-    def names(self) -> list[str]:
-        import obstore
-
-        return [each["path"] for chunk in obstore.list(self._store()) for each in chunk]
-
-    def _store(self) -> object:
-        from obstore.store import from_url
-
-        return from_url(self.where, client_options={"allow_http": True})
+        return bytes(self.store.get(name).bytes())
 
 
 @pytest.fixture
-def bucket(flaky_proxy: Flaky, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+def bucket(moto_port: int, flaky_proxy: Flaky, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
     """A bucket, and the environment by which it is found: also by the processes that a test starts."""
     httpx = pytest.importorskip("httpx")
-    pytest.importorskip("obstore")
+    from_url = pytest.importorskip("obstore.store").from_url
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", flaky_proxy.url)
@@ -91,4 +78,5 @@ def bucket(flaky_proxy: Flaky, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     flaky_proxy.reset()
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     assert httpx.put(f"{flaky_proxy.url}/{name}").status_code == 200
-    return Bucket(f"s3://{name}", flaky_proxy)
+    handle = from_url(f"s3://{name}", endpoint=f"http://127.0.0.1:{moto_port}", client_options={"allow_http": True})
+    return Bucket(f"s3://{name}", flaky_proxy, handle)
