@@ -93,7 +93,7 @@ def test_an_empty_input_is_refused(tmp_path: Path):
     draw_images(tmp_path / "a", 1)
     (tmp_path / "b").mkdir()
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(ImageError, match="there is no image in .*b; name another"):
+    with pytest.raises(ImageError, match=r"there is no image in .*b; name another"):
         listed([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(ImageError, match="there is no path in"):
         listed([str(tmp_path / "empty.txt")])
@@ -102,7 +102,7 @@ def test_an_empty_input_is_refused(tmp_path: Path):
 def test_inputs_of_two_kinds_and_columns_of_files_are_refused(tmp_path: Path):
     draw_images(tmp_path / "a", 1)
     (tmp_path / "list.txt").write_text("a/00000.png")
-    with pytest.raises(ConfigError, match="is a folder and .* is a list"):
+    with pytest.raises(ConfigError, match=r"is a folder and .* is a list"):
         open_source([str(tmp_path / "a"), str(tmp_path / "list.txt")], SourceOptions())
     with pytest.raises(ConfigError, match="--keep id is for tables"):
         open_source([str(tmp_path / "a")], SourceOptions(keep=("id",)))

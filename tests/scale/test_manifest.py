@@ -95,8 +95,8 @@ def test_nothing_to_do_is_refused_and_damage_is_told(tmp_path: Path):
         write_manifest(store, [], KEPT, ABOUT, 10)
     head = write_manifest(store, inputs(30), KEPT, ABOUT, 10)
     store.put(head.pieces[0].name, b"damaged")
-    with pytest.raises(StoreError, match="items-000000-.* is damaged"):
+    with pytest.raises(StoreError, match=r"items-000000-.* is damaged"):
         Manifest(store, head).items(0)
     store.put(HEAD, b"{")
-    with pytest.raises(StoreError, match="head.json .* is damaged"):
+    with pytest.raises(StoreError, match=r"head.json .* is damaged"):
         read_head(store)

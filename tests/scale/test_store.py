@@ -60,7 +60,7 @@ def test_one_wins_on_a_disk_without_links(tmp_path: Path, monkeypatch):
 
 
 def test_a_missing_name_is_told_in_one_sentence(tmp_path: Path):
-    with pytest.raises(StoreError, match="cannot read .*nothing: No such file"):
+    with pytest.raises(StoreError, match=r"cannot read .*nothing: No such file"):
         FolderStore(tmp_path).read("nothing")
     FolderStore(tmp_path).delete("nothing")
 
