@@ -151,7 +151,7 @@ class _Run:
 
     def _take(self, said: ShardDone | At, session: Session) -> None:
         if isinstance(said, At):
-            self._in_work[said.shard] = self._in_work.get(said.shard, 0) + said.images
+            self._in_work[said.shard] = max(self._in_work.get(said.shard, 0), said.images)
             return
         self._in_work.pop(said.summary.shard, None)
         session.add(said.summary.images, said.seconds)

@@ -27,7 +27,7 @@ _TWICE = 2
 
 @dataclass(frozen=True)
 class At:
-    """A shard that is in work. images: that are behind since the last word."""
+    """A shard that is in work. images: of it that are behind."""
 
     shard: int
     images: int
@@ -150,14 +150,7 @@ class _Slot:
                 searches = 0 if found else searches + 1
 
     def _run(self, shard: int, poison: dict[int, tuple[str, str]]) -> ShardDone:
-        last = 0
-
-        def at(behind: int) -> None:
-            nonlocal last
-            self._said.put(At(shard, behind - last))
-            last = behind
-
-        done = self.process.run(shard, poison, at)
+        done = self.process.run(shard, poison, lambda behind: self._said.put(At(shard, behind)))
         self._starts = 0
         return done
 
