@@ -20,7 +20,7 @@ from lightpose.scale.report import Report, Session, Tally, done_shards, summarie
 from lightpose.scale.rows import Summary
 from lightpose.scale.settings import Settings, WorkerSettings, describe
 from lightpose.scale.source import Source, open_source
-from lightpose.scale.store import Store, open_store
+from lightpose.scale.store import FolderStore, Store, open_store
 from lightpose.scale.worker import ShardDone, ShardWorker
 
 __all__ = ["Progress", "run_bulk"]
@@ -76,6 +76,8 @@ def run_bulk(
     run = _Run(store, head, engine, settings, progress)
     run.finish(make_worker(told))
     sweep(store, head)
+    if isinstance(store, FolderStore):
+        store.clear("part-")
     return write_report(store, head)
 
 
