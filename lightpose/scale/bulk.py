@@ -64,15 +64,14 @@ def run_bulk(
     and ConfigError if there are more failures than the settings allow. What is done by then stays.
     """
     engine = engine or LocalEngine(*divide_cores(0, 0, settings.network.device))
-    inputs, out = tuple(_absolute(each) for each in inputs), _absolute(out)
     source, store = open_source(inputs, settings.source(out)), open_store(out)
     estimator = settings.network.open(1)
     about, networks = settings.about(estimator), describe(estimator)
     del estimator  # the workers open their own
     head = _begin(store, source, settings, about, resume)
     told = WorkerSettings(
-        settings, inputs, out, head.run, head.items, networks, dict(source.kept_types), engine.threads,
-        max_pixels_allowed(),
+        settings, tuple(_absolute(each) for each in inputs), _absolute(out), head.run, head.items, networks,
+        dict(source.kept_types), engine.threads, max_pixels_allowed(),
     )  # fmt: skip
     run = _Run(store, head, engine, settings, progress)
     run.finish(make_worker(told))

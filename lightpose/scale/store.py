@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from filelock import FileLock
+
 from lightpose.errors import StoreError
 from lightpose.io.files import new_aside, write_aside
 
@@ -15,6 +17,9 @@ __all__ = ["REMOTE", "FolderStore", "Store", "open_store"]
 
 REMOTE = ("s3://", "gs://", "az://")
 """How the names of places begin that are not on this computer."""
+
+
+_LOCK = ".lightpose.lock"
 
 
 class Store(Protocol):
@@ -82,7 +87,7 @@ class FolderStore:
             aside = new_aside(path)
             try:
                 write_aside(aside, content)
-                os.link(aside, path)
+                _give_name(aside, path)
             except FileExistsError:
                 return False
             except FileNotFoundError:  # another run ended meanwhile, and swept up what was aside
@@ -119,6 +124,19 @@ class FolderStore:
             yield
         except OSError as error:
             raise StoreError(f"cannot {what} {self._folder / name}: {error.strerror or error}") from error
+
+
+def _give_name(aside: Path, path: Path) -> None:
+    """Give a whole file its name. Raises FileExistsError if that is taken."""
+    try:
+        os.link(aside, path)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # a disk without hard links: one after the other, among those of this computer
+        with FileLock(path.parent / _LOCK):
+            if path.exists():
+                raise FileExistsError(path) from None
+            aside.replace(path)
 
 
 def _files(folder: Path) -> Iterator[str]:
