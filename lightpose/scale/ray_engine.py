@@ -6,65 +6,20 @@ import logging
 import math
 import os
 import pickle
-import platform
-import queue
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Any
 
 from lightpose.errors import ConfigError, LightposeError, MissingPackageError, StoreError, brief
 from lightpose.limits import check_range
-from lightpose.scale.local import At, LocalEngine
-from lightpose.scale.manifest import part_name, read_head
-from lightpose.scale.report import summaries
-from lightpose.scale.store import open_store
+from lightpose.scale.actor import ShardActor
+from lightpose.scale.local import At
 from lightpose.scale.worker import ShardDone, ShardWorker
 
-__all__ = ["RayEngine", "ShardActor"]
+__all__ = ["RayEngine"]
 
 _AT_ONCE = 2
 """Shards that an actor is handed: the one it works on, and the next."""
-
-
-class ShardActor:
-    """What an actor of Ray Data's pool holds: a process for the shards, as on one computer, and what watches it.
-
-    It is called with a batch of one row, which has a number of a shard, and gives one row: what `ShardDone` says, or
-    the error. So an image that kills its process is found here, and Ray has only to replace machines and actors. A
-    shard whose part is there, because an actor died after it wrote it, is not done again.
-    """
-
-    def __init__(self, worker: ShardWorker, threads: int) -> None:
-        self._settings = worker.settings
-        self._shards: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._said = LocalEngine(1, threads).run(worker, iter(self._shards.get, None))
-
-    def __del__(self) -> None:
-        self._shards.put(None)  # else its thread would wait for the next shard, and keep the actor from ending
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Do the shard of a batch."""
-        try:
-            said: ShardDone | LightposeError = self._do(int(batch["shard"][0]))
-        except LightposeError as error:
-            said = error
-        return {"said": [pickle.dumps(said)]}
-
-    def _do(self, shard: int) -> ShardDone:
-        store = open_store(self._settings.out)
-        head = read_head(store)
-        if head is None:
-            raise StoreError(
-                f"{self._settings.out} is not the same place on {platform.node()}; give --out a bucket, or a folder "
-                "that all machines share"
-            )
-        if part_name(shard) in store.names(part_name(shard)):
-            return ShardDone(next(iter(summaries(store, head, [shard]))), won=False)
-        self._shards.put(shard)
-        for said in self._said:
-            if isinstance(said, ShardDone):
-                return said
-        raise StoreError(f"the process for shard {shard} ended; run the command again")
 
 
 class RayEngine:

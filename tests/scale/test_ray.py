@@ -1,7 +1,6 @@
 """The Ray engine on a cluster of two nodes on this computer, of which actors and nodes are killed."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +14,12 @@ import pytest
 from lightpose.errors import ConfigError, StoreError
 from lightpose.scale.bulk import run_bulk
 from lightpose.scale.local import LocalEngine
-from lightpose.scale.settings import Network, Settings
+from lightpose.scale.settings import Settings
 
 pytest.importorskip("pyarrow")
+
+from tests.scale.small import draw_images, rows_of, tiny_settings
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
@@ -25,9 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
 ]
-
-PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
-SETTINGS = Settings(Network(precision="float32"), shard=1)
 
 
 @pytest.fixture(scope="module")
@@ -55,29 +54,21 @@ def engine(cluster: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images enough that a kill finds some not done yet, and one that is none."""
-    made = tmp_path_factory.mktemp("in")
-    photos = sorted(PHOTOS.glob("*.jpg"))
-    for number in range(14):
-        shutil.copy(photos[number % len(photos)], made / f"{number:02}.jpg")
-    (made / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    return made
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A shard for each image, so that a kill finds some not done yet."""
+    return tiny_settings(tmp_path_factory.mktemp("networks"), shard=1)
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("in"), 16, broken=1)
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     out = tmp_path_factory.mktemp("local") / "out"
-    run_bulk([str(folder)], str(out), SETTINGS, LocalEngine(1, 1))
-    return rows(out)
-
-
-def rows(out: Path) -> list[dict]:
-    """All rows of a run without their times, sorted as they are numbered."""
-    from pyarrow.parquet import read_table
-
-    found = [row for part in sorted(out.glob("part-*.parquet")) for row in read_table(part).to_pylist()]
-    return [{name: value for name, value in row.items() if name != "milliseconds"} for row in found]
+    run_bulk([str(folder)], str(out), settings, LocalEngine(1, 1))
+    return rows_of(out)
 
 
 def processes(name: str) -> list[int]:
@@ -93,14 +84,16 @@ def processes(name: str) -> list[int]:
     return found
 
 
-def test_the_rows_are_those_of_the_local_engine(engine: Any, folder: Path, expected: list[dict], tmp_path: Path):
-    report = run_bulk([str(folder)], str(tmp_path / "out"), SETTINGS, engine)
-    assert rows(tmp_path / "out") == expected
-    assert (report.images, sum(report.failures.values())) == (15, 1)
+def test_the_rows_are_those_of_the_local_engine(
+    engine: Any, folder: Path, settings: Settings, expected: list[dict], tmp_path: Path
+):
+    report = run_bulk([str(folder)], str(tmp_path / "out"), settings, engine)
+    assert rows_of(tmp_path / "out") == expected
+    assert (report.images, sum(report.failures.values())) == (16, 1)
 
 
 def test_actors_that_are_killed_are_replaced_and_each_image_counts_once(
-    engine: Any, folder: Path, expected: list[dict], tmp_path: Path
+    engine: Any, folder: Path, settings: Settings, expected: list[dict], tmp_path: Path
 ):
     killed = []
 
@@ -110,13 +103,13 @@ def test_actors_that_are_killed_are_replaced_and_each_image_counts_once(
             for actor in processes("ray::MapWorker"):
                 os.kill(actor, signal.SIGKILL)
 
-    run_bulk([str(folder)], str(tmp_path / "out"), SETTINGS, engine, progress=kill)
+    run_bulk([str(folder)], str(tmp_path / "out"), settings, engine, progress=kill)
     assert killed
-    assert rows(tmp_path / "out") == expected
+    assert rows_of(tmp_path / "out") == expected
 
 
 def test_a_node_that_is_killed_takes_no_image_with_it(
-    cluster: Any, engine: Any, folder: Path, expected: list[dict], tmp_path: Path
+    cluster: Any, engine: Any, folder: Path, settings: Settings, expected: list[dict], tmp_path: Path
 ):
     node = next(iter(cluster.worker_nodes))
 
@@ -124,9 +117,9 @@ def test_a_node_that_is_killed_takes_no_image_with_it(
         if progress.images >= 3 and node in cluster.worker_nodes:
             cluster.remove_node(node, allow_graceful=False)
 
-    run_bulk([str(folder)], str(tmp_path / "out"), SETTINGS, engine, progress=kill)
+    run_bulk([str(folder)], str(tmp_path / "out"), settings, engine, progress=kill)
     assert node not in cluster.worker_nodes
-    assert rows(tmp_path / "out") == expected
+    assert rows_of(tmp_path / "out") == expected
     cluster.add_node(**cluster.node)
 
 
@@ -157,7 +150,7 @@ def test_a_worker_larger_than_any_machine_is_refused(engine: Any, cluster: Any):
 
 
 def test_an_out_that_a_machine_does_not_share_is_told(
-    engine: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Any, folder: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shards = engine.run
 
@@ -167,7 +160,7 @@ def test_an_out_that_a_machine_does_not_share_is_told(
 
     monkeypatch.setattr(engine, "run", moved)
     with pytest.raises(StoreError, match=r"another disk is not the same place on .*; give --out a bucket, or a folder"):
-        run_bulk([str(folder)], str(tmp_path / "out"), SETTINGS, engine)
+        run_bulk([str(folder)], str(tmp_path / "out"), settings, engine)
 
 
 def run_alone(code: str) -> subprocess.CompletedProcess:
