@@ -42,6 +42,11 @@ class Run:
     """Processes; 0 is one on each core that this process may use."""
     threads: int = 0
     """Threads of each process; 0 divides the cores among them."""
+    ray: Annotated[str | None, arg(metavar="ADDRESS|auto|local")] = None
+    """Do the work on a Ray cluster instead: at an address, at the one of this computer's environment (auto), or on a
+    new one of this computer (local). IN and OUT must be the same places on all machines."""
+    num_gpus: float = 0.0
+    """GPUs of each worker on the Ray cluster, or a share of one; give --device cuda as well."""
     shard: int = 1000
     """Images that are done, written and counted together."""
     rows: Literal["image", "person"] = "image"
@@ -94,7 +99,7 @@ class Run:
         from lightpose.errors import ImageError
         from lightpose.io.images import MAX_PIXELS_SETTING
         from lightpose.scale.bulk import run_bulk
-        from lightpose.scale.local import LocalEngine, divide_cores
+        from lightpose.scale.engines import open_engine
 
         if not self.inputs:
             raise ImageError("name at least one folder, list or table; see lightpose bulk run --help")
@@ -103,9 +108,11 @@ class Run:
         settings = self._settings()
         if self.dry_run:
             return self._count(settings)
-        engine = LocalEngine(*divide_cores(self.workers, self.threads, self.device))
         try:
-            with counting_images() as tell:
+            with (
+                open_engine(self.workers, self.threads, self.device, self.ray, self.num_gpus) as engine,
+                counting_images() as tell,
+            ):
                 report = run_bulk(self.inputs, self.out, settings, engine, resume=self.resume, progress=tell)
         except KeyboardInterrupt:
             print(

@@ -21,6 +21,8 @@ def run(
     *,
     workers: int = 0,
     threads: int = 0,
+    ray: str | None = None,
+    num_gpus: float = 0.0,
     resume: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
     **options: Any,
@@ -31,15 +33,16 @@ def run(
         report.images, report.people, report.failures
 
     inputs: folders, files, patterns, lists or tables. out: a folder or a bucket's address. workers: processes; 0 for
-    one on each core. threads: of each. resume: refuse to begin anew. progress: called often with a `Progress`. options:
-    fields of `lightpose.scale.settings.Settings` and `Network`. In a script, call it below `if __name__ == "__main__"`:
-    each process loads the script.
+    one on each core. threads: of each. ray: do it on the Ray cluster at that address; "auto" for the one of the
+    environment, "local" for a new one. num_gpus: of each worker there. resume: refuse to begin anew. progress: called
+    often with a `Progress`. options: fields of `lightpose.scale.settings.Settings` and `Network`. In a script, call it
+    below `if __name__ == "__main__"`: each process loads the script.
     Raises LightposeError as `run_bulk` does.
     """
     from dataclasses import fields
 
     from lightpose.scale.bulk import run_bulk
-    from lightpose.scale.local import LocalEngine, divide_cores
+    from lightpose.scale.engines import open_engine
     from lightpose.scale.settings import Network, Settings
 
     of_network, of_run = ({field.name for field in fields(kind)} for kind in (Network, Settings))
@@ -49,5 +52,5 @@ def run(
     network = Network(**{name: value for name, value in options.items() if name in of_network})
     settings = Settings(**{"network": network, **{n: value for n, value in options.items() if n in of_run}})
     given = [inputs] if isinstance(inputs, str | Path) else inputs
-    engine = LocalEngine(*divide_cores(workers, threads, network.device))
-    return run_bulk([str(each) for each in given], str(out), settings, engine, resume=resume, progress=progress)
+    with open_engine(workers, threads, network.device, ray, num_gpus) as engine:
+        return run_bulk([str(each) for each in given], str(out), settings, engine, resume=resume, progress=progress)

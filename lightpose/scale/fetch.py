@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from lightpose.errors import ImageError, ImageMissingError, ImageTooLargeError, LightposeError, UnreachableError
 from lightpose.io.images import max_bytes
-from lightpose.scale.buckets import Buckets, CredentialsError, ObjectAddress, is_bucket
+from lightpose.scale.buckets import Buckets, CredentialsError, ObjectAddress, is_bucket, request_timeout_s
 from lightpose.scale.folder_source import read_file
 from lightpose.scale.https import Web, is_web
 from lightpose.scale.object_store import object_error
+from lightpose.scale.source import SourceOptions
 
 __all__ = ["Fetcher", "is_remote", "referred", "stamp_of"]
 
@@ -68,6 +69,11 @@ class Fetcher:
 
     def __post_init__(self) -> None:
         self._buckets, self._web = Buckets(self.timeout_s, retries=0), Web(self.timeout_s)
+
+    @classmethod
+    def of(cls, options: SourceOptions, patient: bool = False) -> Fetcher:
+        """What a source reads with. patient: try again here, as for a listing, for which no worker does it."""
+        return cls(min(options.patience_s, request_timeout_s()), options.tries if patient else 1)
 
     def read(self, place: str) -> bytes:
         """The bytes of an image's file. Raises ImageTooLargeError if there are more than an image may have."""

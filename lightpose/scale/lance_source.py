@@ -31,7 +31,7 @@ class LanceSource:
 
     def __init__(self, inputs: Sequence[str], options: SourceOptions) -> None:
         self._inputs, self._options = inputs, options
-        self._fetcher = Fetcher(options.patience_s)
+        self._fetcher = Fetcher.of(options)
         self._open: dict[tuple[str, int], Any] = {}
         self._taken: tuple[str, int, list[Any]] = "", 0, []
         self._lock = threading.Lock()

@@ -44,7 +44,7 @@ class _ByPlace:
             raise ConfigError(f"--keep {','.join(options.keep)} is for tables and tars: these images have no columns")
         self.kept_types: Mapping[str, Any] = {}
         self._inputs, self._options = tuple(inputs), options
-        self._fetcher = Fetcher(options.patience_s)
+        self._fetcher = Fetcher.of(options)
 
     def read(self, place: str) -> bytes:
         """See `Source`."""
@@ -93,7 +93,7 @@ class AddressList(_ByPlace):
         names = DistinctNames()
         for where in self._inputs:
             empty = True
-            file, _ = open_parts(Fetcher(self._options.patience_s, self._options.tries), where, _BUFFER)
+            file, _ = open_parts(Fetcher.of(self._options, patient=True), where, _BUFFER)
             with file:
                 for line in file:
                     if text := os.fsdecode(line.strip(b"\r\n").removeprefix(b"\xef\xbb\xbf")):

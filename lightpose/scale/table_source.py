@@ -38,8 +38,8 @@ class ParquetSource:
 
     def __init__(self, inputs: Sequence[str], options: SourceOptions) -> None:
         self._inputs, self._options = inputs, options
-        self._fetcher = Fetcher(options.patience_s)
-        self._patient = Fetcher(options.patience_s, options.tries)
+        self._fetcher = Fetcher.of(options)
+        self._patient = Fetcher.of(options, patient=True)
         self._groups: dict[tuple[str, int], _Group] = {}
         self._lock = threading.Lock()
 

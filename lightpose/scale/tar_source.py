@@ -45,8 +45,8 @@ class TarSource:
 
     def __init__(self, inputs: Sequence[str], options: SourceOptions) -> None:
         self._inputs, self._keep = inputs, options.keep
-        self._fetcher = Fetcher(options.patience_s)
-        self._patient = Fetcher(options.patience_s, options.tries)
+        self._fetcher = Fetcher.of(options)
+        self._patient = Fetcher.of(options, patient=True)
 
     @cached_property
     def kept_types(self) -> Mapping[str, Any]:
