@@ -5,13 +5,17 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ImageError",
+    "ImageMissingError",
+    "ImageTooLargeError",
     "LightposeError",
     "MissingPackageError",
     "RenamedWarning",
     "ServiceError",
     "ShapeError",
     "SkeletonError",
+    "StoreError",
     "TrainingError",
+    "UnreachableError",
     "WeightsError",
     "brief",
 ]
@@ -23,6 +27,22 @@ class LightposeError(Exception):
 
 class ImageError(LightposeError):
     """An image is missing, empty, broken or of a kind that cannot be read."""
+
+
+class ImageMissingError(ImageError):
+    """There is no image of that name, or address."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image has more pixels or bytes than the limits allow."""
+
+
+class UnreachableError(LightposeError):
+    """Something cannot be had now, and may be had later: a server is busy, or a connection broke. Ask again."""
+
+
+class StoreError(LightposeError):
+    """A folder or bucket does not hold what it should, or takes nothing more."""
 
 
 class BoxesError(LightposeError):

@@ -20,7 +20,7 @@ FLOORS = (
     ("inference",),
     ("data",),
     ("evaluate", "export"),
-    ("bench", "paper", "serve", "train"),
+    ("bench", "paper", "scale", "serve", "train"),
     ("cli",),
     ("__main__",),
 )

@@ -14,6 +14,7 @@ from tyro.conf import subcommand
 from lightpose.cli.ablate import Ablate
 from lightpose.cli.angles import Angles
 from lightpose.cli.bench import Bench
+from lightpose.cli.bulk import Bulk, with_run
 from lightpose.cli.console import libraries_unheard
 from lightpose.cli.convert import ConvertResults
 from lightpose.cli.data import Data
@@ -35,6 +36,7 @@ __all__ = ["main"]
 
 Command = (
     Annotated[Predict, subcommand("predict", prefix_name=False)]
+    | Annotated[Bulk, subcommand("bulk", prefix_name=False)]
     | Annotated[ConvertResults, subcommand("convert", prefix_name=False)]
     | Annotated[Angles, subcommand("angles", prefix_name=False)]
     | Annotated[Serve, subcommand("serve", prefix_name=False)]
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     """The exit code of the command that the arguments name."""
-    arguments = _renamed(arguments)
+    arguments = with_run(_renamed(arguments))
     if arguments == ["--version"]:
         print(f"lightpose {version('lightpose')}")
         return 0

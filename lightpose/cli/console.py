@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -14,7 +15,27 @@ from rich.segment import Segment
 
 from lightpose.cli.last_resort import DEBUG, escape_controls
 
-__all__ = ["SafeConsole", "bars", "counting", "counting_all", "counting_frames", "libraries_unheard"]
+__all__ = ["SafeConsole", "bars", "counting", "counting_all", "counting_frames", "counting_images", "libraries_unheard"]
+
+
+class Counted(Protocol):
+    """How far a bulk run is."""
+
+    @property
+    def images(self) -> int:
+        """How many are done."""
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+
+    @property
+    def failed(self) -> int:
+        """How many failed."""
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
 
 
 class SafeConsole(Console):
@@ -107,5 +128,28 @@ def counting_frames(name: str, total: int | None, every_s: float = 60.0) -> Iter
                 told_s = now_s
                 known = "" if total is None else f" of about {total}"
                 print(f"{name}: {done}{known} frames, {time_s:.1f} s of the video, {rate}", file=sys.stderr, flush=True)
+
+        yield advance
+
+
+@contextmanager
+def counting_images(every_s: float = 60.0) -> Iterator[Callable[[Counted], None]]:
+    """A bar for a bulk run, or a line a minute where there is no terminal; gives the function to call with how far the
+    run is."""
+    told_s = time.monotonic()
+    with bars() as progress:
+        task = progress.add_task("images", total=None, note="")
+
+        def advance(now: Counted) -> None:
+            nonlocal told_s
+            failed = f", {now.failed:,} failed" if now.failed else ""
+            note = f"{now.rate:.1f} a second{failed}"
+            if not progress.disable:
+                progress.update(task, completed=now.images, total=now.total, note=note)
+            elif time.monotonic() - told_s >= every_s:
+                told_s = time.monotonic()
+                left_s = (now.total - now.images) / max(now.rate, 1e-6)
+                line = f"images: {now.images:,} of {now.total:,}, {note}, {left_s / 60:.0f} minutes left"
+                print(line, file=sys.stderr, flush=True)
 
         yield advance

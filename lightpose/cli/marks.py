@@ -21,7 +21,7 @@ from lightpose.io.images import IMAGE_SUFFIXES
 from lightpose.io.places import Place, check_apart, claimed, with_bin
 from lightpose.weights import bundled_weights
 
-__all__ = ["Fills", "Reads", "ReadsNamed", "Writes", "guarded", "marks_of"]
+__all__ = ["Fills", "FillsNamed", "Reads", "ReadsNamed", "Writes", "guarded", "marks_of"]
 
 READS, WRITES, FILLS = "lightpose reads it", "lightpose writes it", "lightpose writes into it"
 
@@ -33,6 +33,8 @@ Writes = Annotated[Path, WRITES]
 """A file; a .bin belongs to an .xml."""
 Fills = Annotated[Path, FILLS]
 """A folder for files, whose writer sees to it that none is read."""
+FillsNamed = Annotated[str, FILLS]
+"""The same as text, for what may also be the address of a bucket."""
 
 
 def marks_of(kind: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from lightpose.errors import ConfigError, ImageError
+from lightpose.errors import ConfigError, ImageError, ImageMissingError, ImageTooLargeError
 from lightpose.io.headers import Header, image_header, jpeg_segments, png_chunks
 from lightpose.types import ImageArray
 
@@ -70,6 +70,8 @@ def read_regular(path: str | Path, most: int) -> bytes:
             os.close(opened)
     except MemoryError as error:
         raise ImageError(f"{path} needs more memory than there is") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageMissingError(f"cannot read {path}: {error.strerror}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
 
@@ -123,7 +125,7 @@ def _checked(content: bytes, name: str, limit: int) -> Header:
         raise ImageError(f"{name} is empty")
     raised = f"if it can be trusted, raise the limit: {MAX_PIXELS_SETTING}=NUMBER, or predict --max-pixels NUMBER"
     if len(content) > limit * _BYTES_PER_PIXEL:
-        raise ImageError(f"{name} has more than the {limit * _BYTES_PER_PIXEL:,} bytes that are read; {raised}")
+        raise ImageTooLargeError(f"{name} has more than the {limit * _BYTES_PER_PIXEL:,} bytes that are read; {raised}")
     header = image_header(content)
     if header is None:
         raise ImageError(f"{name} is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP and the like can)")
@@ -138,7 +140,7 @@ def _checked(content: bytes, name: str, limit: int) -> Header:
     if header.pixels > limit:
         plain = header.pixels == header.height * header.width
         size = f"has {header.width:,} x {header.height:,}" if plain else f"takes the memory of {header.pixels:,}"
-        raise ImageError(f"{name} {size} pixels, more than the {limit:,} that are decoded; {raised}")
+        raise ImageTooLargeError(f"{name} {size} pixels, more than the {limit:,} that are decoded; {raised}")
     return header
 
 

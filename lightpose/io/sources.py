@@ -16,7 +16,7 @@ from lightpose.io.images import IMAGE_SUFFIXES, decode_image, read_image, read_r
 from lightpose.io.prefetch import ahead
 from lightpose.types import Frame, ImageArray
 
-__all__ = ["HELD_BYTES", "ImageFile", "distinct_names", "find_images", "read_frames", "stdin_image"]
+__all__ = ["HELD_BYTES", "ImageFile", "distinct_names", "find_images", "images_of", "read_frames", "stdin_image"]
 
 HELD_BYTES = 2**28
 """Size of images beyond which no more are held ahead, or waited for to fill a batch: seven of twelve megapixels."""
@@ -74,13 +74,7 @@ def find_images(sources: Iterable[str], out: Path | None = None) -> list[ImageFi
     found: dict[str, ImageFile] = {}
     for source in sources:
         path = Path(source)
-        if os.path.isdir(path):  # noqa: PTH112 - does not raise where there is no permission
-            files = sorted(_search(path, out), key=lambda file: file.path)
-        elif not os.path.lexists(path) and glob.has_magic(source):
-            named = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
-            files = [ImageFile(Path(name), Path(Path(name).name)) for name in named if not os.path.isdir(name)]  # noqa: PTH112
-        else:
-            files = [ImageFile(path, Path(path.name))]
+        files = sorted(images_of(source, out), key=lambda file: file.path)
         for file in files or [ImageFile(path, Path(path.name), fault=f"there is no image in {source}")]:
             found.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay apart
     if found and all(file.fault for file in found.values()):
@@ -89,30 +83,76 @@ def find_images(sources: Iterable[str], out: Path | None = None) -> list[ImageFi
     return [ImageFile(file.path, name, None, file.fault) for file, name in zip(found.values(), names, strict=True)]
 
 
+def images_of(source: str, out: Path | None = None) -> Iterator[ImageFile]:
+    """The images that a file, folder or glob pattern names, as `find_images` does, one after the other.
+
+    In order of their paths, part by part; what lies behind links to folders comes last. No more is held than the names
+    in one folder and in those above it.
+    """
+    path = Path(source)
+    if os.path.isdir(path):  # noqa: PTH112 - does not raise where there is no permission
+        yield from _search(path, out)
+    elif not os.path.lexists(path) and glob.has_magic(source):
+        for name in sorted(glob.iglob(source, recursive=True), key=_parts):  # noqa: PTH207
+            if not os.path.isdir(name):  # noqa: PTH112
+                yield ImageFile(Path(name), Path(Path(name).name))
+    else:
+        yield ImageFile(path, Path(path.name))
+
+
+def _parts(name: str) -> str:
+    """What puts names in the order of paths, which goes by their parts."""
+    return name.replace(os.sep, "\0")
+
+
 def _search(folder: Path, out: Path | None) -> Iterator[ImageFile]:
     """The images below a folder, and the folders there that cannot be searched."""
     results = None if out is None or _is_below(folder, out) else out
     seen: set[str] = set()
-    left = [folder]
-    while left:
-        place = left.pop()
-        real = os.path.realpath(place)
-        if real in seen or (results is not None and _is_below(place, results)):
-            continue
-        seen.add(real)
-        try:
-            with os.scandir(place) as entries:
-                shown = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
-        except OSError as error:
-            name = place.relative_to(folder) if place != folder else Path(place.name)
-            yield ImageFile(place, name, fault=f"cannot read {place}: {error.strerror}")
-            continue
-        for entry in shown:
-            path, link = Path(entry.path), entry.is_symlink()
-            if _is(entry.is_dir):
-                left.insert(0 if link else len(left), path)  # what is linked to comes last: it may be below as itself
-            elif not (link and results is not None and _is_below(path, results)) and _is_image(entry):
-                yield ImageFile(path, path.relative_to(folder))
+    links = [folder]
+    while links:
+        left: list[Iterator[Path | ImageFile]] = [iter((links.pop(0),))]
+        while left:
+            place = next(left[-1], None)
+            if place is None:
+                left.pop()
+            elif isinstance(place, ImageFile):
+                yield place
+            elif not (results and _is_below(place, results)):
+                real = os.path.realpath(place)
+                if real not in seen:
+                    seen.add(real)
+                    left.append(_shown(place, folder, results, links))
+
+
+def _shown(place: Path, top: Path, results: Path | None, links: list[Path]) -> Iterator[Path | ImageFile]:
+    """The images and folders of a folder, in order; links to folders are added to those that come last, as what they
+    lead to may be below as itself."""
+    names: list[str] = []  # of a million files: their entries would take five times the memory
+    folders: set[str] = set()
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                if _is(entry.is_dir):
+                    folders.add(entry.name)
+                elif not _is_image(entry) or (results and entry.is_symlink() and _is_below(Path(entry.path), results)):
+                    continue
+                names.append(entry.name)
+    except OSError as error:
+        below = place.relative_to(top) if place != top else Path(place.name)
+        yield ImageFile(place, below, fault=f"cannot read {place}: {error.strerror}")
+        return
+    names.sort()
+    below = place.relative_to(top)
+    linked = {name for name in folders if (place / name).is_symlink()}
+    links += [place / name for name in names if name in linked]
+    for name in names:
+        if name not in folders:
+            yield ImageFile(place / name, below / name)
+        elif name not in linked:
+            yield place / name
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:

@@ -26,7 +26,8 @@ NO_PATHS = {
     "Profile.input", "Size.input_hw", "Bench.inputs", "Predict.person", "Predict.detect_every", "Predict.formats",
     "Serve.host", "Serve.max_upload", "Serve.max_pixels", "Serve.token", "Serve.allow_host", "Serve.device",
     "Predict.device", "Evaluate.device",
-    "Add.name", "Add.sha256", "Remove.names", "Angles.names",
+    "Add.name", "Add.sha256", "Remove.names", "Angles.names", "Run.keep", "Run.column", "Run.max_failures",
+    "Run.device", "Run.ray",
 }  # fmt: skip
 """Text that names no file."""
 

@@ -31,6 +31,8 @@ COMMANDS = {
     "Predict.model": "predict {image} --out {out} --model {evil}",
     "Predict.detector": "predict {image} --out {out} --detector {evil}",
     "Predict.boxes": "predict {image} --out {out} --boxes {evil}",
+    "Run.model": "bulk {image} --out {out} --model {evil}",
+    "Run.detector": "bulk {image} --out {out} --detector {evil}",
     "Serve.model": "serve --port 0 --model {evil}",
     "Serve.detector": "serve --port 0 --detector {evil}",
     "Train.config": "train {evil}",

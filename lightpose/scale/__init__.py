@@ -1,0 +1,56 @@
+"""Bulk inference: a million images on many processes or machines, each counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightpose.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightpose.scale.bulk import Progress
+    from lightpose.scale.report import Report
+
+__all__ = ["run"]
+
+
+def run(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    workers: int = 0,
+    threads: int = 0,
+    ray: str | None = None,
+    num_gpus: float = 0.0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+    **options: Any,
+) -> Report:
+    """Find the people in many images, and write their rows as Parquet; the same call goes on after a kill.
+
+        report = lightpose.scale.run("photos", "out", workers=4, model="lpn50", rows="person")
+        report.images, report.people, report.failures
+
+    inputs: folders, files, patterns, lists or tables. out: a folder or a bucket's address. workers: processes; 0 for
+    one on each core. threads: of each. ray: do it on the Ray cluster at that address; "auto" for the one of the
+    environment, "local" for a new one. num_gpus: of each worker there. resume: refuse to begin anew. progress: called
+    often with a `Progress`. options: fields of `lightpose.scale.settings.Settings` and `Network`. In a script, call it
+    below `if __name__ == "__main__"`: each process loads the script.
+    Raises LightposeError as `run_bulk` does.
+    """
+    from dataclasses import fields
+
+    from lightpose.scale.bulk import run_bulk
+    from lightpose.scale.engines import open_engine
+    from lightpose.scale.settings import Network, Settings
+
+    of_network, of_run = ({field.name for field in fields(kind)} for kind in (Network, Settings))
+    unknown = sorted(options.keys() - of_network - of_run)
+    if unknown:
+        raise ConfigError(f"{unknown[0]} is no option of a bulk run; see lightpose.scale.settings")
+    network = Network(**{name: value for name, value in options.items() if name in of_network})
+    settings = Settings(**{"network": network, **{n: value for n, value in options.items() if n in of_run}})
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    with open_engine(workers, threads, network.device, ray, num_gpus) as engine:
+        return run_bulk([str(each) for each in given], str(out), settings, engine, resume=resume, progress=progress)
