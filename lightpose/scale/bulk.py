@@ -20,7 +20,7 @@ from lightpose.scale.report import Report, Session, Tally, done_shards, summarie
 from lightpose.scale.rows import Summary
 from lightpose.scale.settings import Settings, WorkerSettings, describe
 from lightpose.scale.source import Source, open_source
-from lightpose.scale.store import Store, open_store
+from lightpose.scale.store import FolderStore, Store, open_store
 from lightpose.scale.worker import ShardDone, ShardWorker
 
 __all__ = ["Progress", "run_bulk"]
@@ -76,6 +76,8 @@ def run_bulk(
     run = _Run(store, head, engine, settings, progress)
     run.finish(make_worker(told))
     sweep(store, head)
+    if isinstance(store, FolderStore):
+        store.clear("part-")
     return write_report(store, head)
 
 
@@ -151,7 +153,7 @@ class _Run:
 
     def _take(self, said: ShardDone | At, session: Session) -> None:
         if isinstance(said, At):
-            self._in_work[said.shard] = self._in_work.get(said.shard, 0) + said.images
+            self._in_work[said.shard] = max(self._in_work.get(said.shard, 0), said.images)
             return
         self._in_work.pop(said.summary.shard, None)
         session.add(said.summary.images, said.seconds)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from lightpose.errors import LightposeError, StoreError
 from lightpose.runtime.threads import choose_threads
-from lightpose.scale.halving import find_poison, suspects
+from lightpose.scale.poison import find_poison, suspects
 from lightpose.scale.process import DiedError, WorkerProcess
 from lightpose.scale.worker import ShardDone, ShardWorker
 
@@ -19,7 +19,7 @@ __all__ = ["At", "Engine", "LocalEngine", "divide_cores"]
 _STARTS = 5
 """Times that a process may end before it begins to work, one after the other."""
 
-_HALVINGS = 3
+_SEARCHES = 3
 """Times that a shard may end its process although each of its images alone does not."""
 
 _TWICE = 2
@@ -27,7 +27,7 @@ _TWICE = 2
 
 @dataclass(frozen=True)
 class At:
-    """A shard that is in work. images: that are behind since the last word."""
+    """A shard that is in work. images: of it that are behind."""
 
     shard: int
     images: int
@@ -130,7 +130,7 @@ class _Slot:
     def _finish(self, shard: int) -> ShardDone:
         """Have a shard done, whatever dies of it."""
         poison: dict[int, tuple[str, str]] = {}
-        deaths = halvings = 0
+        deaths = searches = 0
         while True:
             try:
                 return self._run(shard, poison)
@@ -141,41 +141,34 @@ class _Slot:
                 deaths += 1
                 if deaths < _TWICE:
                     continue  # it may have been killed by somebody
-                if halvings == _HALVINGS:
+                if searches == _SEARCHES:
                     raise StoreError(
                         f"the work on shard {shard} ended {deaths} times ({death.why}), though not by one image alone; "
                         "if it is for want of memory, give fewer --workers"
                     ) from death
-                found = self._halve(shard, death, poison, all_of_them=halvings > 0)
-                halvings = 0 if found else halvings + 1
+                found = self._search(shard, death, poison, all_of_them=searches > 0)
+                searches = 0 if found else searches + 1
 
     def _run(self, shard: int, poison: dict[int, tuple[str, str]]) -> ShardDone:
-        last = 0
-
-        def at(behind: int) -> None:
-            nonlocal last
-            self._said.put(At(shard, behind - last))
-            last = behind
-
-        done = self.process.run(shard, poison, at)
+        done = self.process.run(shard, poison, lambda behind: self._said.put(At(shard, behind)))
         self._starts = 0
         return done
 
-    def _halve(
+    def _search(
         self, shard: int, death: DiedError, poison: dict[int, tuple[str, str]], all_of_them: bool
     ) -> dict[int, tuple[str, str]]:
         """Find the images that the process dies of, and add them to those that are known."""
         left = suspects(self._worker.settings.size(shard), death.behind, list(poison), all_of_them)
-        numbers = find_poison(lambda some: self._survives(shard, some), left) if left else []
+        numbers = find_poison(lambda some: self._first_death(shard, some), left)
         status = "timeout" if death.late else "poison"
         found = dict.fromkeys(numbers, (status, f"the work on it ended its process: {death.why}"))
         poison.update(found)
         return found
 
-    def _survives(self, shard: int, numbers: Sequence[int]) -> bool:
+    def _first_death(self, shard: int, numbers: Sequence[int]) -> int | None:
         while True:
             try:
-                return self.process.survives(shard, numbers)
+                return self.process.first_death(shard, numbers)
             except DiedError as death:
                 self._count_start(death)
 

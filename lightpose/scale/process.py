@@ -54,15 +54,15 @@ class WorkerProcess:
         done: ShardDone = self._ask(("run", shard, dict(poison)), at)
         return done
 
-    def survives(self, shard: int, numbers: Sequence[int]) -> bool:
-        """Whether the process outlives `ShardWorker.probe` there."""
+    def first_death(self, shard: int, numbers: Sequence[int]) -> int | None:
+        """The image at which `ShardWorker.probe` ends the process there; None if it does not."""
         try:
             self._ask(("probe", shard, list(numbers)), lambda _: None)
         except DiedError as death:
             if not death.begun:
                 raise
-            return False
-        return True
+            return max(death.behind, numbers[0])
+        return None
 
     def stop(self) -> None:
         """End it for good; called from any thread. Who is asking gets DiedError."""
@@ -91,7 +91,6 @@ class WorkerProcess:
                 elif kind == "refused":
                     raise value
                 else:
-                    self._end(0)
                     raise DiedError(value, behind)
         except _GONE as error:
             raise DiedError(self._end(), behind) from error

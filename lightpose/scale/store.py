@@ -117,6 +117,14 @@ class FolderStore:
         with self._told(name, "remove"):
             (self._folder / name).unlink(missing_ok=True)
 
+    def clear(self, prefix: str) -> None:
+        """Remove what writers that were killed left of names at the top that begin so, and that are all there by now:
+        one that still writes such a name has lost."""
+        with self._told(prefix, "remove"):
+            for path in self._folder.glob(f".*{prefix}*.partial"):
+                if path.name.lstrip(".").startswith(prefix):
+                    path.unlink(missing_ok=True)
+
     @contextmanager
     def _told(self, name: str, what: str) -> Iterator[None]:
         """Turn errors of the system into one sentence."""

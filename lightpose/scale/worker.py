@@ -124,11 +124,13 @@ class ShardWorker:
         return ShardDone(summary, won, dict(self._seconds))
 
     def probe(self, shard: int, numbers: Sequence[int], at: Callable[[int], None] = lambda _: None) -> None:
-        """Do some images of a shard, by number, and write nothing: whoever is alive afterwards is no poison."""
+        """Do some images of a shard, by number and one at a time, and write nothing. at: called with each before."""
         opened = self.open()
         items = opened.manifest.items(shard)
         rows = PartRows(items, opened.estimator.runtime.spec.skeleton.joints, self.settings.kept_types, self._kind)
-        self._fill(rows, [(number, items[number]) for number in numbers], at)
+        for number in numbers:
+            at(number)
+            self._fill(rows, [(number, items[number])], lambda _: None)
 
     def read(self, item: Item) -> bytes:
         """The bytes of an image. Raises as `Source.read` does."""

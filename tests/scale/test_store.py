@@ -69,3 +69,13 @@ def test_a_place_that_takes_nothing_is_told_in_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match="cannot write"):
         FolderStore(tmp_path / "file").put_once("a", b"")
+
+
+def test_what_killed_writers_left_goes_and_what_is_whole_stays(tmp_path: Path):
+    store = FolderStore(tmp_path)
+    store.put_once("part-1", b"whole")
+    for name in (".part-2.0123456789abcdef.partial", "..part-2.0123456789abcdef.partia.0123456789abcdef.partial",
+                 ".other.0123456789abcdef.partial"):  # fmt: skip
+        (tmp_path / name).write_bytes(b"half")
+    store.clear("part-")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.0123456789abcdef.partial", "part-1"]
