@@ -144,7 +144,7 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(tmp_path: Path)
     before = parts_of(out)
     assert bulk(folder, out).computed == 25
     assert parts_of(out) == before
-    with pytest.raises(ConfigError, match=r'rows was "image", and is "person"; use those, or name another --out'):
+    with pytest.raises(ConfigError, match=r'rows was "image", and is "person"\); use those, or name another --out'):
         bulk(folder, out, rows="person")
     with pytest.raises(ConfigError, match=r"limit was null, and is 5"):
         bulk(folder, out, limit=5)
