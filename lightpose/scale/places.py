@@ -20,11 +20,17 @@ _MAGIC = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
-def named_files(inputs: Sequence[str], suffix: str) -> Iterator[str]:
+def named_files(inputs: Sequence[str], suffix: str, out: str = "") -> Iterator[str]:
     """The files and addresses that inputs name, in order: those of a pattern, and those below a folder.
 
-    suffix: of the files that count below a folder, or in a bucket below an address. What is not there is among them.
+    suffix: of the files that count below a folder, or in a bucket below an address. out: where the results go; what
+    lies there is no input. What is not there is among them.
     """
+    own = f"{out.rstrip('/')}/"
+    return (place for place in _named(inputs, suffix) if not out or not place.startswith(own))
+
+
+def _named(inputs: Sequence[str], suffix: str) -> Iterator[str]:
     for each in inputs:
         for place in _spelled(each):
             if is_bucket(place):

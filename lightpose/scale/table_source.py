@@ -46,7 +46,7 @@ class ParquetSource:
     @cached_property
     def kept_types(self) -> Mapping[str, Any]:
         """The Arrow type of each kept column, of the first table that is whole. Raises DataError if it lacks one."""
-        for table in named_files(self._inputs, ".parquet"):
+        for table in named_files(self._inputs, ".parquet", self._options.out):
             try:
                 schema = _opened(self._patient, table)[0].schema_arrow
             except ImageError:
@@ -58,7 +58,7 @@ class ParquetSource:
     def items(self) -> Iterator[Item]:
         """One for each row. Raises DataError if a table lacks a column, or has another type for one to keep."""
         kept_types = self.kept_types
-        for table in named_files(self._inputs, ".parquet"):
+        for table in named_files(self._inputs, ".parquet", self._options.out):
             try:
                 file, stamp = _opened(self._patient, table)
             except ImageError:

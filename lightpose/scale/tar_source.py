@@ -44,7 +44,7 @@ class TarSource:
     """
 
     def __init__(self, inputs: Sequence[str], options: SourceOptions) -> None:
-        self._inputs, self._keep = inputs, options.keep
+        self._inputs, self._keep, self._out = inputs, options.keep, options.out
         self._fetcher = Fetcher.of(options)
         self._patient = Fetcher.of(options, patient=True)
 
@@ -58,7 +58,7 @@ class TarSource:
         waiting: deque[Future[list[Item]]] = deque()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
-                for tar in named_files(self._inputs, ".tar"):
+                for tar in named_files(self._inputs, ".tar", self._out):
                     waiting.append(pool.submit(lambda tar: list(self._items_of(tar)), tar))
                     if len(waiting) >= _AT_ONCE:
                         yield from waiting.popleft().result()

@@ -13,6 +13,7 @@ import pytest
 
 from lightpose.errors import ConfigError, StoreError
 from lightpose.scale.bulk import run_bulk
+from lightpose.scale.engines import open_engine
 from lightpose.scale.local import LocalEngine
 from lightpose.scale.settings import Settings
 
@@ -170,6 +171,21 @@ def run_alone(code: str) -> subprocess.CompletedProcess:
 def test_without_ray_the_engine_says_what_to_install():
     code = "import sys; sys.modules['ray'] = None; from lightpose.scale.ray_engine import RayEngine; RayEngine()"
     assert "install it with: pip install 'lightpose[ray]'" in run_alone(code).stderr.splitlines()[-1]
+
+
+def test_without_ray_the_command_says_what_to_install(tmp_path: Path):
+    argv = ["lightpose", "bulk", str(tmp_path), "--out", str(tmp_path / "out"), "--ray", "auto"]
+    done = run_alone(
+        f"import sys; sys.modules['ray'] = None; sys.argv = {argv!r}; import lightpose.__main__ as m; m.main()"
+    )
+    assert done.returncode != 0
+    assert "install it with: pip install 'lightpose[ray]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_gpus_without_ray_are_refused():
+    with pytest.raises(ConfigError, match="--num-gpus is for Ray"), open_engine(num_gpus=1):
+        pass
 
 
 def test_an_address_without_a_cluster_says_how_to_start_one():

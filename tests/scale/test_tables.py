@@ -150,6 +150,14 @@ def test_a_folder_and_a_pattern_name_all_tables_in_order(tmp_path: Path):
     assert list(contents(opened(tmp_path / "t.parquet" / "*" / "*.parquet")).values()) == expected
 
 
+def test_the_parts_of_the_run_itself_are_no_input(tmp_path: Path):
+    for name in ("t/1.parquet", "t/out/part-000000.parquet", "t/outside/2.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encoded({"image": [name.encode()]}))
+    source = open_source([f"{tmp_path}/t/**/*.parquet"], SourceOptions(out=f"{tmp_path}/t/out"))
+    assert list(contents(source).values()) == [b"t/1.parquet", b"t/outside/2.parquet"]
+
+
 @pytest.mark.parametrize(
     ("columns", "keep", "told"),
     [
