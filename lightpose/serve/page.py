@@ -16,7 +16,7 @@ from lightpose.serve.networks import served_networks
 from lightpose.serve.problems import ProblemError
 from lightpose.serve.site import PAGE, SITE, Part, page_parts, site_document
 
-__all__ = ["FIXED", "network_answers", "page_answers"]
+__all__ = ["FIXED", "Answer", "network_answers", "page_answers"]
 
 Answer = Callable[[Request], Response]
 
