@@ -272,7 +272,7 @@ def _share(text: str | None) -> float | None:
         value = float(number) / 100 if percent else int(number)
     except ValueError:
         value = -1
-    if value < 0 or (percent and not value < 1):
+    if not value >= 0 or (percent and not value < 1):
         raise ConfigError(f"--max-failures must be a number of images such as 500, or a share such as 5%, not {text}")
     return value
 

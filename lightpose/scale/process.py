@@ -100,12 +100,13 @@ class WorkerProcess:
             raise DiedError("it was stopped", begun=False)
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, self._worker), daemon=True)
+        process = context.Process(target=_serve, args=(there, self._worker), daemon=True)
         with _no_interrupt():
-            self._process.start()
+            process.start()
         there.close()
-        if self.is_stopped():
-            self._process.kill()
+        self._process = process
+        if self.is_stopped():  # meanwhile
+            process.kill()
         try:
             kind, value = self._next(_STARTING_S, 0)
         except DiedError as death:

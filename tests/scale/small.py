@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -61,6 +62,14 @@ class Deadly(ShardWorker):
                 os.kill(os.getpid(), number)
                 time.sleep(60)
         return content
+
+
+class Stillborn(ShardWorker):
+    """Ends before it has opened anything, as for want of memory."""
+
+    def open(self) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
 
 class Hanging(ShardWorker):

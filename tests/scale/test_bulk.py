@@ -27,6 +27,7 @@ from tests.scale.small import (
     Deadly,
     Hanging,
     Raising,
+    Stillborn,
     draw_images,
     mark,
     parts_of,
@@ -290,12 +291,10 @@ def test_the_public_call_takes_options_by_name(tmp_path: Path):
 
 
 def test_workers_that_cannot_begin_end_the_run(tmp_path: Path):
-    class Unpicklable(Deadly):
-        """Cannot be sent to a process."""
-
     folder = draw_images(tmp_path / "in", 5)
-    with pytest.raises((LightposeError, AttributeError)):
-        bulk(folder, tmp_path / "out", make_worker=Unpicklable)
+    with pytest.raises(LightposeError, match=r"end before they begin \(it ended by SIGKILL\); .* fewer --workers"):
+        bulk(folder, tmp_path / "out", make_worker=Stillborn)
+    assert parts_of(tmp_path / "out") == {}
 
 
 INTERRUPTED = """
