@@ -86,8 +86,6 @@ class RayEngine:
                 ),
                 num_cpus=self.threads,
                 num_gpus=self._gpus or None,
-                max_restarts=-1,
-                max_task_retries=-1,
             )
         yield from done.iter_rows()
 

@@ -126,9 +126,6 @@ def test_a_node_that_is_killed_takes_no_image_with_it(
 
 def test_no_process_of_ray_talks_to_another_computer(engine: Any):
     psutil = pytest.importorskip("psutil")
-    from ray._private.usage.usage_lib import usage_stats_enabled
-
-    assert not usage_stats_enabled()
     assert engine.processes >= 1
     others = {
         connection.raddr.ip
