@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -313,7 +314,10 @@ def test_workers_end_with_the_driver_and_ctrl_c_is_one_sentence(number: signal.S
     (tmp_path / "main.py").write_text(INTERRUPTED)
     command = [sys.executable, tmp_path / "main.py", "bulk", folder, "--out", out, "--model", network.model,
                "--detector", network.detector, "--workers", "2", "--shard", "20"]  # fmt: skip
-    driver = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # else that of who started the tests, perhaps none
+    driver = subprocess.Popen(
+        list(map(str, command)), stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+    )
     while not list(out.glob("part-*")):
         assert driver.poll() is None, driver.stderr.read()
         time.sleep(0.05)
