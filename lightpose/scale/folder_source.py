@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -52,8 +53,11 @@ class FolderSource:
             raise ConfigError(f"--keep {','.join(options.keep)} is for tables: images in files have no columns")
 
     def items(self) -> Iterator[Item]:
-        """See `Source`. Raises ImageError if an input has no image."""
+        """See `Source`. Raises ImageError if an input is not there or has no image."""
         names, seen = DistinctNames(), _Seen() if len(self._inputs) > 1 else None
+        for given in self._inputs:
+            if not os.path.lexists(given) and not glob.has_magic(given):
+                raise ImageError(f"there is no file or folder {given}; check its name")
         for given in self._inputs:
             empty = True
             for file in images_of(given, self._out):

@@ -39,7 +39,9 @@ def decode_table(content: bytes) -> Any:
     """The table in a Parquet file. Raises StoreError if the file is damaged."""
     arrow = load_arrow()
     try:
-        return arrow.parquet.read_table(arrow.BufferReader(content), page_checksum_verification=True)
+        how = {"pre_buffer": False, "page_checksum_verification": True}
+        # in this thread: those of Arrow may still be at work when the process ends, which then aborts
+        return arrow.parquet.ParquetFile(arrow.BufferReader(content), **how).read(use_threads=False)
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise StoreError(f"it is no whole Parquet file ({str(error).partition(chr(10))[0][:160]})") from error
 

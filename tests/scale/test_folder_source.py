@@ -99,6 +99,12 @@ def test_an_empty_input_is_refused(tmp_path: Path):
         listed([str(tmp_path / "empty.txt")])
 
 
+def test_an_input_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path):
+    (tmp_path / "one.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ImageError, match=r"there is no file or folder .*nothere; check its name"):
+        listed([str(tmp_path / "one.jpg"), str(tmp_path / "nothere")])
+
+
 def test_inputs_of_two_kinds_and_columns_of_files_are_refused(tmp_path: Path):
     draw_images(tmp_path / "a", 1)
     (tmp_path / "list.txt").write_text("a/00000.png")
