@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import pickle
+import socket
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,9 @@ __all__ = ["RayEngine"]
 
 _AT_ONCE = 2
 """Shards that an actor is handed: the one it works on, and the next."""
+
+_LISTENING_S = 10.0
+"""For how long an address may take to answer."""
 
 
 class RayEngine:
@@ -93,11 +97,12 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
         try:
+            _check_listening(address)
             if address == "local":
                 self._ray.init("local", include_dashboard=False, **quiet)
             else:
                 self._ray.init(address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             hint = "start one with `ray start --head`, or give --ray local"
             raise ConfigError(f"there is no Ray cluster at {address} ({brief(error)}); {hint}") from error
         for name in ("ray", "ray.data"):
@@ -114,6 +119,13 @@ class RayEngine:
             has = f"{there.get('CPU', 0.0):g} cores and {there.get('GPU', 0.0):g} GPUs in all"
             raise ConfigError(f"no machine of the Ray cluster has {wanted} for a worker; it has {has}")
         return int(room)
+
+
+def _check_listening(address: str) -> None:
+    """Raise OSError if nothing listens at an address, for which Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _LISTENING_S).close()
 
 
 def _ray() -> Any:
