@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
-__all__ = ["VERSION", "ParquetParts", "ParquetWriter", "read_parquet"]
+__all__ = ["VERSION", "ParquetParts", "ParquetWriter", "load_arrow", "read_parquet"]
 
 VERSION = 1
 """Of the schema. A reader refuses a file of a higher one."""
@@ -39,12 +39,13 @@ _SCORE = 1024.0
 """Points are kept to 1/64 pixel and scores to 1/1024, as floats, whose last bits are then 0 and take no space."""
 
 
-def _arrow() -> Any:
+def load_arrow(extra: str = "tables") -> Any:
+    """The package pyarrow, with Parquet. Raises MissingPackageError, which names the extra, if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingPackageError("pyarrow", "tables") from error
+        raise MissingPackageError("pyarrow", extra) from error
     return pyarrow
 
 
@@ -52,7 +53,7 @@ class ParquetWriter:
     """The long form; a row group is written as soon as its frames are there."""
 
     def __init__(self, file: IO[bytes] | None, options: Options) -> None:
-        self._arrow, self._file, self._options = _arrow(), file, options
+        self._arrow, self._file, self._options = load_arrow(), file, options
         self._waiting: list[Poses] = []
         self._writer: Any = None
         self._first: Poses | None = None
@@ -186,7 +187,7 @@ def read_parquet(
 
 
 def _opened(path: Path) -> ParquetFile:
-    pyarrow = _arrow()
+    pyarrow = load_arrow()
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:

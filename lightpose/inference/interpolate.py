@@ -103,7 +103,7 @@ class LookAheadSchedule:
         only_before, only_after = np.isin(self._ids, ids, invert=True), np.isin(ids, self._ids, invert=True)
         found = []
         for part in share[:-1].tolist():
-            moved = _mixed(self._boxes[mine], poses.boxes[theirs], part)
+            moved = _mixed(self._boxes[mine], poses.boxes[theirs], np.float32(part))
             rest = self._boxes[only_before] if part <= 0.5 else poses.boxes[only_after]
             found.append(Boxes(np.concatenate([moved.xywh, rest.xywh]), np.concatenate([moved.scores, rest.scores])))
         still = len(mine) > 0 and all_there and _least_overlap(self._boxes[mine], poses.boxes[theirs]) >= STILL
@@ -239,11 +239,10 @@ class _Waiting:
             return None
 
 
-def _mixed(before: Boxes, after: Boxes, part: float) -> Boxes:
+def _mixed(before: Boxes, after: Boxes, part: np.float32) -> Boxes:
     """Boxes (N,) so far on the way from one to the other."""
-    both = ((first, second) for first, second in ((before.xywh, after.xywh), (before.scores, after.scores)))
-    xywh, scores = ((first + np.float32(part) * (second - first)).astype(np.float32) for first, second in both)
-    return Boxes(xywh, scores)
+    xywh = before.xywh + part * (after.xywh - before.xywh)
+    return Boxes(xywh, before.scores + part * (after.scores - before.scores))
 
 
 def _least_overlap(before: Boxes, after: Boxes) -> float:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lightpose.errors import MissingPackageError, StoreError
+from lightpose.errors import StoreError
+from lightpose.formats import parquet
 
 __all__ = ["KEY", "about_of", "decode_table", "encode_table", "footer_of", "load_arrow", "with_about"]
 
@@ -16,12 +17,7 @@ KEY = b"lightpose"
 
 def load_arrow() -> Any:
     """The package pyarrow, with Parquet. Raises MissingPackageError if it is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingPackageError("pyarrow", "scale") from error
-    return pyarrow
+    return parquet.load_arrow("scale")
 
 
 def encode_table(table: Any) -> bytes:
