@@ -62,8 +62,9 @@ class Tracker:
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
     how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
     the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
-    shrinks. least_likeness: of two sights of one person. confirm: without it,
-    people have an id from the first sight. Raises ConfigError if a number is out of range.
+    shrinks. least_likeness: of two sights of one person. inside: a new box belongs to somebody missing if at least
+    this share of it lies in the forecast. confirm: without it, people have an id from the first sight. Raises
+    ConfigError if a number is out of range.
     """
 
     keep_lost_s: float = 1.0
@@ -75,6 +76,7 @@ class Tracker:
     reach: float = 1.0
     size_weight: float = 2.0
     least_likeness: float = 0.3
+    inside: float = 0.7
     confirm: bool = True
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
@@ -85,7 +87,8 @@ class Tracker:
             check_range(name, getattr(self, name), *FACTORS)
         for name in ("reach", "size_weight"):
             check_range(name, getattr(self, name), *FACTORS, or_zero=True)
-        check_range("least_likeness", self.least_likeness, 0, 1)
+        for name in ("least_likeness", "inside"):
+            check_range(name, getattr(self, name), 0, 1)
         if not self.least <= self.sure:
             raise ConfigError(f"least={self.least} must not be above sure={self.sure}")
 
@@ -108,10 +111,9 @@ class Tracker:
         sure = scores >= self.sure
         owner = np.full(len(poses), -1, np.intp)  # of each pose, in `known`
         likeness = self._likeness(known, seen, time_s)
-        self._pair(likeness, np.ones(len(known.ids), bool), sure, owner)
-        free = np.ones(len(known.ids), bool)
-        free[owner[owner >= 0]] = False
-        self._pair(likeness, free, ~sure & (scores >= self.least), owner)
+        self._pair(likeness, sure, owner)
+        self._pair(likeness, ~sure & (scores >= self.least), owner)
+        self._pair(self._inside(known, seen, time_s), sure & (owner < 0), owner)
 
         again = owner >= 0
         new = sure & ~again
@@ -216,11 +218,19 @@ class Tracker:
         likeness: Floats = overlap * np.minimum(heights, 1 / heights) ** self.size_weight
         return likeness
 
-    def _pair(
-        self, likeness: Floats, free: NDArray[np.bool_], some: NDArray[np.bool_], owner: NDArray[np.intp]
-    ) -> None:
+    def _inside(self, people: _People, seen: _People, time_s: float) -> Floats:
+        """The share (T, N) of each box that lies in a forecast, where it is large and the box meets no other person's.
+
+        The box of somebody who walks out of the image shrinks too fast for the likeness.
+        """
+        forecast = _grown(_moved(people, self._gone(people, time_s), self.steady_s), np.zeros(len(people.ids)))
+        share = iou(_grown(seen.boxes, np.zeros(len(seen.ids))), forecast, crowd=np.ones(len(people.ids), bool)).T
+        alone = (share > 0).sum(axis=0) == 1
+        return np.where(alone & (share >= self.inside), share, 0.0)
+
+    def _pair(self, likeness: Floats, some: NDArray[np.bool_], owner: NDArray[np.intp]) -> None:
         """Write the owners of some poses, out of the people that are free, into `owner`."""
-        rows, columns = np.flatnonzero(free), np.flatnonzero(some)
+        rows, columns = np.setdiff1d(np.arange(len(likeness)), owner), np.flatnonzero(some)
         good = likeness[np.ix_(rows, columns)]
         good = np.where(good >= self.least_likeness, good, 0.0)
         mine, theirs = assign(-good)

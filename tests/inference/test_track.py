@@ -53,6 +53,23 @@ def test_one_false_box_gets_no_id_and_uses_none_up():
     assert ids(tracker, [box(0), box(800)], 1.64) == [1, 2]
 
 
+def test_a_box_that_shrinks_at_the_edge_belongs_to_the_one_it_lies_in():
+    """The detector's own boxes of a person who walks past a table and out of an image of 768 × 432."""
+    walk = [[395, 30, 186, 361], [399, 24, 205, 369], [381, 17, 283, 392], [390, 27, 317, 388], [371, 23, 395, 382]]
+    tracker = Tracker()
+    for n, wide in enumerate(walk):
+        assert ids(tracker, [wide], n / 10, image_hw=(432, 768)) == [1]
+    assert ids(tracker, [[620, 37, 147, 333]], 0.6, image_hw=(432, 768)) == [1]
+    assert ids(tracker, [[622, 60, 146, 321]], 0.7, image_hw=(432, 768)) == [1]
+
+
+def test_a_small_box_in_two_people_is_neither_of_them():
+    tracker = Tracker()
+    assert ids(tracker, [[0, 0, 200, 400], [150, 0, 200, 400]], 0.0) == [1, 2]
+    assert ids(tracker, [[155, 100, 40, 80]], 0.04) == []
+    assert ids(tracker, [[155, 100, 40, 80]], 0.08) == [3]
+
+
 def test_an_empty_first_frame_does_not_confirm_the_second_one():
     tracker = Tracker()
     assert ids(tracker, [], 0.0) == []

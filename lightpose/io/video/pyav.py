@@ -106,7 +106,7 @@ class AvReader:
         if not self._container.streams.video:
             tracks = _tracks(self._container)
             self._container.close()
-            raise ImageError(f"{self._name} has no video track, only {tracks}; name a video")
+            raise ImageError(f"{self._name} has no video track{tracks}; name a video")
         self._stream = self._container.streams.best("video") or self._container.streams.video[0]
         if self._stream.codec_context is None:
             self._container.close()
@@ -249,7 +249,7 @@ def _between(start_s: float, end_s: float) -> str:
 
 def _tracks(container: Any) -> str:
     kinds = sorted({stream.type for stream in container.streams if stream.type})
-    return " and ".join("sound" if kind == "audio" else kind for kind in kinds) or "none that can be read"
+    return ", only " + " and ".join("sound" if kind == "audio" else kind for kind in kinds) if kinds else ""
 
 
 def _upright(pixels: ImageArray, frame: Any) -> ImageArray:

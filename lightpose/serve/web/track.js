@@ -1,7 +1,7 @@
 // The same number for the same person from frame to frame. The same as lightpose/inference/track.py, which explains it.
 
 import { assign } from "./assign.js";
-import { iou } from "./boxes.js";
+import { covered, iou } from "./boxes.js";
 
 export const trackerDefaults = {
   keepLostS: 1.0,
@@ -13,6 +13,7 @@ export const trackerDefaults = {
   reach: 1.0,
   sizeWeight: 2.0,
   leastLikeness: 0.3,
+  inside: 0.7,
 };
 
 export class Tracker {
@@ -35,11 +36,10 @@ export class Tracker {
     const seen = people.map((one) => this.#sight(one, timeS));
     const likeness = known.map((one) => seen.map((other) => this.#likeness(one, other, timeS)));
     const owner = new Array(people.length).fill(-1);
-    const all = known.map((_, number) => number);
     const isSure = people.map(({ boxScore }) => boxScore >= sure);
-    this.#pair(likeness, all, isSure, owner);
-    const free = all.filter((number) => !owner.includes(number));
-    this.#pair(likeness, free, people.map(({ boxScore }, n) => !isSure[n] && boxScore >= least), owner);
+    this.#pair(likeness, isSure, owner);
+    this.#pair(likeness, people.map(({ boxScore }, n) => !isSure[n] && boxScore >= least), owner);
+    this.#pair(this.#inside(known, seen, timeS), isSure.map((one, n) => one && owner[n] < 0), owner);
 
     const ids = owner.map((number) => (number < 0 ? 0 : known[number].id));
     owner.forEach((number, n) => {
@@ -121,8 +121,18 @@ export class Tracker {
     return iou(grown(forecast, doubt), grown(seen.box, doubt)) * Math.min(heights, 1 / heights) ** sizeWeight;
   }
 
+  // The share of each box that lies in a forecast, where it is large and the box meets no other person's.
+  #inside(known, seen, timeS) {
+    const forecasts = known.map((one) => grown(this.#moved(one, timeS), 0));
+    const shares = seen.map((one) => forecasts.map((forecast) => covered(grown(one.box, 0), forecast)));
+    const alone = shares.map((row) => row.filter((share) => share > 0).length === 1);
+    const isGood = (share, n) => alone[n] && share >= this.settings.inside;
+    return known.map((_, number) => shares.map((row, n) => (isGood(row[number], n) ? row[number] : 0)));
+  }
+
   // Write the owners of some people that were seen, out of the known ones that are free, into `owner`.
-  #pair(likeness, rows, some, owner) {
+  #pair(likeness, some, owner) {
+    const rows = likeness.map((_, number) => number).filter((number) => !owner.includes(number));
     const columns = some.flatMap((isOne, number) => (isOne ? [number] : []));
     const good = rows.map((row) =>
       columns.map((column) => (likeness[row][column] >= this.settings.leastLikeness ? likeness[row][column] : 0)),

@@ -114,6 +114,14 @@ def test_sound_alone_is_no_video(tmp_path: Path):
         read_video(tmp_path / "a.mp4")
 
 
+def test_a_file_without_any_track_is_no_video(tmp_path: Path):
+    with av.open(tmp_path / "a.mp4", "w") as out:
+        out.add_stream("libx264", rate=30)
+        out.start_encoding()
+    with pytest.raises(ImageError, match="has no video track; name a video"):
+        read_video(tmp_path / "a.mp4")
+
+
 def test_a_file_of_ten_bits_and_hevc_is_read(tmp_path: Path):
     path = write_clip(
         tmp_path / "a.mp4", codec="libx265", pix_fmt="yuv420p10le", options={"x265-params": "log-level=0", "crf": "4"}
