@@ -1,4 +1,7 @@
-"""Whole runs from a bucket into a bucket, behind a proxy that fails, hangs and lies; drivers are killed."""
+"""Whole runs from a bucket into a bucket, behind a proxy that fails, hangs and lies; drivers are killed.
+
+A longer proof: BUCKET_IMAGES=2000 BUCKET_KILLS=20 python -m pytest tests/scale/test_bulk_in_buckets.py
+"""
 
 import os
 import random
@@ -23,7 +26,8 @@ from tests.scale.small import draw_images, rows_of, tiny_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to kill")]
 
-COUNT, SHARD = 60, 4
+COUNT, KILLS = int(os.environ.get("BUCKET_IMAGES", 60)), int(os.environ.get("BUCKET_KILLS", 4))
+SHARD, BROKEN = max(4, COUNT // 100), max(3, COUNT // 100)
 FAULTS = Rates(fail=0.05, hang=0.02, lie=0.01)
 
 DRIVER = """
@@ -41,7 +45,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def photos(bucket: Bucket, tmp_path: Path) -> Path:
     """The folder whose images are in the bucket too, below in/."""
-    folder = draw_images(tmp_path / "in", COUNT, broken=3)
+    folder = draw_images(tmp_path / "in", COUNT, broken=BROKEN)
     for path in folder.iterdir():
         bucket.put(f"in/{path.name}", path.read_bytes())
     return folder
@@ -85,7 +89,7 @@ def test_the_rows_are_those_of_folders_whatever_the_store_does(bucket: Bucket, e
     report = run_bulk([f"{bucket.where}/in"], f"{bucket.where}/out", settings, LocalEngine(2, 1))
     assert bucket.proxy.counts["fail"] + bucket.proxy.counts["hang"] > 0
     bucket.proxy.reset()
-    assert (report.images, report.failed, report.total) == (COUNT, 3, COUNT)
+    assert (report.images, report.failed, report.total) == (COUNT, BROKEN, COUNT)
     assert verify(f"{bucket.where}/out").count == 0
     assert fetched_rows(bucket, tmp_path) == expected
 
@@ -93,7 +97,7 @@ def test_the_rows_are_those_of_folders_whatever_the_store_does(bucket: Bucket, e
 def test_after_kills_of_the_whole_group_each_image_counts_once(bucket: Bucket, expected: list[dict], tmp_path: Path):
     rng = random.Random(0)
     bucket.proxy.reset(seed=7, rates=FAULTS)
-    for _ in range(4):
+    for _ in range(KILLS):
         process = driver(bucket, tmp_path)
         puts = bucket.proxy.counts["PUT"] + rng.randint(1, 5)
         while process.poll() is None and bucket.proxy.counts["PUT"] < puts:
