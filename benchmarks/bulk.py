@@ -33,7 +33,8 @@ from lightpose.scale.store import FolderStore
 
 @dataclass(frozen=True)
 class Options:
-    """what: to measure. images: of rate and memory. names: of listing. rounds: of rate. model: bundled, or a file."""
+    """what: to measure. images: of rate and memory. names: of listing. rounds: of rate. model: bundled, or a file.
+    ray: the rate with Ray too."""
 
     what: tyro.conf.Positional[Literal["rate", "listing", "memory"]]
     images: int = 300
@@ -41,6 +42,7 @@ class Options:
     rounds: int = 2
     shard: int = 1000
     model: str = "lpn50"
+    ray: bool = False
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -67,6 +69,8 @@ def rate(folder: Path, options: Options) -> None:
     ways = {"predict": ["predict", "--no-draw", "--threads", "1"]}
     for workers in range(1, 1 + min(2, len(os.sched_getaffinity(0)))):
         ways[f"bulk, {workers} workers"] = ["bulk", "--workers", str(workers), "--threads", "1"]
+        if options.ray:
+            ways[f"Ray, {workers} actors"] = ["bulk", "--ray", "local", "--workers", str(workers), "--threads", "1"]
     for round_number in range(options.rounds):
         for name, words in ways.items():
             found = []
