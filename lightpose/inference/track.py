@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError
 from lightpose.limits import FACTORS, check_range
 from lightpose.ops.assignment import assign
-from lightpose.ops.boxes import iou
+from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
 
 __all__ = ["Tracker"]
@@ -62,9 +62,9 @@ class Tracker:
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
     how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
     the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
-    shrinks. least_likeness: of two sights of one person. inside: a new box belongs to somebody missing if at least
-    this share of it lies in the forecast. confirm: without it, people have an id from the first sight. Raises
-    ConfigError if a number is out of range.
+    shrinks. least_likeness: of two sights of one person. inside: a new box at the edge of the image belongs to
+    somebody missing if at least this share of it lies in the forecast. confirm: without it, people have an id from the
+    first sight. Raises ConfigError if a number is out of range.
     """
 
     keep_lost_s: float = 1.0
@@ -113,7 +113,8 @@ class Tracker:
         likeness = self._likeness(known, seen, time_s)
         self._pair(likeness, sure, owner)
         self._pair(likeness, ~sure & (scores >= self.least), owner)
-        self._pair(self._inside(known, seen, time_s), sure & (owner < 0), owner)
+        at_edge = _at_edge(poses, self.noise)
+        self._pair(self._inside(known, seen, time_s), sure & at_edge & (owner < 0), owner)
 
         again = owner >= 0
         new = sure & ~again
@@ -236,6 +237,15 @@ class Tracker:
         mine, theirs = assign(-good)
         taken = good[mine, theirs] > 0
         owner[columns[theirs[taken]]] = rows[mine[taken]]
+
+
+def _at_edge(poses: Poses, noise: float) -> NDArray[np.bool_]:
+    """Which boxes reach the edge of the image, give or take a share of their height."""
+    if poses.image_hw is None:
+        return np.zeros(len(poses), bool)
+    xyxy, slack = to_xyxy(poses.boxes.xywh), noise * poses.boxes.xywh[:, 3:]
+    edge: NDArray[np.bool_] = ((xyxy[:, :2] < slack) | (xyxy[:, 2:] > np.array(poses.image_hw[::-1]) - slack)).any(-1)
+    return edge
 
 
 def _moved(people: _People, gone_s: Floats, steady_s: float) -> Floats:

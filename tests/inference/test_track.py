@@ -65,9 +65,16 @@ def test_a_box_that_shrinks_at_the_edge_belongs_to_the_one_it_lies_in():
 
 def test_a_small_box_in_two_people_is_neither_of_them():
     tracker = Tracker()
-    assert ids(tracker, [[0, 0, 200, 400], [150, 0, 200, 400]], 0.0) == [1, 2]
-    assert ids(tracker, [[155, 100, 40, 80]], 0.04) == []
-    assert ids(tracker, [[155, 100, 40, 80]], 0.08) == [3]
+    assert ids(tracker, [[0, 0, 200, 400], [150, 0, 200, 400]], 0.0, image_hw=(400, 600)) == [1, 2]
+    assert ids(tracker, [[155, 320, 40, 80]], 0.04, image_hw=(400, 600)) == []
+    assert ids(tracker, [[155, 320, 40, 80]], 0.08, image_hw=(400, 600)) == [3]
+
+
+def test_a_small_box_in_the_middle_of_the_image_is_somebody_new():
+    tracker = Tracker()
+    assert ids(tracker, [[100, 0, 200, 400]], 0.0, image_hw=(500, 600)) == [1]
+    assert ids(tracker, [[155, 100, 40, 80]], 0.04, image_hw=(500, 600)) == []
+    assert ids(tracker, [[155, 100, 40, 80]], 0.08, image_hw=(500, 600)) == [2]
 
 
 def test_an_empty_first_frame_does_not_confirm_the_second_one():

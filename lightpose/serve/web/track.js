@@ -39,7 +39,8 @@ export class Tracker {
     const isSure = people.map(({ boxScore }) => boxScore >= sure);
     this.#pair(likeness, isSure, owner);
     this.#pair(likeness, people.map(({ boxScore }, n) => !isSure[n] && boxScore >= least), owner);
-    this.#pair(this.#inside(known, seen, timeS), isSure.map((one, n) => one && owner[n] < 0), owner);
+    const isLeft = people.map((one, n) => isSure[n] && owner[n] < 0 && this.#isAtEdge(one, image));
+    this.#pair(this.#inside(known, seen, timeS), isLeft, owner);
 
     const ids = owner.map((number) => (number < 0 ? 0 : known[number].id));
     owner.forEach((number, n) => {
@@ -69,6 +70,14 @@ export class Tracker {
     const center = this.#moved(one, timeS);
     return limit.some(
       (most, axis) => (center[axis] < 0 || center[axis] > most) && one.box[axis] >= 0 && one.box[axis] <= most,
+    );
+  }
+
+  // Whether a box reaches the edge of the image, give or take a share of its height.
+  #isAtEdge({ box: [left, top, width, height] }, image) {
+    const slack = this.settings.noise * height;
+    return (
+      left < slack || top < slack || left + width > image.width - slack || top + height > image.height - slack
     );
   }
 
