@@ -20,7 +20,7 @@ from lightpose.serve.guard import HEADER_BYTES, App
 from lightpose.serve.problems import MEDIA_TYPE, ProblemError
 from lightpose.serve.service import Service
 
-__all__ = ["Server", "configured"]
+__all__ = ["GRACEFUL_S", "Server", "configured"]
 
 WEBSOCKET_BYTES = 8_000_000
 CONNECTIONS = 8192

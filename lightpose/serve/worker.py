@@ -100,6 +100,7 @@ def _obey(pipe: Connection, servers: list[_Server]) -> None:
             order = pipe.recv()
         except _GONE:
             order = None
-        if not servers:
-            os._exit(0)
-        servers[0].obey(order or signal.SIGTERM)
+        if servers:
+            servers[0].obey(order or signal.SIGTERM)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
