@@ -180,10 +180,12 @@ class _Slot:
         return self._ended(ended_by(self._process.exitcode))
 
     def order(self, number: int) -> None:
-        """Have the process end as after a signal."""
+        """Have the process end as after a signal; one that is still loading hears nothing else than SIGTERM."""
         with suppress(*_GONE):
-            if self._pipe is not None:
+            if self._pipe is not None and self.serves:
                 self._pipe.send(number)
+            elif self._process is not None:
+                self._process.terminate()
 
     def kill(self) -> None:
         """End the process at once, if there is one."""
