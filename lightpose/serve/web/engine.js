@@ -3,9 +3,9 @@
 const most = 0.002; // that heatmaps of WebGPU may differ from those of WASM in the trial run
 
 // engines: {wasm: {script, binary}, webgpu: the same or null}. content: bytes of the networks {pose, detector or null}.
-// Gives {name, threads, run: {pose, detector}}.
+// wanted: wasm, webgpu, or auto for the faster one. Gives {name, threads, run: {pose, detector}}.
 export async function openEngine(engines, content, networks, threads, wanted = "auto") {
-  const adapter = engines.webgpu && wanted !== "wasm" ? await gpuAdapter() : null;
+  const adapter = engines.webgpu && wanted !== "wasm" ? await gpuAdapter(wanted === "webgpu") : null;
   if (wanted === "webgpu" && !adapter) throw new Error("There is no WebGPU here. Use another browser, or WebAssembly.");
   const { script, binary } = adapter ? engines.webgpu : engines.wasm;
   const ort = await import(script);
@@ -17,16 +17,17 @@ export async function openEngine(engines, content, networks, threads, wanted = "
     const gpu = await trial(ort, content, networks, wasm).catch((error) => {
       if (wanted === "webgpu") throw error;
     });
-    if (gpu) return { name: "WebGPU", threads, run: gpu };
+    if (gpu && (gpu.isFaster || wanted === "webgpu")) return { name: "WebGPU", threads, run: gpu.run };
   }
   return { name: "WebAssembly", threads, run: wasm };
 }
 
-// WebGPU's build of ONNX Runtime waits for the GPU by JSPI. A software adapter is slower than WebAssembly.
-async function gpuAdapter() {
+// WebGPU's build of ONNX Runtime waits for the GPU by JSPI. A software adapter is slower than WebAssembly, and its trial
+// run would take a minute, so it is taken only if it is wanted.
+async function gpuAdapter(isWanted) {
   if (!globalThis.navigator?.gpu || !globalThis.WebAssembly.Suspending) return null;
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
-  return adapter;
+  return adapter?.info?.isFallbackAdapter && !isWanted ? null : adapter;
 }
 
 async function openRun(ort, content, provider) {
@@ -46,7 +47,7 @@ async function openRun(ort, content, provider) {
   };
 }
 
-// WebGPU, if it gives for one crop what WASM gives, and sooner.
+// WebGPU, which must give for one crop what WASM gives, and whether it is faster.
 async function trial(ort, content, networks, wasm) {
   const gpu = await openRun(ort, content, "webgpu");
   const [high, wide] = networks.pose.inputHw;
@@ -59,5 +60,5 @@ async function trial(ort, content, networks, wasm) {
   const [one, other] = [await timed(wasm), await timed(gpu)];
   const off = one.maps.reduce((worst, value, n) => Math.max(worst, Math.abs(value - other.maps[n])), 0);
   if (!(off <= most)) throw new Error(`WebGPU differs from WebAssembly by ${off} here. Use WebAssembly.`);
-  return other.ms < one.ms ? gpu : null;
+  return { run: gpu, isFaster: other.ms < one.ms };
 }
