@@ -118,7 +118,7 @@ class Supervisor:
             yield
         finally:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 class _Slot:

