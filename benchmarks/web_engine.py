@@ -1,9 +1,11 @@
 """ONNX Runtime Web in Chromium beside ONNX Runtime in Python: how near their keypoints are, and how long they take.
 
-python benchmarks/web_engine.py --annotations val.json --images val2017 --threads 1   # --webgpu for a software adapter
+python benchmarks/web_engine.py --annotations val.json --images val2017 --threads 1 2   # --webgpu: software adapter
 
 It needs chromium, the package playwright, and the files of scripts/web. Threads above 1 need as many free cores. Crops
-are those of labelled boxes. Times are medians in milliseconds; the first run of each is left out.
+are those of labelled boxes; where there are fewer than --crops, they come again, moved and resized a little. Times are
+medians in milliseconds; the first run of each is left out. It prints a line of JSON for each number of threads, then a
+table in Markdown.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lightpose.data.calibration import calibration_crops
@@ -57,31 +60,68 @@ RUN = """async ([kind, text, hw]) => {
 
 
 def main() -> None:
-    """Compare, and print one JSON line."""
+    """Compare, and print JSON lines and a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--annotations", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--model", default="lpn50")
     parser.add_argument("--crops", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--webgpu", action="store_true", help="on Chromium's software adapter; for equality alone")
     given = parser.parse_args()
-    runtime = open_runtime(given.model, threads=given.threads)
-    crops = calibration_crops(given.annotations, runtime.spec, given.crops, images=given.images)
+    spec = open_runtime(given.model, threads=1).spec
+    crops = filled_up(calibration_crops(given.annotations, spec, given.crops, images=given.images), given.crops)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_site(Path(folder), given.model)
+        with hosted(Path(folder)) as address:
+            for threads in given.threads:
+                found.append(compared(address, given.model, crops, threads, given.webgpu))
+                print(json.dumps(found[-1]), flush=True)
+    print(f"\n{table(found)}")
+
+
+def filled_up(crops: ImageArray, count: int) -> ImageArray:
+    """So many crops: the same again, moved by up to 8 pixels and resized by up to a tenth, as by other boxes."""
+    random = np.random.default_rng(0)
+    height, width = crops.shape[1:3]
+    more = []
+    for number in range(count - len(crops)):
+        scale, (right, down) = random.uniform(0.9, 1.1), random.uniform(-8, 8, 2)
+        moved = np.array([[scale, 0, right], [0, scale, down]])
+        more.append(cv2.warpAffine(crops[number % len(crops)], moved, (width, height)))
+    return np.concatenate([crops, np.stack(more)]) if more else crops
+
+
+def compared(address: str, model: str, crops: ImageArray, threads: int, webgpu: bool) -> dict[str, Any]:
+    """Python and the browser with so many threads: the difference of their keypoints, and their times."""
+    runtime = open_runtime(model, threads=threads)
     ms, expected = [], []
     for crop in crops:
         begin_s = time.perf_counter()
         expected.append(predict_crops(crop[None], runtime, PredictOptions())[0])
         ms.append(1000 * (time.perf_counter() - begin_s))
-    with tempfile.TemporaryDirectory() as folder:
-        write_site(Path(folder), given.model)
-        with hosted(Path(folder)) as address:
-            found = _in_browser(address, crops, given.threads, given.webgpu)
+    found = _in_browser(address, crops, threads, webgpu)
     off = np.abs(np.array(found.pop("keypoints"))[..., :2] - np.array(expected)[..., :2])
-    about = {"model": given.model, "crops": len(crops), "threads": given.threads}
+    about = {"model": model, "precision": runtime.precision, "crops": len(crops), "threads": threads}
     near = {"largest_px": round(float(off.max()), 5), "mean_px": round(float(off.mean()), 6)}
-    python = {"python_pose_ms": _median(ms), "python_detector_ms": _detector_ms(given.model, given.threads)}
-    print(json.dumps({**about, **near, **found, **python}))
+    python = {"python_pose_ms": _median(ms), "python_detector_ms": _detector_ms(model, threads)}
+    return {**about, **near, **found, **python}
+
+
+def table(found: Sequence[dict[str, Any]]) -> str:
+    """The figures as a table, a column for each engine and number of threads."""
+    heads = [(f"{name}, {each['threads']} thread{'s'[: each['threads'] > 1]}", kind, each)
+             for each in found for name, kind in (("Python", "python"), (each["engine"], "web"))]  # fmt: skip
+    rows = [("ms a person: network and decoder", "pose_ms"), ("ms a frame: detector at 320x320", "detector_ms")]
+    lines = ["| | " + " | ".join(head for head, _, _ in heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += ["| " + " | ".join([told, *(str(each[f"{kind}_{key}"]) for _, kind, each in heads)]) + " |"
+              for told, key in rows]  # fmt: skip
+    for told, key in (("s until the page is ready", "ready_s"), ("s until the first skeleton", "first_skeleton_s"),
+                      ("largest difference, px of the crop", "largest_px")):  # fmt: skip
+        cells = ("" if kind == "python" else str(each.get(key, "")) for _, kind, each in heads)
+        lines.append(f"| {told} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _in_browser(address: str, crops: ImageArray, threads: int, webgpu: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -42,7 +43,10 @@ class Serve:
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """As for lightpose predict: where the networks run."""
     threads: int = 0
-    """Threads of the engine; 0 is one on each physical core that the process, or its container, may use."""
+    """Threads of the engine; 0 is one on each physical core that the process, or its container, may use. Workers share
+    them."""
+    workers: int = 1
+    """Processes that share the port, each with its own network, queue and streams. One that dies is started again."""
     flip: bool = False
     """Average with the mirrored crop in all requests; without it, those that ask for it."""
     max_upload: Annotated[str, arg(metavar="BYTES")] = "20MB"
@@ -78,6 +82,7 @@ class Serve:
             max_pixels=read_amount(self.max_pixels, "--max-pixels"),
             queue=self.queue,
             max_wait_ms=self.max_wait,
+            workers=self.workers,
             timeout_s=self.timeout,
             token=self.token or os.environ.get(TOKEN) or None,
             open_to_all=self.open,
@@ -91,18 +96,29 @@ class Serve:
         check_packages()
         from lightpose.inference.estimator import PoseEstimator
         from lightpose.runtime import notes_of
-        from lightpose.serve.run import serve
+        from lightpose.serve.run import serve, serve_in_workers
+        from lightpose.serve.supervisor import share_of_threads
 
-        estimator = PoseEstimator(
+        make = partial(
+            PoseEstimator,
             self.model,
             self.detector,
             flip=self.flip,
-            threads=self.threads,
+            threads=self.threads if self.workers == 1 else share_of_threads(self.threads, self.workers),
             engine=self.engine,
             precision=self.precision,
             device=self.device,
         )
-        for note in notes_of(estimator.runtime):
-            print(f"lightpose: {note}", file=sys.stderr)
-        serve(estimator, settings, lambda address: print(f"lightpose serves at {address}", flush=True))
+        if self.workers > 1:
+            serve_in_workers(make, settings, _tell)
+            return 0
+        estimator = make()
+        serve(estimator, settings, lambda address: _tell(address, notes_of(estimator.runtime)))
         return 0
+
+
+def _tell(address: str, notes: tuple[str, ...]) -> None:
+    """Say what is assumed of the network, and where the server is."""
+    for note in notes:
+        print(f"lightpose: {note}", file=sys.stderr)
+    print(f"lightpose serves at {address}", flush=True)

@@ -170,7 +170,7 @@ class PoseEstimator:
     def _detected(self, frames: Iterable[Frame], failed: Failed | None = None) -> Iterator[tuple[Frame, Poses]]:
         """The frames with the people that are found in each, those who count."""
         if isinstance(self.runtime, OneStageRuntime):
-            found = stream_whole(frames, self._find_whole, failed, self.runtime.lanes)
+            found = stream_whole(frames, self.find_whole, failed, self.runtime.lanes)
         else:
             found = stream(frames, self.find_all, self.runtime, self.options, failed, self.together)
         return ((frame, self.choose(poses)) for frame, poses in found)
@@ -270,9 +270,10 @@ class PoseEstimator:
             return [self._sure(found) for found in self.detector.find_all([frame.image for frame in frames])]
         return [self.find_people(frame.image, frame.path) for frame in frames]
 
-    def _find_whole(self, frames: Sequence[Frame]) -> list[Poses]:
-        """The poses in some frames, of a network that takes whole images."""
-        assert isinstance(self.runtime, OneStageRuntime)
+    def find_whole(self, frames: Sequence[Frame]) -> list[Poses]:
+        """The poses in some frames, before `choose`. Raises ConfigError unless the network takes whole images."""
+        if not isinstance(self.runtime, OneStageRuntime):
+            raise ConfigError(f"{self.path.name} takes crops of people; use predict")
         return self.runtime.find_all([frame.image for frame in frames], self.detector_threshold)
 
     def _sure(self, found: Boxes) -> Boxes:

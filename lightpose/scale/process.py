@@ -7,14 +7,15 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any
 
 from lightpose.errors import LightposeError
+from lightpose.io.processes import ended_by, no_interrupt
 from lightpose.scale.worker import Poison, ShardDone, ShardWorker
 
 __all__ = ["DiedError", "WorkerProcess"]
@@ -101,7 +102,7 @@ class WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, self._worker), daemon=True)
-        with _no_interrupt():
+        with no_interrupt():
             process.start()
         there.close()
         self._process = process
@@ -137,29 +138,7 @@ class WorkerProcess:
         process.join()
         assert self._pipe is not None
         self._pipe.close()
-        return _ended_by(process.exitcode)
-
-
-def _ended_by(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"it ended with code {code}"
-    try:
-        return f"it ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"it ended by signal {-code}"
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Have processes that start here never see Ctrl-C, which goes to all of a terminal: the driver ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return ended_by(process.exitcode)
 
 
 def _serve(pipe: Connection, worker: ShardWorker) -> None:

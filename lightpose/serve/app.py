@@ -18,21 +18,24 @@ from lightpose.errors import LightposeError
 from lightpose.serve.answers import answer_of, content_of, json_response, problem_response
 from lightpose.serve.bodies import Picture, read_batch, read_picture
 from lightpose.serve.clips import answer_clip
-from lightpose.serve.describe import (
-    BATCH,
-    CLIP,
-    IMAGE,
-    NETWORKS,
-    PROBLEM,
-    READY,
-    TITLE,
-    docs_page,
-    models_of,
-)
+from lightpose.serve.describe import TITLE, docs_page, models_of
 from lightpose.serve.guard import App, Guard
 from lightpose.serve.options import Asked, BatchOptions, ClipOptions, ImageOptions
 from lightpose.serve.page import Answer, network_answers, page_answers
 from lightpose.serve.problems import ProblemError, busy, problem_of, problem_of_validation
+from lightpose.serve.schemas import (
+    BATCH,
+    BATCH_ANSWERS,
+    CLIP,
+    CLIP_ANSWERS,
+    FIGURES,
+    IMAGE,
+    IMAGE_ANSWERS,
+    LIVE,
+    MODELS,
+    NETWORKS,
+    READY,
+)
 from lightpose.serve.service import GoneError, Service, unless_gone
 from lightpose.serve.streams import answer_stream
 
@@ -97,14 +100,14 @@ def _add_errors(app: FastAPI) -> None:
 def _add_poses(app: FastAPI, service: Service) -> None:
     """What finds people."""
 
-    @app.post("/v1/poses", responses=PROBLEM, openapi_extra=IMAGE, tags=["poses"])
+    @app.post("/v1/poses", responses=IMAGE_ANSWERS, openapi_extra=IMAGE, tags=["poses"])
     async def poses(request: Request, options: Annotated[ImageOptions, Query()]) -> Response:
         """Find the people of an image: its bytes as the body, a form with a file, or JSON with base64."""
         picture, wanted = await read_picture(request, options)
         async with service.in_time():
             return answer_of(await unless_gone(request, service.find(picture, wanted)), wanted)
 
-    @app.post("/v1/poses/batch", responses=PROBLEM, openapi_extra=BATCH, tags=["poses"])
+    @app.post("/v1/poses/batch", responses=BATCH_ANSWERS, openapi_extra=BATCH, tags=["poses"])
     async def poses_of_batch(request: Request, options: Annotated[BatchOptions, Query()]) -> Response:
         """Find the people of up to 64 images. An image that cannot be used gets a problem; the others are answered."""
         pictures, wanted = await read_batch(request, options)
@@ -112,7 +115,7 @@ def _add_poses(app: FastAPI, service: Service) -> None:
         results = await unless_gone(request, _each(service, pictures, wanted))
         return json_response({"results": results})
 
-    @app.post("/v1/videos", responses=PROBLEM, openapi_extra=CLIP, tags=["poses"])
+    @app.post("/v1/videos", response_class=Response, responses=CLIP_ANSWERS, openapi_extra=CLIP, tags=["poses"])
     async def videos(request: Request, options: Annotated[ClipOptions, Query()]) -> Response:
         """Find the people of a clip, a line of JSON for each frame, as soon as it is done."""
         return await answer_clip(service, await request.body(), options)
@@ -154,13 +157,13 @@ async def _each(service: Service, pictures: Sequence[Picture], wanted: Asked) ->
 def _add_facts(app: FastAPI, service: Service) -> None:
     """What says how the server is."""
 
-    @app.get("/v1/models", responses=PROBLEM, tags=["server"])
+    @app.get("/v1/models", responses=MODELS, tags=["server"])
     async def models() -> Response:
         """The network and the detector, with the skeleton, the input, the decoder and the SHA-256 of each."""
         service.check_ready()
         return json_response(models_of(service.estimator))
 
-    @app.get("/health/live", tags=["server"])
+    @app.get("/health/live", responses=LIVE, tags=["server"])
     async def live() -> Response:
         """Whether the server runs."""
         return json_response({"status": "live"})
@@ -171,7 +174,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         service.check_ready()
         return json_response({"status": "ready"})
 
-    @app.get("/metrics", responses=PROBLEM, tags=["server"])
+    @app.get("/metrics", response_class=Response, responses=FIGURES, tags=["server"])
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

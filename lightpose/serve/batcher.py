@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from lightpose.errors import ConfigError, LightposeError
 from lightpose.inference.estimator import PoseEstimator
-from lightpose.inference.stream import stream
+from lightpose.inference.stream import stream, stream_whole
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
 from lightpose.runtime.one_stage import OneStageRuntime
@@ -41,19 +41,14 @@ class Batcher:
 
     estimator: used by this thread alone. max_wait_s: how long a job waits for others, at most. It waits only while the
     last batch had several jobs, and only until as many are there again, so that a lone client never waits. told: called
-    with the number of jobs of each batch. Raises ConfigError if the network takes whole images.
+    with the number of jobs of each batch. A network that finds boxes and joints at once fails jobs that ask for boxes
+    or the flip test, which it does not have.
     """
 
     def __init__(
         self, estimator: PoseEstimator, max_wait_s: float = 0.005, told: Callable[[int], None] = lambda _: None
     ) -> None:
         self._estimator, self._max_wait_s, self._told = estimator, max_wait_s, told
-        if isinstance(estimator.runtime, OneStageRuntime):
-            raise ConfigError(
-                f"{estimator.path.name} finds boxes and joints at once in whole images; the server runs networks that "
-                "take crops of people, such as lpn50"
-            )
-        self._runtime: Runtime = estimator.runtime
         self._most = estimator.options.batch
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -110,7 +105,7 @@ class Batcher:
         """A first inference of both networks, and a look whether batches change what comes out of them."""
         self._estimator.find_people(np.full((64, 64, 3), 114, np.uint8))
         self._estimator.about  # noqa: B018 - reads the weights file once
-        if not gives_same_bits(self._runtime, self._most):
+        if not gives_same_bits(self._estimator.runtime, self._most):
             self._most = 1
 
     def _take(self) -> list[Job]:
@@ -145,32 +140,61 @@ class Batcher:
 
     def _together(self, jobs: Sequence[Job]) -> None:
         estimator = self._estimator
-
-        def find(frames: Sequence[Frame]) -> list[Boxes]:
-            bare = [frame for frame in frames if jobs[frame.index].boxes is None]
-            found = iter(estimator.find_all(bare) if bare else ())
-            given = (jobs[frame.index].boxes for frame in frames)
-            return [next(found) if boxes is None else boxes for boxes in given]
+        if isinstance(estimator.runtime, OneStageRuntime):
+            self._check_whole(jobs)
 
         def failed(frame: Frame, error: LightposeError) -> None:
             jobs[frame.index].answer.set_exception(error)
 
-        frames = (replace(job.frame, index=number) for number, job in enumerate(jobs))
-        options = replace(estimator.options, flip=jobs[0].flip)
-        for frame, poses in stream(frames, find, self._runtime, options, failed, estimator.together):
+        frames = (replace(job.frame, index=number) for number, job in enumerate(jobs) if not job.answer.done())
+        for frame, poses in self._found(frames, jobs, failed):
             job = jobs[frame.index]
             chosen = poses if job.boxes is not None else estimator.choose(poses, job.min_person_score)
             job.answer.set_result(replace(chosen, frame=job.frame.index, about=estimator.about))
 
+    def _found(
+        self, frames: Iterable[Frame], jobs: Sequence[Job], failed: Callable[[Frame, LightposeError], None]
+    ) -> Iterator[tuple[Frame, Poses]]:
+        """The people of each frame, before those who count are chosen."""
+        estimator = self._estimator
+        if isinstance(estimator.runtime, OneStageRuntime):
+            return stream_whole(frames, estimator.find_whole, failed, estimator.runtime.lanes)
 
-def gives_same_bits(runtime: Runtime, batch: int) -> bool:
-    """Whether a network gives the same bits for a crop alone and in batches of 2, 3 and `batch`.
+        def find(group: Sequence[Frame]) -> list[Boxes]:
+            bare = [frame for frame in group if jobs[frame.index].boxes is None]
+            found = iter(estimator.find_all(bare) if bare else ())
+            given = (jobs[frame.index].boxes for frame in group)
+            return [next(found) if boxes is None else boxes for boxes in given]
+
+        options = replace(estimator.options, flip=jobs[0].flip)
+        return stream(frames, find, estimator.runtime, options, failed, estimator.together)
+
+    def _check_whole(self, jobs: Sequence[Job]) -> None:
+        """Fail jobs that ask for what a network that takes whole images does not have."""
+        for job in jobs:
+            for what, is_asked in (("boxes", job.boxes is not None), ("flip", job.flip)):
+                try:
+                    if is_asked and not job.answer.done():
+                        self._estimator.of_crops(what)
+                except ConfigError as error:
+                    job.answer.set_exception(error)
+
+
+def gives_same_bits(network: Runtime | OneStageRuntime, batch: int) -> bool:
+    """Whether a network gives the same bits for a crop, or image, alone and in batches of 2, 3 and `batch`.
 
     ONNX Runtime does for the bundled networks. Other engines may choose other algorithms by the batch.
     """
-    shape = (batch, *runtime.spec.input_hw, 3)
-    crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    alone = np.concatenate([runtime.heatmaps(crops[number : number + 1]) for number in range(batch)])
-    return all(
-        np.array_equal(runtime.heatmaps(crops[:size]), alone[:size]) for size in {min(2, batch), min(3, batch), batch}
-    )
+    sizes = {min(2, batch), min(3, batch), batch}
+    images = np.random.default_rng(0).integers(0, 256, (batch, *network.spec.input_hw, 3), dtype=np.uint8)
+    if isinstance(network, OneStageRuntime):
+        each = [_all_of(network.find(image, 0.0)) for image in images]
+        return all(
+            each[:size] == [_all_of(poses) for poses in network.find_all(list(images[:size]), 0.0)] for size in sizes
+        )
+    alone = np.concatenate([network.heatmaps(images[number : number + 1]) for number in range(batch)])
+    return all(np.array_equal(network.heatmaps(images[:size]), alone[:size]) for size in sizes)
+
+
+def _all_of(poses: Poses) -> tuple[bytes, ...]:
+    return poses.keypoints.tobytes(), poses.scores.tobytes(), poses.boxes.xywh.tobytes()

@@ -1,4 +1,4 @@
-"""What the server says of itself: its models, its OpenAPI description, and a page of that for people."""
+"""What the server says of itself: its models, and its OpenAPI description as a page for people."""
 
 from __future__ import annotations
 
@@ -7,81 +7,11 @@ from typing import Any
 
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.ops.angles import angle_rules
-from lightpose.serve.options import MOST_IMAGES, BatchDocument, ImageDocument
-from lightpose.serve.problems import MEDIA_TYPE
 from lightpose.weights import file_sha256
 
-__all__ = ["BATCH", "CLIP", "IMAGE", "NETWORKS", "PROBLEM", "READY", "TITLE", "docs_page", "models_of"]
+__all__ = ["TITLE", "docs_page", "models_of"]
 
 TITLE = "lightpose"
-
-_BYTES = {"type": "string", "format": "binary"}
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "One sentence that says what to do."},
-    },
-}
-
-
-def _problems(**told: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        int(status.removeprefix("s")): {"description": text, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
-        for status, text in told.items()
-    }
-
-
-PROBLEM = _problems(
-    s400="The body cannot be read.", s401="The token is missing or wrong.", s403="Host or Origin is another.",
-    s408="The body came too slowly.", s413="Too many bytes or pixels.", s415="No kind of image that is read.",
-    s422="An option, a box or the image cannot be used.", s501="The server lacks PyAV, for clips.",
-    s503="No room, or no time; try again after the seconds of Retry-After.",
-)  # fmt: skip
-READY = _problems(s503="Not ready.")
-NETWORKS = {**PROBLEM, **_problems(s404="No browser can run these networks.")}
-
-
-def _schema(model: Any) -> dict[str, Any]:
-    """A model's JSON schema with what it refers to put in, so that it stands by itself."""
-    schema: dict[str, Any] = model.model_json_schema()
-    parts = schema.pop("$defs", {})
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, dict):
-            name = str(value.get("$ref", "")).rpartition("/")[2]
-            return whole(parts[name]) if name in parts else {key: whole(each) for key, each in value.items()}
-        return [whole(each) for each in value] if isinstance(value, list) else value
-
-    return dict(whole(schema))
-
-
-def _form(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": {"type": "object", "properties": properties}}
-
-
-def _body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
-
-
-IMAGE = _body(
-    {
-        "image/*": {"schema": _BYTES},
-        "application/octet-stream": {"schema": _BYTES},
-        "multipart/form-data": _form({"image": _BYTES}),
-        "application/json": {"schema": _schema(ImageDocument)},
-    }
-)
-BATCH = _body(
-    {
-        "multipart/form-data": _form({"image": {"type": "array", "items": _BYTES, "maxItems": MOST_IMAGES}}),
-        "application/json": {"schema": _schema(BatchDocument)},
-    }
-)
-CLIP = _body({"video/*": {"schema": _BYTES}, "application/octet-stream": {"schema": _BYTES}})
 
 
 def models_of(estimator: PoseEstimator) -> dict[str, Any]:

@@ -84,8 +84,7 @@ class Guard:
         finally:
             self._held -= exchange.received
             path = scope["path"] if scope["path"] in self._paths else "other"
-            self._service.metrics.requests.labels(path, exchange.status).inc()
-            self._service.metrics.seconds.labels(path).observe(time.monotonic() - exchange.begun_s)
+            self._service.metrics.count_request(path, exchange.status, time.monotonic() - exchange.begun_s)
 
     def hold(self, count: int) -> None:
         """Note bytes that have come. Raises a ProblemError if the bodies of all requests together are too large."""

@@ -12,6 +12,7 @@ from lightpose.detect.whole_image import whole_image
 from lightpose.errors import ConfigError, WeightsError
 from lightpose.inference.estimator import SAME_PERSON, PoseEstimator
 from lightpose.ops.angles import angle_rules
+from lightpose.runtime.one_stage import OneStageRuntime
 from lightpose.types import DetectorSpec, ModelSpec
 from lightpose.weights import file_sha256
 from lightpose.weights.inspect import describe_weights, has_description
@@ -32,6 +33,9 @@ def served_networks(estimator: PoseEstimator, folder: str) -> Networks:
 
     folder: where the files are, relative to the page. Raises ConfigError if a browser cannot run them.
     """
+    if isinstance(estimator.runtime, OneStageRuntime):
+        told = "a browser runs networks that take crops of people; look on the server"
+        raise ConfigError(f"{estimator.path.name} finds boxes and joints at once, and {told}")
     detector = estimator.detector
     if detector.path is None and getattr(detector, "function", None) is not whole_image:
         raise ConfigError(f"the detector {detector.name} is a program of the server; look on the server")

@@ -33,6 +33,13 @@ FormatName = Literal["named", "coco", "openpose"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[Number, Number, Number, Number]
+Base64 = Annotated[
+    str,
+    Field(
+        description="The image file in base64.",
+        json_schema_extra={"format": "byte", "contentEncoding": "base64", "minLength": 1},
+    ),
+]
 BoxList = Annotated[list[Box], Field(max_length=MOST_BOXES)]
 
 _BOXES: TypeAdapter[list[Box]] = TypeAdapter(BoxList)
@@ -67,7 +74,7 @@ class ImageOptions(_AnswerOptions):
 class ImageDocument(_AnswerOptions):
     """An image and its options as JSON."""
 
-    image: Annotated[str, Field(description="The image file in base64.")]
+    image: Base64
     boxes: Annotated[BoxList | None, Field(description="[[left, top, width, height], …]; else they are detected.")] = (
         None
     )
@@ -76,7 +83,7 @@ class ImageDocument(_AnswerOptions):
 class _BatchImage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    image: Annotated[str, Field(description="The image file in base64.")]
+    image: Base64
     name: Annotated[str, Field(max_length=1000)] = ""
     boxes: BoxList | None = None
 
@@ -129,9 +136,12 @@ def asked(options: Any) -> Asked:
 
 
 def read_options(kind: type[Options], given: Any) -> Options:
-    """Options from a dict, or from a JSON document in bytes. Raises a ProblemError that names the first wrong one."""
+    """Options from a dict, or from a JSON document in bytes, whose values have types of their own: false is no number.
+
+    Raises a ProblemError that names the first wrong one.
+    """
     try:
-        return kind.model_validate_json(given) if isinstance(given, bytes) else kind.model_validate(given)
+        return kind.model_validate_json(given, strict=True) if isinstance(given, bytes) else kind.model_validate(given)
     except ValidationError as error:
         raise problem_of_validation(error, tuple(kind.model_fields)) from error
 

@@ -6,22 +6,26 @@ import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from lightpose.errors import ConfigError
 from lightpose.inference.estimator import PoseEstimator
 from lightpose.serve.app import make_app
+from lightpose.serve.metrics import shared_folder
 from lightpose.serve.service import Service
 from lightpose.serve.settings import Settings
+from lightpose.serve.supervisor import Supervisor
 from lightpose.serve.wire import Server, configured
+from lightpose.serve.worker import Plan
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_in_workers"]
 
 _BACKLOG = 2048
 _FILES = 16_384
 
 
 def serve(estimator: PoseEstimator, settings: Settings, told: Callable[[str], None] = lambda _: None) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; requests in work are answered first.
+    """Answer requests until SIGTERM or Ctrl-C, in this process; requests in work are answered first.
 
     told: called with the address once requests can come. Raises ConfigError if the host and port cannot be had,
     LightposeError if the network cannot be run.
@@ -29,11 +33,27 @@ def serve(estimator: PoseEstimator, settings: Settings, told: Callable[[str], No
     service = Service(estimator, settings)
     with _listening(settings.host, settings.port) as listener:
         _raise_limit()
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        Server(configured(make_app(service), service), service, lambda: told(address)).run([listener])
+        Server(configured(make_app(service), service), service, lambda: told(_address(listener))).run([listener])
     if service.batcher.failure is not None:
         raise service.batcher.failure
+
+
+def serve_in_workers(
+    make: Callable[[], PoseEstimator], settings: Settings, told: Callable[[str, tuple[str, ...]], None]
+) -> None:
+    """The same in `settings.workers` processes, which share the port. One that dies is started again.
+
+    make: makes the estimator of each; it can be pickled. told: called with the address, and what the runtime notes.
+    Raises as `serve` does, and LightposeError if workers die again and again.
+    """
+    with _listening(settings.host, settings.port) as listener, shared_folder() as folder:
+        _raise_limit()
+        Supervisor(Plan(make, settings, folder), listener, partial(told, _address(listener))).run()
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -47,9 +47,9 @@ class GoneError(Exception):
 class Service:
     """An estimator that many clients share. draining: whether the server is about to end."""
 
-    def __init__(self, estimator: PoseEstimator, settings: Settings) -> None:
+    def __init__(self, estimator: PoseEstimator, settings: Settings, metrics: Metrics | None = None) -> None:
         self.estimator, self.settings = estimator, settings
-        self.metrics, self.room = Metrics(), Room(settings.queue)
+        self.metrics, self.room = metrics or Metrics(), Room(settings.queue)
         self.batcher = Batcher(estimator, settings.max_wait_ms / 1000, self.metrics.batches.observe)
         self.draining = False
         self.sessions = self.clips = 0
@@ -125,8 +125,7 @@ class Service:
                 raise busy("this server is about to end; ask another") from None
             raise
         kept = poses if wanted.max_people is None else at_most(poses, wanted.max_people)
-        self.metrics.images.inc()
-        self.metrics.people.inc(len(kept))
+        self.metrics.count_image(len(kept))
         return kept
 
     def _checked(self, content: bytes) -> int:

@@ -29,7 +29,8 @@ class Settings:
     """How a server listens, and its limits.
 
     max_upload: bytes of a request. max_pixels: of an image or frame. queue: images that are decoded, wait or are in
-    work. max_wait_ms: how long an image waits for others, at most, while many come. token: what clients must show.
+    work. max_wait_ms: how long an image waits for others, at most, while many come. workers: processes that share the
+    port; queue, sessions and clips are those of each. token: what clients must show.
     open_to_all: whether a server that others can reach may do without one. page: whether there is a page at /.
     allowed_hosts: names by which clients may call it, beside localhost and addresses in numbers. timeout_s: until a
     request is answered, once it has been read. sessions, clips: streams and clips at a time.
@@ -46,6 +47,7 @@ class Settings:
     max_pixels: int = 50_000_000
     queue: int = 64
     max_wait_ms: float = 5.0
+    workers: int = 1
     token: str | None = None
     open_to_all: bool = False
     page: bool = True
@@ -66,6 +68,7 @@ class Settings:
         check_range("max_pixels", self.max_pixels, 1, 2**31)
         check_range("queue", self.queue, 1, 100_000)
         check_range("max_wait_ms", self.max_wait_ms, 0, 1000)
+        check_range("workers", self.workers, 1, 256)
         check_range("timeout_s", self.timeout_s, 0.001, 86_400)
         for name in ("sessions", "clips"):
             check_range(name, getattr(self, name), 0, 100_000)

@@ -20,7 +20,7 @@ from lightpose.serve.guard import HEADER_BYTES, App
 from lightpose.serve.problems import MEDIA_TYPE, ProblemError
 from lightpose.serve.service import Service
 
-__all__ = ["Server", "configured"]
+__all__ = ["GRACEFUL_S", "Server", "configured"]
 
 WEBSOCKET_BYTES = 8_000_000
 CONNECTIONS = 8192
@@ -109,6 +109,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to end; asked ten times a second."""
+        self._service.metrics.refresh()
         drained = self._ending_s and time.monotonic() - self._ending_s >= self._service.settings.drain_s
         if drained or self._service.batcher.failure is not None:
             self.should_exit = True
@@ -116,7 +117,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal handlers are called
         """Begin to end; at once at the second signal."""
-        self.force_exit = self._ending_s > 0 and sig == signal.SIGINT
+        self.force_exit = self.force_exit or (self._ending_s > 0 and sig == signal.SIGINT)
         self.should_exit = self.should_exit or sig == signal.SIGINT
         self._ending_s = self._ending_s or time.monotonic()
         self._service.draining = True

@@ -43,12 +43,16 @@ class Running:
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[Running]:
-    """A server by its command, which tells its address in the last word of its first line; ended by its id."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ""}
+def started(command: list[str], environment: dict[str, str] | None = None, alone: bool = False) -> Iterator[Running]:
+    """A server by its command, which tells its address in the last word of its first line; ended by its id.
+
+    alone: in a group of its own, to which a test can send what a terminal does.
+    """
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "", **(environment or {})}
     process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables,
+        start_new_session=alone,
+    )  # fmt: skip
     try:
         line = process.stdout.readline()
         assert "http://" in line, process.stderr.read()

@@ -11,7 +11,7 @@ from lightpose.errors import BoxesError, ConfigError, WeightsError
 from lightpose.results import Boxes
 from lightpose.serve.batcher import Batcher, Job, gives_same_bits
 from lightpose.types import Frame
-from tests.runtime.one_stage_graphs import yolo_pose
+from tests.runtime.one_stage_graphs import KINDS
 from tests.serve.conftest import PHOTOS
 
 
@@ -183,7 +183,24 @@ def test_a_network_that_cannot_be_run_is_told_and_nobody_waits_for_it(images):
     assert not batcher.ready.is_set()
 
 
-def test_a_network_that_takes_whole_images_is_refused(tmp_path):
-    estimator = PoseEstimator(yolo_pose(tmp_path / "pose.onnx"), threads=1)
-    with pytest.raises(ConfigError, match="finds boxes and joints at once in whole images; the server"):
-        Batcher(estimator)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_finds_boxes_and_joints_at_once_answers_as_predict_does(tmp_path, images, kind, threads):
+    estimator = PoseEstimator(KINDS[kind](tmp_path / "pose.onnx"), threads=threads)
+    alone = [json.dumps(estimator.predict(image).to_dict()) for image in images]
+    batcher, sizes = Batcher(estimator, told=lambda n: sizes.append(n)), []
+    futures = [batcher.submit(Job(Frame(image))) for image in images]
+    sure = batcher.submit(Job(Frame(images[0]), min_person_score=0.85))
+    asked = [
+        batcher.submit(Job(Frame(images[0]), **more)) for more in ({"boxes": Boxes([[0, 0, 9, 9]])}, {"flip": True})
+    ]
+    batcher.start()
+    assert [json.dumps(future.result(60).to_dict()) for future in futures] == alone
+    everybody = estimator.predict(images[0])
+    assert json.dumps(sure.result(60).to_dict()) == json.dumps(everybody[everybody.scores >= 0.85].to_dict())
+    assert 0 < len(sure.result(60)) < len(everybody)
+    for what, future in zip(("boxes", "flip"), asked, strict=True):
+        with pytest.raises(ConfigError, match=f"finds boxes and joints at once in whole images; leave {what} out"):
+            future.result(60)
+    batcher.stop(30)
+    assert sizes == [6]

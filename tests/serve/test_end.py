@@ -166,6 +166,8 @@ def test_no_file_is_written_and_no_connection_is_made(photo):
         (["--token", "short"], "a token has 8 to 256"),
         (["--detector", "boxes.json"], "take a detector"),
         (["--model", "nothing.onnx"], "nothing.onnx"),
+        (["--model", "nothing.onnx", "--workers", "2"], "nothing.onnx"),
+        (["--workers", "0"], "workers must be from 1 to 256"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_sentence(options, sentence):

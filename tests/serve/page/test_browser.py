@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lightpose import PoseEstimator, Poses
+from lightpose.io.images import encode_image, read_image
 from tests.serve.conftest import PHOTOS, with_settings
 from tests.serve.page.conftest import ISOLATED, hosted
 from tests.test_docs import ROOT
@@ -63,6 +64,28 @@ def test_a_dropped_image_has_the_joints_of_predict_on_the_server(watch, here, es
     drop(page, PHOTOS / name)
     watched.wait_until_told("found.")
     check_same(json.loads(downloaded(page, "json")), estimator.predict(PHOTOS / name))
+
+
+def paste(page, path: Path) -> None:
+    """Put an image into the clipboard, and paste it by the keys, as a hand does."""
+    content = base64.b64encode(encode_image(read_image(path), ".png")).decode()
+    code = """async (content) => {
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+    }"""
+    page.bring_to_front()
+    page.evaluate(code, content)
+    page.keyboard.press("ControlOrMeta+v")
+
+
+@pytest.mark.parametrize("place", ["server", "browser"])
+def test_a_pasted_image_has_the_joints_of_predict(watch, here, request, estimator, place: str):
+    address = here.url + "/" if place == "server" else request.getfixturevalue("site")
+    watched = watch(address, permissions=["clipboard-read", "clipboard-write"])
+    page = watched.open()
+    paste(page, PHOTOS / IMAGES[1])
+    watched.wait_until_told("found.")
+    check_same(json.loads(downloaded(page, "json")), estimator.predict(PHOTOS / IMAGES[1]))
 
 
 def test_dropped_images_have_the_joints_of_predict_in_the_browser_and_offline(watch, site, estimator):
