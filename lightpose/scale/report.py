@@ -28,10 +28,11 @@ _SAVED_S = 60.0
 
 @dataclass
 class Tally:
-    """Counts of what is done. statuses: images by what became of them."""
+    """Counts of what is done. images, frames: as of a `Summary`. statuses: images by what became of them."""
 
     shards: int = 0
     images: int = 0
+    frames: int = 0
     people: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
@@ -39,6 +40,7 @@ class Tally:
         """Count a shard."""
         self.shards += 1
         self.images += summary.images
+        self.frames += summary.frames
         self.people += summary.people
         self.statuses.update(summary.statuses)
 
@@ -58,12 +60,14 @@ class Report:
     """What came of a run. images, people, failures: of the parts that are there. total: images in all. seconds,
     core_hours: over all the times that it was begun; a time that was killed counts up to its last minute. stages:
     seconds of the processes, by stage, which overlap. computed: images that were done, those of lost shards included.
+    Of videos, images are ranges of time, and computed counts frames.
     """
 
     where: str
     run: str
     total: int
     images: int
+    frames: int
     people: int
     shards: int
     failures: Mapping[str, int]
@@ -167,6 +171,7 @@ def write_report(store: Store, head: Head) -> Report:
         head.run,
         head.items,
         tally.images,
+        tally.frames,
         tally.people,
         tally.shards,
         tally.failures,

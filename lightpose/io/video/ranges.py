@@ -35,10 +35,10 @@ def cut_video(source: Source, seconds: float, run_up_s: float) -> list[Range]:
     if times is None:
         return [Range(frames=len(packets))]
     count = max(1, int(np.ceil((times[-1] + EARLY_S) / seconds)))
-    starts = np.arange(count) * seconds
+    starts = np.arange(count, dtype=np.float64) * seconds
     places = np.append(_place(times, starts), len(times))
     places[0] = 0
-    froms = np.maximum(starts - run_up_s, 0.0)
+    froms: Floats = np.maximum(starts - run_up_s, 0.0)
     firsts, seeks = _place(times, froms), _seeks(packets, froms)
     found = []
     for number in np.flatnonzero(np.diff(places)).tolist():
