@@ -1,8 +1,8 @@
 """Videos cut into shards by `lightpose bulk`: whether people have the ids that they have in the uncut video.
 
 Each clip is run uncut, then cut into shards, each time by `lightpose.scale.run` and `lightpose bulk merge`. Of the rows
-with the same keypoints the ids are compared. A person counts as the same if all rows of that id have one id in the other
-run, and no other person has it. Hidden at a seam is who is in the frames before and after it, but not in the last frame
+with the same keypoints the ids are compared. A person counts as the same if all rows of that id have one id in the
+other run, and no other person has it. Hidden at a seam is who is there before and after it, but not in the last frame
 before it or not in the first one after it.
 
     python benchmarks/bulk_videos.py clips/mot/TUD-Stadtmitte/TUD-Stadtmitte.mp4 clips/mot/PETS09-S2L1/PETS09-S2L1.mp4
@@ -108,7 +108,7 @@ def main(options: Options) -> None:
         uncut = run(clip, folder / f"{clip.stem}-{options.detect_every}-1", 86_400, options)
         cut = run(clip, folder / f"{clip.stem}-{options.detect_every}-{options.shards}", seconds, options)
         lines.append(f"| {clip.stem} | {len(seams) + 1} | {compare(uncut, cut, seams)} |")
-    print("| clip | shards | people | same person | same number | others | of these hidden at a seam | rows without match |")
+    print("| clip | shards | people | same person | same number | others | hidden at a seam | rows without match |")
     print("|---|---|---|---|---|---|---|---|")
     print("\n".join(lines))
     if options.folder is None:

@@ -130,8 +130,8 @@ def _search(folder: Path, out: Path | None, is_wanted: Callable[[os.DirEntry[str
 def _shown(
     place: Path, top: Path, results: Path | None, links: list[Path], is_wanted: Callable[[os.DirEntry[str]], bool]
 ) -> Iterator[Path | ImageFile]:
-    """The wanted files and folders of a folder, in order; links to folders are added to those that come last, as what they
-    lead to may be below as itself."""
+    """The wanted files and folders of a folder, in order; links to folders are added to those that come last, as what
+    they lead to may be below as itself."""
     names: list[str] = []  # of a million files: their entries would take five times the memory
     folders: set[str] = set()
     try:

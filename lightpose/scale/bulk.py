@@ -36,9 +36,9 @@ _SURE = 100
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. images: of `total` that are done, those in unfinished shards included; of videos, frames. before:
-    that were done when it began. failures: images in finished shards, by status. people: in those. shards: finished, of
-    `all_shards`. seconds: since it began to work."""
+    """How far a run is. images: of `total` that are done, those in unfinished shards included; of videos, frames.
+    before: that were done when it began. failures: images in finished shards, by status. people: in those. shards:
+    finished, of `all_shards`. seconds: since it began to work."""
 
     images: int = 0
     total: int = 0

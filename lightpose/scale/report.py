@@ -17,6 +17,7 @@ from lightpose.scale.manifest import Head, part_name
 from lightpose.scale.parquet import encode_table, load_arrow
 from lightpose.scale.rows import Failure, Summary, read_summary
 from lightpose.scale.store import Store
+from lightpose.scale.video_rows import JOINT
 
 __all__ = ["ERRORS", "REPORT", "Report", "Session", "Tally", "done_shards", "summaries", "write_report"]
 
@@ -77,6 +78,11 @@ class Report:
     computed: int
     stages: Mapping[str, float]
     about: Mapping[str, Any]
+
+    @property
+    def of_videos(self) -> bool:
+        """Whether it was over videos."""
+        return self.about.get("rows") == JOINT
 
     @property
     def finished(self) -> bool:

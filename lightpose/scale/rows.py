@@ -62,8 +62,8 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a part says of itself. run: of the manifest. images: or ranges of a video. statuses: of these, by what became
-    of them. frames: of videos; of images, as many as there are. people: in each frame."""
+    """What a part says of itself. run: of the manifest. images: or ranges of a video. statuses: of these, by what
+    became of them. frames: of videos; of images, as many as there are. people: in each frame."""
 
     run: str
     shard: int

@@ -61,7 +61,7 @@ class OfVideos:
     def __post_init__(self) -> None:
         Tracker(self.keep_lost)
         check_every(self.detect_every)
-        check_range("shard_seconds", self.shard_seconds, 2 * self.run_up_s, 86_400)
+        check_range("shard_seconds", self.shard_seconds, self.run_up_s, 86_400)
 
     @property
     def run_up_s(self) -> float:

@@ -109,8 +109,8 @@ def _reason(error: BaseException) -> str:
 
 
 class AvReader:
-    """Reads a file, a clip in memory or an address. timeout_s: of a network, until a read fails with ImageError. range_:
-    of a file; decoding begins at the keyframe before it, and only damage within it is told. See `Reader`."""
+    """Reads a file, a clip in memory or an address. timeout_s: of a network, until a read fails with ImageError.
+    range_: of a file; decoding begins at the keyframe before it, and only damage within it is told. See `Reader`."""
 
     def __init__(
         self,

@@ -82,8 +82,8 @@ class Video:
 
     name: what results call the frames. path: the file, None if it is none. about: what the source says of itself. live:
     whether it goes on while nobody looks; then the newest frame is given, and `dropped` counts those that were not.
-    lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end. first: number of
-    the first frame that is taken, where the reader does not begin at the start.
+    lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end. first: number
+    of the first frame that is taken, where the reader does not begin at the start.
     """
 
     def __init__(

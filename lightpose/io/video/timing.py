@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightpose.errors import ConfigError
 from lightpose.io.video.shots import EARLY_S
 
-__all__ = ["Clock", "Timing"]
+__all__ = ["LONGEST_GAP_S", "Clock", "Timing"]
 
 LONGEST_GAP_S = 6 * 3600.0
 """A stamp that is later than the one before by more is taken for damage."""
