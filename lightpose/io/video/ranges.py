@@ -55,8 +55,10 @@ def _place(times: Floats, starts: Floats) -> NDArray[np.intp]:
 
 
 def _seeks(packets: list[Packet], starts: Floats) -> list[float | None]:
-    """For each time, when the last keyframe that is shown by then is decoded; None if there is none."""
-    keys = sorted((each.stamp_s, each.decoded_s) for each in packets if each.is_key and each.stamp_s is not None)
+    """For each time, when the last keyframe that is shown by then is decoded, or shown if the container does not tell;
+    None if there is no such keyframe."""
+    stamps = [(each.stamp_s, each.decoded_s) for each in packets if each.is_key]
+    keys = sorted((shown_s, shown_s if own_s is None else own_s) for shown_s, own_s in stamps if shown_s is not None)
     last = np.searchsorted([stamp_s for stamp_s, _ in keys], starts + EARLY_S, side="left") - 1
     return [keys[place][1] if place >= 0 else None for place in last.tolist()]
 
@@ -64,8 +66,8 @@ def _seeks(packets: list[Packet], starts: Floats) -> list[float | None]:
 def _times(packets: list[Packet]) -> Floats | None:
     """When the frames are shown, rising; None if that cannot be told from the packets."""
     shown = [each.stamp_s for each in packets if each.is_shown]
-    decoded = [each.decoded_s for each in packets]
-    if not shown or None in shown or None in decoded:
+    decoded = [each.decoded_s for each in packets if each.decoded_s is not None]
+    if not shown or None in shown:
         return None
     times = np.sort(np.array(shown, np.float64))
     steps, order = np.diff(times), np.diff(np.array(decoded, np.float64))
