@@ -80,8 +80,8 @@ class VideoWorker(ShardWorker):
                 video, range_ = self.open_video(item)
                 rows = self._rows(item, range_)
                 self._find(video, rows, at)
-            for told in video.lost:
-                rows.fail("damaged" if len(rows) else "unreadable", told)
+            if lost := "; ".join(video.lost):
+                rows.fail("damaged" if len(rows) else "unreadable", lost)
             if not len(rows) and range_.frames:
                 rows.fail("unreadable", "no frame of it can be decoded")
         except (ImageError, UnreachableError) as error:
