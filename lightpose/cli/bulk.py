@@ -52,8 +52,8 @@ class Run:
     shard: int = 1000
     """Images that are done, written and counted together."""
     shard_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
-    """Videos: time that is done, written and counted together. Each worker looks at a second before it too, by which
-    people are known again."""
+    """Videos: time that is done, written and counted together. Two seconds before it are looked at too, by which people
+    are known again."""
     rows: Literal["image", "person"] = "image"
     """image: a row for each image, with a list of its people. person: a row for each person. Videos have a row for each
     joint, as lightpose convert reads it."""
@@ -79,7 +79,8 @@ class Run:
     track: bool = True
     """Videos: number the people, and keep each one's number from frame to frame."""
     keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
-    """Videos: for how long a person who is not seen keeps the number. Shards overlap by as much."""
+    """Videos: for how long a person who is not seen keeps the number. Shards overlap by a
+    second more."""
     detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
     """Videos: run the detector in one of so many frames, as for lightpose predict."""
 

@@ -65,9 +65,9 @@ class OfVideos:
 
     @property
     def run_up_s(self) -> float:
-        """Seconds before a shard that are looked at with it, so that its tracker knows who is there: as long as it
-        remembers them, and a second at least."""
-        return max(1.0, self.keep_lost)
+        """Seconds before a shard that are looked at with it, so that its tracker knows who is there: one more than it
+        remembers people for, so that it has followed each of them before the shard begins."""
+        return 1.0 + self.keep_lost
 
 
 @dataclass(frozen=True)
