@@ -52,8 +52,10 @@ class Run:
     shard: int = 1000
     """Images that are done, written and counted together."""
     shard_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
-    """Videos: time that is done, written and counted together. Two seconds before it are looked at too, by which people
-    are known again."""
+    """Videos: time that is done, written and counted together."""
+    run_up: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Videos: time before each shard that is looked at too, so that people are known again. Longer takes more work, and
+    fewer people get another number at a seam. Not given: a second more than --keep-lost."""
     rows: Literal["image", "person"] = "image"
     """image: a row for each image, with a list of its people. person: a row for each person. Videos have a row for each
     joint, as lightpose convert reads it."""
@@ -79,8 +81,7 @@ class Run:
     track: bool = True
     """Videos: number the people, and keep each one's number from frame to frame."""
     keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
-    """Videos: for how long a person who is not seen keeps the number. Shards overlap by a
-    second more."""
+    """Videos: for how long a person who is not seen keeps the number. """
     detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
     """Videos: run the detector in one of so many frames, as for lightpose predict."""
 
@@ -170,7 +171,7 @@ class Run:
             _share(self.max_failures),
             self.image_timeout,
             self.tries,
-            OfVideos(self.shard_seconds, self.track, self.keep_lost, read_every(self.detect_every)),
+            OfVideos(self.shard_seconds, self.track, self.keep_lost, read_every(self.detect_every), self.run_up),
         )
 
     def _count(self, settings: Settings) -> int:

@@ -12,7 +12,7 @@ from lightpose.errors import StoreError
 from lightpose.scale.manifest import Head, part_name
 from lightpose.scale.parquet import encode_table, load_arrow
 from lightpose.scale.rows import read_facts
-from lightpose.scale.seams import same_people
+from lightpose.scale.seams import joined_ids, same_people
 from lightpose.scale.store import Store
 from lightpose.scale.video_rows import JOINT
 
@@ -53,11 +53,8 @@ def joined_parts(store: Store, head: Head) -> Iterator[Joined]:
             ids: dict[int, int] = {}
             count = 0
             for shard, facts in parts:
-                same = same_people(before, facts["run_up"])
-                known = {person: ids[same[person]] for person in facts["ids"] if same.get(person) in ids}
-                new = [person for person in facts["ids"] if person not in known]
-                ids = {**known, **{person: count + number for number, person in enumerate(new, start=1)}}
-                count, before = count + len(new), facts["last"]
+                ids, count = joined_ids(facts["ids"], same_people(before, facts["run_up"]), ids, count)
+                before = facts["last"]
                 yield Joined(shard, video, ids)
 
 

@@ -14,7 +14,7 @@ from lightpose.ops.assignment import assign
 from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Poses
 
-__all__ = ["Sights", "same_people"]
+__all__ = ["Sights", "joined_ids", "same_people"]
 
 _KEPT = 8
 """Sights of each person that are kept, the last ones: so many tell people apart, and a part stays small."""
@@ -61,6 +61,19 @@ def same_people(before: Mapping[str, Sequence[Any]], after: Mapping[str, Sequenc
     names = list(map(int, before)), list(map(int, after))
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return {names[1][column]: names[0][row] for row, column in pairs if good[row, column] > 0}
+
+
+def joined_ids(
+    people: Sequence[int], same: Mapping[int, int], before: Mapping[int, int], count: int
+) -> tuple[dict[int, int], int]:
+    """The ids over the whole video of the people of a part, and how many people there are up to its end.
+
+    people: ids within the part, rising, of who has rows. same: as `same_people` gives it. before: the ids of the part
+    before. count: of people up to there; new ones follow.
+    """
+    known = {person: before[same[person]] for person in people if same.get(person) in before}
+    new = [person for person in people if person not in known]
+    return {**known, **{person: count + number for number, person in enumerate(new, start=1)}}, count + len(new)
 
 
 def _boxes(side: Mapping[str, Sequence[Any]], times: Sequence[float]) -> NDArray[np.float64]:

@@ -51,23 +51,25 @@ class Network:
 class OfVideos:
     """What is asked of videos. shard_seconds: of time that are done, written and counted together. track: number the
     people. keep_lost: seconds for which a person who is not seen keeps the number. detect_every: as for
-    `PoseEstimator.stream`."""
+    `PoseEstimator.stream`. run_up: seconds before a shard that are looked at too; `keep_lost` and one if not given."""
 
     shard_seconds: float = 60.0
     track: bool = True
     keep_lost: float = 1.0
     detect_every: DetectEvery = 1
+    run_up: float | None = None
 
     def __post_init__(self) -> None:
         Tracker(self.keep_lost)
         check_every(self.detect_every)
+        check_range("run_up", self.run_up_s, 0.1, 3600)
         check_range("shard_seconds", self.shard_seconds, self.run_up_s, 86_400)
 
     @property
     def run_up_s(self) -> float:
         """Seconds before a shard that are looked at with it, so that its tracker knows who is there: one more than it
         remembers people for, so that it has followed each of them before the shard begins."""
-        return 1.0 + self.keep_lost
+        return 1.0 + self.keep_lost if self.run_up is None else self.run_up
 
 
 @dataclass(frozen=True)

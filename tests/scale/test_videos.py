@@ -168,8 +168,13 @@ def test_another_cut_and_changed_videos_are_refused_and_options_of_images_too(tm
     path, out, nets = clip(tmp_path / "in/a.mp4"), tmp_path / "out", tmp_path / "nets"
     bulk(path.parent, out, nets)
     before = parts_of(out)
-    for more, told in (({"shard_seconds": 3.0}, "shard_seconds was 2.0, and is 3.0"), ({"keep_lost": 0.5}, "keep_lost was 1.0"),
-                       ({"detect_every": 2}, "detect_every was 1, and is 2")):  # fmt: skip
+    others = (
+        ({"shard_seconds": 3.0}, "shard_seconds was 2.0, and is 3.0"),
+        ({"keep_lost": 0.5}, "keep_lost was 1.0"),
+        ({"detect_every": 2}, "detect_every was 1, and is 2"),
+        ({"run_up": 1.0}, "run_up was null, and is 1.0"),
+    )
+    for more, told in others:
         with pytest.raises(ConfigError, match=told):
             bulk(path.parent, out, nets, **more)
     os.utime(path, (1, 1))
