@@ -100,14 +100,16 @@ class VideoSource:
     def _found(self) -> Iterator[tuple[Item, str]]:
         """Each video, and what is wrong with its place."""
         check_there([each for each in self._inputs if "://" not in each])
-        names, seen, out = DistinctNames(), set[str](), Path(self._options.out) if self._options.out else None
+        names, seen = DistinctNames(), set[str]()  # of one input, what it names twice is two videos
+        out = Path(self._options.out) if self._options.out else None
         for given in self._inputs:
             empty = True
             for name, place, stamp, fault in self._named(given, out):
                 empty = False
                 if place not in seen:
                     yield Item(names(readable(name)), place, stamp), fault
-                seen.add(place)
+                if len(self._inputs) > 1:
+                    seen.add(place)
             if empty:
                 raise ImageError(f"there is no video in {given}; name another folder, list or pattern")
 

@@ -213,7 +213,10 @@ class AvReader:
                 stamp_s = self._seconds(first, first.pts)
                 if stamp_s is not None and stamp_s < self._range.from_s + EARLY_S:
                     return chain([first], packets)
-        self._container.seek(0)
+        try:
+            self._container.seek(0)
+        except (self._av.FFmpegError, OSError) as error:
+            raise ImageError(f"cannot read {self._name} from its start: {_reason(error)}") from error
         return iter(self._container.demux(self._stream))
 
     def _seconds(self, part: Any, stamp: int | None) -> float | None:
