@@ -328,7 +328,7 @@ def test_the_command_says_what_it_did_and_goes_on(tmp_path: Path, capsys: pytest
 def test_a_real_clip_in_shards_has_the_ids_of_the_uncut_one(real_data: Path, tmp_path: Path):
     path, out = real_data / "clips/mot/TUD-Campus/TUD-Campus.mp4", tmp_path / "out"
     nets = replace(network(tmp_path / "nets"), detector=None, min_person_score=0.0)
-    settings = Settings(nets, videos=OfVideos(shard_seconds=1.0))
+    settings = Settings(nets, videos=OfVideos(shard_seconds=1.0, run_up=1.0))
     run_bulk([str(path)], str(out), settings, LocalEngine(1, 1))
     whole = rows_of([poses for _, poses in nets.open(1).stream(path)])
     [rows] = merged(out, tmp_path / "merged")
