@@ -1,4 +1,4 @@
-"""`lightpose bulk`: a million images in, Parquet out; what is there after a kill is not done again."""
+"""`lightpose bulk`: a million images, or videos, in, Parquet out; what is there after a kill is not done again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from lightpose.cli.bulk_results import Merge, StatusOf, VerifyRun, print_report
 from lightpose.cli.marks import FillsNamed, ReadsNamed
 from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT
 
 if TYPE_CHECKING:
-    from lightpose.scale.report import Report
     from lightpose.scale.settings import Settings
 
 __all__ = ["BULK", "Bulk", "with_run"]
@@ -26,16 +26,18 @@ BULK = ("run", "status", "verify", "merge")
 
 @dataclass(frozen=True)
 class Run:
-    """Find the people in many images, with processes side by side, and write their rows as Parquet.
+    """Find the people in many images, or in videos, with processes side by side, and write their rows as Parquet.
 
     The input is cut into shards, and each has a file: part-000000.parquet and so on. After a kill or a crash the same
-    command goes on: each image is in the rows once. `run` may be left out.
-    Example: lightpose bulk photos --out rows
+    command goes on: each image is in the rows once. `run` may be left out. A shard of a video is a minute of it; at the
+    end, people get one number over the whole video, which lightpose bulk merge writes.
+    Examples: lightpose bulk photos --out rows; lightpose bulk run clips --out rows --metrics 9100
     """
 
     inputs: Annotated[Positional[tuple[ReadsNamed, ...]], arg(metavar="IN...")]
     """Folders with all below them, files, glob patterns in quotes; a .txt file with a path in each line; Parquet or
-    Lance tables; WebDataset tars. Here, or at s3://, gs://, az:// or https:// addresses."""
+    Lance tables; WebDataset tars. Here, or at s3://, gs://, az:// or https:// addresses. Or videos in the same ways: of
+    a folder, if there is no image in it."""
     out: FillsNamed
     """Folder or bucket address for the rows; made if need be."""
     workers: int = 0
@@ -49,14 +51,22 @@ class Run:
     """GPUs of each worker on the Ray cluster, or a share of one; give --device cuda as well."""
     shard: int = 1000
     """Images that are done, written and counted together."""
+    shard_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    """Videos: time that is done, written and counted together."""
+    run_up: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Videos: time before each shard that is looked at too, so that people are known again. Longer takes more work, and
+    fewer people get another number at a seam. Not given: a second more than --keep-lost."""
     rows: Literal["image", "person"] = "image"
-    """image: a row for each image, with a list of its people. person: a row for each person."""
+    """image: a row for each image, with a list of its people. person: a row for each person. Videos have a row for each
+    joint, as lightpose convert reads it."""
     keep: Annotated[str, arg(metavar="COLUMN,COLUMN")] = ""
     """Columns of a table that go into the rows."""
     column: Annotated[str, arg(metavar="NAME")] = "image"
     """Column of a table with images: their bytes, paths or addresses."""
     limit: int | None = None
-    """Do the first so many images alone."""
+    """Do the first so many images alone; of videos, shards."""
+    metrics: Annotated[str | None, arg(metavar="PORT|HOST:PORT")] = None
+    """Show how far the run is to Prometheus, at http://127.0.0.1:PORT/metrics, or for others at another address."""
     dry_run: bool = False
     """Count the images and say what would be done. Nothing is written."""
     resume: bool = False
@@ -67,6 +77,13 @@ class Run:
     """Replace a process of which nothing came for so long. The image that it hangs at is found and set aside."""
     tries: int = 5
     """Ask so often for an image that its server does not give, with longer pauses each time."""
+
+    track: bool = True
+    """Videos: number the people, and keep each one's number from frame to frame."""
+    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
+    """Videos: for how long a person who is not seen keeps the number. """
+    detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
+    """Videos: run the detector in one of so many frames, as for lightpose predict."""
 
     model: ReadsNamed = DEFAULT
     """Name of bundled or kept weights, or a file, as for lightpose predict."""
@@ -100,6 +117,7 @@ class Run:
         from lightpose.io.images import MAX_PIXELS_SETTING
         from lightpose.scale.bulk import run_bulk
         from lightpose.scale.engines import open_engine
+        from lightpose.scale.metrics import watched
 
         if not self.inputs:
             raise ImageError("name at least one folder, list or table; see lightpose bulk run --help")
@@ -110,9 +128,12 @@ class Run:
             return self._count(settings)
         try:
             with (
+                counting_images() as count,
+                watched(self.metrics, count) as (tell, where),
                 open_engine(self.workers, self.threads, self.device, self.ray, self.num_gpus) as engine,
-                counting_images() as tell,
             ):
+                if where:
+                    print(f"lightpose: figures for Prometheus are at {where}", file=sys.stderr)
                 report = run_bulk(self.inputs, self.out, settings, engine, resume=self.resume, progress=tell)
         except KeyboardInterrupt:
             print(
@@ -120,11 +141,12 @@ class Run:
                 file=sys.stderr,
             )
             return 130
-        _print_report(report)
+        print_report(report)
         return 1 if report.failed else 0
 
     def _settings(self) -> Settings:
-        from lightpose.scale.settings import Network, Settings
+        from lightpose.cli.predict import read_every
+        from lightpose.scale.settings import Network, OfVideos, Settings
 
         network = Network(
             self.model,
@@ -149,6 +171,7 @@ class Run:
             _share(self.max_failures),
             self.image_timeout,
             self.tries,
+            OfVideos(self.shard_seconds, self.track, self.keep_lost, read_every(self.detect_every), self.run_up),
         )
 
     def _count(self, settings: Settings) -> int:
@@ -156,85 +179,19 @@ class Run:
         from itertools import islice
 
         from lightpose.errors import ImageError
-        from lightpose.scale.source import open_source
+        from lightpose.scale.source import open_inputs
+        from lightpose.scale.video_source import VideoSource
 
-        items = islice(open_source(self.inputs, settings.source(self.out)).items(), settings.limit)
-        first = next(items, None)
-        if first is None:
+        source = open_inputs(self.inputs, settings.source(self.out))
+        settings.check_kind(of_videos := isinstance(source, VideoSource))
+        first, count, frames = "", 0, 0
+        for item in islice(source.items(), settings.limit):
+            first, count, frames = first or item.source, count + 1, frames + item.frames
+        if not count:
             raise ImageError("there is no image in the input; name another folder, list or table")
-        count = 1 + sum(1 for _ in items)
-        shards = -(-count // settings.shard)
-        print(f"{count:,} images, the first of them {first.source}, in {shards:,} shards; nothing was written")
-        return 0
-
-
-@dataclass(frozen=True)
-class StatusOf:
-    """Say how far a run is, by the parts that are there.
-
-    Example: lightpose bulk status rows
-    """
-
-    out: Positional[ReadsNamed]
-    """Folder or bucket address of the run."""
-
-    def run(self) -> int:
-        """0: all parts are there; 1: some are not."""
-        from lightpose.scale.check import status_of
-
-        status = status_of(self.out)
-        tally, head = status.tally, status.head
-        print(f"{tally.images:,} of {head.items:,} images, {tally.shards:,} of {head.shards:,} parts")
-        print(f"{tally.people:,} people; {_failures(tally.failures)}")
-        return 0 if tally.shards == head.shards else 1
-
-
-@dataclass(frozen=True)
-class VerifyRun:
-    """Read all parts of a run, and check that every input is in them once.
-
-    Example: lightpose bulk verify rows
-    """
-
-    out: Positional[ReadsNamed]
-    """Folder or bucket address of the run."""
-
-    def run(self) -> int:
-        """0: the run is whole; 1: it is not."""
-        from lightpose.scale.check import verify
-
-        checked = verify(self.out)
-        for fault in checked.faults:
-            print(fault)
-        if checked.count > len(checked.faults):
-            print(f"and {checked.count - len(checked.faults):,} more")
-        print(f"{checked.images:,} images are in {checked.parts:,} whole parts, each once; faults: {checked.count:,}")
-        return 1 if checked.count else 0
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Write the rows of a finished run into fewer and larger files. The parts stay.
-
-    Example: lightpose bulk merge rows --to merged --rows-per-file 1000000
-    """
-
-    out: Positional[ReadsNamed]
-    """Folder or bucket address of the run."""
-    to: FillsNamed
-    """Folder or bucket address for the files, which is empty."""
-    rows_per_file: int = 1_000_000
-    """Rows in each file. One file is in memory at a time."""
-
-    def run(self) -> int:
-        """0 once the files are written."""
-        from lightpose.cli.console import counting
-        from lightpose.scale.check import open_run
-        from lightpose.scale.merge import merge
-
-        with counting("parts", open_run(self.out)[1].shards) as advance:
-            names = merge(self.out, self.to, self.rows_per_file, advance)
-        print(f"written: {len(names)} files in {self.to}")
+        shards = count if of_videos else -(-count // settings.shard)
+        what = "frames" if of_videos else "images"
+        print(f"{frames:,} {what}, the first of them {first}, in {shards:,} shards; nothing was written")
         return 0
 
 
@@ -275,19 +232,3 @@ def _share(text: str | None) -> float | None:
     if not value >= 0 or (percent and not value < 1):
         raise ConfigError(f"--max-failures must be a number of images such as 500, or a share such as 5%, not {text}")
     return value
-
-
-def _failures(failures: object) -> str:
-    assert isinstance(failures, dict)
-    return ", ".join(f"{count:,} {status}" for status, count in failures.items()) or "no failures"
-
-
-def _print_report(report: Report) -> None:
-    print(f"{report.images:,} images, {report.people:,} people; {_failures(dict(report.failures))}")
-    if report.seconds and report.computed:
-        rate = report.computed / report.seconds
-        cost = 1e6 * report.core_hours / report.computed
-        print(f"{rate:.1f} images a second, {cost:,.0f} core hours a million images")
-    print(f"written: {report.shards:,} parts in {report.where}")
-    if report.failed:
-        print(f"{report.failed:,} images failed; errors.parquet there names them")

@@ -15,7 +15,7 @@ from lightpose.cli.marks import Fills, Reads, ReadsNamed
 from lightpose.types import DecoderName
 from lightpose.weights import DEFAULT, has_detector
 
-__all__ = ["Predict"]
+__all__ = ["Predict", "read_every"]
 
 OF_VIDEOS = ("ids", "raw joints", "states", "times")
 """What the results of images have none of, in the words of `lightpose.formats`."""
@@ -154,7 +154,7 @@ class Predict:
         most = max_bytes()
         check_folder(self.out)
         clips = self._open_videos()
-        every, changing = self._detect_every(), [self._stages(video) for video in clips.values()]
+        every, changing = read_every(self.detect_every), [self._stages(video) for video in clips.values()]
         images = find_images((source for source in self.sources if source != "-" and source not in clips), self.out)
         if "-" in self.sources:
             images.append(stdin_image(sys.stdin.buffer.read(most + 1)))
@@ -283,16 +283,6 @@ class Predict:
                 "use --smooth one_euro, or a lower --smooth-hz"
             )
 
-    def _detect_every(self) -> DetectEvery:
-        """How often the detector runs. Raises ConfigError for what is no number of frames and not auto."""
-        from lightpose.errors import ConfigError
-
-        if self.detect_every == "auto":
-            return "auto"
-        if not self.detect_every.isdecimal() or int(self.detect_every) < 1:
-            raise ConfigError(f"--detect-every must be a number of frames from 1, or auto, not {self.detect_every}")
-        return int(self.detect_every)
-
     def _run_videos(
         self,
         clips: dict[str, Video],
@@ -328,6 +318,17 @@ class Predict:
                 _print_video(results, video, whole_unasked)
                 _print_limits(kinds, () if self.smooth != "none" or self.fill else ("raw joints",))
                 yield 1 if results.lost else 0
+
+
+def read_every(text: str) -> DetectEvery:
+    """How often the detector runs. Raises ConfigError for what is no number of frames and not auto."""
+    from lightpose.errors import ConfigError
+
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--detect-every must be a number of frames from 1, or auto, not {text}")
+    return int(text)
 
 
 def _print_limits(kinds: list[Format], absent: Collection[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
-__all__ = ["VERSION", "ParquetParts", "ParquetWriter", "load_arrow", "read_parquet"]
+__all__ = [
+    "KEY",
+    "VERSION",
+    "ParquetParts",
+    "ParquetWriter",
+    "encode_frames",
+    "load_arrow",
+    "open_file",
+    "read_parquet",
+]
 
 VERSION = 1
 """Of the schema. A reader refuses a file of a higher one."""
@@ -109,8 +119,8 @@ class ParquetWriter:
         return open_file(self._file, schema)
 
 
-def open_file(file: Any, schema: pyarrow.Schema) -> Any:
-    """A file of Parquet to write. Floats are split by byte, which halves them."""
+def open_file(file: Any, schema: pyarrow.Schema, checksums: bool = False) -> Any:
+    """A file of Parquet to write. Floats are split by byte, which halves them. checksums: one for each page."""
     from pyarrow.parquet import ParquetWriter as Writer
 
     return Writer(
@@ -118,6 +128,7 @@ def open_file(file: Any, schema: pyarrow.Schema) -> Any:
         schema,
         compression="zstd",
         compression_level=12,
+        write_page_checksum=checksums,
         use_dictionary=["source", "joint", "state", "person"],
         column_encoding={
             **dict.fromkeys(("x", "y", "score", "x_raw", "y_raw"), "BYTE_STREAM_SPLIT"),
@@ -125,6 +136,17 @@ def open_file(file: Any, schema: pyarrow.Schema) -> Any:
             "time_s": "BYTE_STREAM_SPLIT",
         },
     )
+
+
+def encode_frames(frames: Sequence[Poses], more: Mapping[str, Any]) -> bytes:
+    """The bytes of a whole file, with a checksum for each page. more: facts for its metadata beside its own."""
+    writer, content = ParquetWriter(None, Options()), io.BytesIO()
+    schema = writer.table(list(frames[:1])).schema
+    about = {**json.loads(schema.metadata[KEY]), **more}
+    with open_file(content, schema.with_metadata({KEY: json.dumps(about, ensure_ascii=False)}), True) as file:
+        for start in range(0, len(frames), GROUP):
+            file.write_table(writer.table(list(frames[start : start + GROUP])))
+    return content.getvalue()
 
 
 class ParquetParts(ParquetWriter):
@@ -144,8 +166,6 @@ class ParquetParts(ParquetWriter):
         return sorted(self._folder.glob("[0-9]*.parquet"))
 
     def _flush(self, last: bool = False) -> None:
-        import io
-
         from lightpose.io.files import replace_together
 
         if self._waiting or (last and not self._count):

@@ -83,15 +83,17 @@ def find_images(sources: Iterable[str], out: Path | None = None) -> list[ImageFi
     return [ImageFile(file.path, name, None, file.fault) for file, name in zip(found.values(), names, strict=True)]
 
 
-def images_of(source: str, out: Path | None = None) -> Iterator[ImageFile]:
+def images_of(
+    source: str, out: Path | None = None, is_wanted: Callable[[os.DirEntry[str]], bool] | None = None
+) -> Iterator[ImageFile]:
     """The images that a file, folder or glob pattern names, as `find_images` does, one after the other.
 
     In order of their paths, part by part; what lies behind links to folders comes last. No more is held than the names
-    in one folder and in those above it.
+    in one folder and in those above it. is_wanted: which files of a folder are looked for; images if not given.
     """
     path = Path(source)
     if os.path.isdir(path):  # noqa: PTH112 - does not raise where there is no permission
-        yield from _search(path, out)
+        yield from _search(path, out, is_wanted or _is_image)
     elif not os.path.lexists(path) and glob.has_magic(source):
         for name in sorted(glob.iglob(source, recursive=True), key=_parts):  # noqa: PTH207
             if not os.path.isdir(name):  # noqa: PTH112
@@ -105,8 +107,8 @@ def _parts(name: str) -> str:
     return name.replace(os.sep, "\0")
 
 
-def _search(folder: Path, out: Path | None) -> Iterator[ImageFile]:
-    """The images below a folder, and the folders there that cannot be searched."""
+def _search(folder: Path, out: Path | None, is_wanted: Callable[[os.DirEntry[str]], bool]) -> Iterator[ImageFile]:
+    """The wanted files below a folder, and the folders there that cannot be searched."""
     results = None if out is None or _is_below(folder, out) else out
     seen: set[str] = set()
     links = [folder]
@@ -122,12 +124,14 @@ def _search(folder: Path, out: Path | None) -> Iterator[ImageFile]:
                 real = os.path.realpath(place)
                 if real not in seen:
                     seen.add(real)
-                    left.append(_shown(place, folder, results, links))
+                    left.append(_shown(place, folder, results, links, is_wanted))
 
 
-def _shown(place: Path, top: Path, results: Path | None, links: list[Path]) -> Iterator[Path | ImageFile]:
-    """The images and folders of a folder, in order; links to folders are added to those that come last, as what they
-    lead to may be below as itself."""
+def _shown(
+    place: Path, top: Path, results: Path | None, links: list[Path], is_wanted: Callable[[os.DirEntry[str]], bool]
+) -> Iterator[Path | ImageFile]:
+    """The wanted files and folders of a folder, in order; links to folders are added to those that come last, as what
+    they lead to may be below as itself."""
     names: list[str] = []  # of a million files: their entries would take five times the memory
     folders: set[str] = set()
     try:
@@ -137,7 +141,7 @@ def _shown(place: Path, top: Path, results: Path | None, links: list[Path]) -> I
                     continue
                 if _is(entry.is_dir):
                     folders.add(entry.name)
-                elif not _is_image(entry) or (results and entry.is_symlink() and _is_below(Path(entry.path), results)):
+                elif not is_wanted(entry) or (results and entry.is_symlink() and _is_below(Path(entry.path), results)):
                     continue
                 names.append(entry.name)
     except OSError as error:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
 from typing import Any
 
 from lightpose.errors import ConfigError, StoreError
+from lightpose.inference.estimator import PoseEstimator
+from lightpose.inference.schedule import DetectSchedule
 from lightpose.io.images import max_pixels_allowed
+from lightpose.scale.join import IDS, encode_ids
 from lightpose.scale.local import At, Engine, LocalEngine, divide_cores
 from lightpose.scale.manifest import Head, Manifest, compare, part_name, read_head, sweep, write_manifest
 from lightpose.scale.report import Report, Session, Tally, done_shards, summaries, write_report
 from lightpose.scale.rows import Summary
 from lightpose.scale.settings import Settings, WorkerSettings, describe
-from lightpose.scale.source import Source, open_source
+from lightpose.scale.source import Listed, open_inputs
 from lightpose.scale.store import FolderStore, Store, open_store
+from lightpose.scale.video_source import VideoSource, videos_in
+from lightpose.scale.video_worker import VideoWorker
 from lightpose.scale.worker import ShardDone, ShardWorker
 
 __all__ = ["Progress", "run_bulk"]
@@ -31,19 +36,33 @@ _SURE = 100
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. images: of `total` that are done, those in unfinished shards included. failed: of those in
-    finished ones. before: that were done when it began. seconds: since it began to work."""
+    """How far a run is. images: of `total` that are done, those in unfinished shards included; of videos, frames.
+    before: that were done when it began. failures: images in finished shards, by status. people: in those. shards:
+    finished, of `all_shards`. seconds: since it began to work."""
 
-    images: int
-    total: int
-    failed: int
-    before: int
-    seconds: float
+    images: int = 0
+    total: int = 0
+    before: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    people: int = 0
+    shards: int = 0
+    all_shards: int = 0
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        """How many images failed."""
+        return sum(self.failures.values())
 
     @property
     def rate(self) -> float:
         """Images a second, this time."""
         return (self.images - self.before) / max(self.seconds, 1e-6)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it is done, at that rate; None while that is not known."""
+        return (self.total - self.images) / self.rate if self.rate > 0 else None
 
 
 def run_bulk(
@@ -54,31 +73,44 @@ def run_bulk(
     *,
     resume: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
-    make_worker: Callable[[WorkerSettings], ShardWorker] = ShardWorker,
+    make_worker: Callable[[WorkerSettings], ShardWorker] | None = None,
 ) -> Report:
     """Find the people in many images, and write their rows in parts; go on with what is there already.
 
     engine: where the work is done; processes of this computer, one on each core, if not given. resume: refuse to begin
-    anew. progress: called often. make_worker: what makes the worker.
+    anew. progress: called often. make_worker: what makes the worker, if not the one for images or videos.
     Raises ConfigError if `out` holds another run, StoreError if it takes nothing more, ImageError if there is no image,
     and ConfigError if there are more failures than the settings allow. What is done by then stays.
     """
     engine = engine or LocalEngine(*divide_cores(0, 0, settings.network.device))
-    source, store = open_source(inputs, settings.source(out)), open_store(out)
+    source, store = open_inputs(inputs, settings.source(out)), open_store(out)
+    of_videos = isinstance(source, VideoSource)
+    settings.check_kind(of_videos)
     estimator = settings.network.open(1)
-    about, networks = settings.about(estimator), describe(estimator)
+    if of_videos:
+        _check_networks(estimator, settings)
+    about, networks = settings.about(estimator, of_videos), describe(estimator)
     del estimator  # the workers open their own
     head = _begin(store, source, settings, about, resume)
     told = WorkerSettings(
         settings, tuple(_absolute(each) for each in inputs), _absolute(out), head.run, head.items, networks,
-        dict(source.kept_types), engine.threads, max_pixels_allowed(),
+        dict(source.kept_types), engine.threads, max_pixels_allowed(), head.shard,
     )  # fmt: skip
     run = _Run(store, head, engine, settings, progress)
-    run.finish(make_worker(told))
+    run.finish((make_worker or (VideoWorker if of_videos else ShardWorker))(told))
     sweep(store, head)
+    if of_videos and settings.videos.track:
+        store.put(IDS, encode_ids(store, head))
     if isinstance(store, FolderStore):
         store.clear("part-")
     return write_report(store, head)
+
+
+def _check_networks(estimator: PoseEstimator, settings: Settings) -> None:
+    """Raise ConfigError if the networks cannot look through videos."""
+    estimator.check_schedule(DetectSchedule(settings.videos.detect_every))
+    if estimator.detector.given:
+        raise ConfigError("a file of boxes goes by names of images, and frames of videos have none; take a detector")
 
 
 def _absolute(place: str) -> str:
@@ -86,21 +118,30 @@ def _absolute(place: str) -> str:
     return place if "://" in place else os.path.abspath(place)  # noqa: PTH100 - links stay
 
 
-def _begin(store: Store, source: Source, settings: Settings, about: dict[str, Any], resume: bool) -> Head:
+def _begin(store: Store, source: Listed, settings: Settings, about: dict[str, Any], resume: bool) -> Head:
     """The run in the store, or a new one. Raises ConfigError if that is another."""
-    head = read_head(store)
+    head, shard = read_head(store), 1 if isinstance(source, VideoSource) else settings.shard
     if head is None:
         if resume:
             raise ConfigError(f"{store.where} holds no run to go on with; leave --resume out to begin one")
         strange = [name for name in store.names() if not name.startswith("_manifest/")]
         if strange and read_head(store) is None:  # else another run was sooner
             raise ConfigError(f"{store.where} is not empty ({strange[0]}) and holds no run; name another place")
-        head = write_manifest(store, islice(source.items(), settings.limit), source.kept_types, about, settings.shard)
+        head = write_manifest(store, islice(source.items(), settings.limit), source.kept_types, about, shard)
     else:
-        compare(head, about, settings.shard, store.where)
-        Manifest(store, head).check_inputs(islice(source.items(), settings.limit))
-    compare(head, about, settings.shard, store.where)
+        compare(head, about, shard, store.where)
+        _check_inputs(Manifest(store, head), source, settings.limit)
+    compare(head, about, shard, store.where)
     return head
+
+
+def _check_inputs(manifest: Manifest, source: Listed, limit: int | None) -> None:
+    """Raise ConfigError if the inputs are not those of a run. Videos that have not changed are not cut again."""
+    if not isinstance(source, VideoSource):
+        manifest.check_inputs(islice(source.items(), limit))
+        return
+    count = None if limit is None else sum(1 for _ in videos_in(manifest.all_items()))
+    manifest.check_inputs(islice(source.videos(), count), videos_in(manifest.all_items()))
 
 
 class _Run:
@@ -116,13 +157,14 @@ class _Run:
             self._tally.add(summary)
         there = set(done)
         self._left = [shard for shard in range(head.shards) if shard not in there]
-        self._before = self._tally.images
+        self._before = self._tally.frames
         self._in_work: dict[int, int] = {}
         self._lock = Lock()
         self._begun_s = time.monotonic()
 
     def finish(self, worker: ShardWorker) -> None:
         """Have all shards done. Whatever stops it, the report tells what is there."""
+        self._report()
         if not self._left:
             return
         session = Session(self._store, self._engine.processes * self._engine.threads)
@@ -156,7 +198,7 @@ class _Run:
             self._in_work[said.shard] = max(self._in_work.get(said.shard, 0), said.images)
             return
         self._in_work.pop(said.summary.shard, None)
-        session.add(said.summary.images, said.seconds)
+        session.add(said.summary.frames, said.seconds)
         if not said.won:  # another run is at work: do others than it does
             with self._lock:
                 random.shuffle(self._left)
@@ -195,6 +237,7 @@ class _Run:
             pass
 
     def _report(self) -> None:
-        images = min(self._tally.images + sum(self._in_work.values()), self._head.items)
-        seconds = time.monotonic() - self._begun_s
-        self._tell(Progress(images, self._head.items, self._tally.failed, self._before, seconds))
+        tally, head, seconds = self._tally, self._head, time.monotonic() - self._begun_s
+        images = min(tally.frames + sum(self._in_work.values()), head.frames)
+        shards = tally.shards, head.shards
+        self._tell(Progress(images, head.frames, self._before, tally.failures, tally.people, *shards, seconds))

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from lightpose.errors import ConfigError, StoreError
+from lightpose.scale.join import IDS, encode_ids, is_of_videos
 from lightpose.scale.manifest import Head, Manifest, part_name, read_head
 from lightpose.scale.parquet import decode_table
 from lightpose.scale.report import Tally, done_shards, summaries
 from lightpose.scale.rows import Summary, table_summary
 from lightpose.scale.source import Item
 from lightpose.scale.store import Store, open_store
+from lightpose.scale.video_source import VIDEO
 
 __all__ = ["Checked", "Status", "open_run", "status_of", "verify"]
 
@@ -82,6 +86,8 @@ def verify(out: str) -> Checked:
         else:
             checked.images += head.size(shard)
             checked.parts += 1
+    if is_of_videos(head):
+        _check_ids(store, head, checked)
     return checked
 
 
@@ -90,6 +96,9 @@ def _check_part(table: Any, items: list[Item], head: Head, shard: int) -> None:
     summary = table_summary(table)
     if (summary.run, summary.shard) != (head.run, shard):
         raise StoreError("it is of another run, or of another shard")
+    if is_of_videos(head):
+        _check_range(table, items[0].kept[VIDEO], summary)
+        return
     columns = [name for name in table.column_names if items and name in items[0].kept]
     rows = zip(*(table[name].to_pylist() for name in ("source", *columns)), strict=True)
     found = [row for row, _ in groupby(rows)] if head.about["rows"] == "person" else list(rows)
@@ -99,6 +108,24 @@ def _check_part(table: Any, items: list[Item], head: Head, shard: int) -> None:
     if repr(found) != repr(wanted):  # as NaN is not itself
         raise StoreError("its columns that were kept are not those of its inputs")
     _check_counts(table, summary)
+
+
+def _check_range(table: Any, video: str, summary: Summary) -> None:
+    """Raise StoreError unless a table has the rows of a range of a video."""
+    frames = table["frame"].to_numpy()
+    if set(table["source"].to_pylist()) - {video} or (np.diff(frames) < 0).any():
+        raise StoreError("its rows are not those of its video, frame after frame")
+    found = {pair for pair in zip(frames.tolist(), table["person"].to_pylist(), strict=True) if pair[1] is not None}
+    if (len(np.unique(frames)), len(found)) != (summary.frames, summary.people):
+        raise StoreError("its rows are not those that it counts")
+
+
+def _check_ids(store: Store, head: Head, checked: Checked) -> None:
+    """Note a fault unless the ids of whole videos are those of the parts."""
+    if checked.count or not head.about["track"]:
+        return
+    if IDS not in store.names(IDS) or store.read(IDS) != encode_ids(store, head):
+        checked.add(f"{IDS} is not there, or not of these parts; run the command again")
 
 
 def _check_counts(table: Any, summary: Summary) -> None:

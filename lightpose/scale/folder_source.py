@@ -16,7 +16,7 @@ from lightpose.io.images import max_bytes, read_regular
 from lightpose.io.sources import ImageFile, images_of
 from lightpose.scale.source import DistinctNames, Item, SourceOptions, readable
 
-__all__ = ["LISTS", "FolderSource", "ListSource", "is_list", "is_local", "read_file"]
+__all__ = ["LISTS", "FolderSource", "ListSource", "check_there", "is_list", "is_local", "read_file"]
 
 LISTS = frozenset({".txt", ".lst", ".list"})
 """Suffixes of files with a path in each line."""
@@ -55,9 +55,7 @@ class FolderSource:
     def items(self) -> Iterator[Item]:
         """See `Source`. Raises ImageError if an input is not there or has no image."""
         names, seen = DistinctNames(), _Seen() if len(self._inputs) > 1 else None
-        for given in self._inputs:
-            if not os.path.lexists(given) and not glob.has_magic(given):
-                raise ImageError(f"there is no file or folder {given}; check its name")
+        check_there(self._inputs)
         for given in self._inputs:
             empty = True
             for file in images_of(given, self._out):
@@ -106,6 +104,13 @@ class ListSource:
     def read(self, place: str) -> bytes:
         """See `Source`."""
         return read_file(Path(place))
+
+
+def check_there(inputs: Sequence[str]) -> None:
+    """Raise ImageError if an input is no pattern, and nothing is there."""
+    for given in inputs:
+        if not os.path.lexists(given) and not glob.has_magic(given):
+            raise ImageError(f"there is no file or folder {given}; check its name")
 
 
 def read_file(path: Path) -> bytes:

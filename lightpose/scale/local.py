@@ -158,7 +158,8 @@ class _Slot:
         self, shard: int, death: DiedError, poison: dict[int, tuple[str, str]], all_of_them: bool
     ) -> dict[int, tuple[str, str]]:
         """Find the images that the process dies of, and add them to those that are known."""
-        left = suspects(self._worker.settings.size(shard), death.behind, list(poison), all_of_them)
+        count = self._worker.settings.size(shard)
+        left = suspects(count, death.behind, list(poison), all_of_them or count == 1)
         numbers = find_poison(lambda some: self._first_death(shard, some), left)
         status = "timeout" if death.late else "poison"
         found = dict.fromkeys(numbers, (status, f"the work on it ended its process: {death.why}"))

@@ -19,7 +19,7 @@ __all__ = ["HEAD", "Head", "Manifest", "Piece", "compare", "part_name", "read_he
 HEAD = "_manifest/head.json"
 """Written last: a manifest without it is one whose listing was killed."""
 
-VERSION = 1
+VERSION = 2
 _PIECE = 20_000
 """Inputs in a piece of the manifest, which holds whole shards."""
 
@@ -36,7 +36,8 @@ class Piece:
 @dataclass(frozen=True)
 class Head:
     """What a run is. run: SHA-256 over all that its rows depend on. about: that, by name. items: inputs in all. shard:
-    inputs in a shard. inputs_sha256: over the inputs' names, stamps and kept columns.
+    inputs in a shard. inputs_sha256: over the inputs' names, stamps and kept columns. frames: of videos, in all; of
+    images, as many as there are.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Head:
     shard: int
     inputs_sha256: str
     pieces: tuple[Piece, ...]
+    frames: int
 
     @property
     def shards(self) -> int:
@@ -86,10 +88,12 @@ def write_manifest(
     about: all that the rows depend on but the inputs. Raises ImageError if there is no input.
     """
     pieces: list[Piece] = []
-    total, hashed = 0, hashlib.sha256()
+    total = frames = 0
+    hashed = hashlib.sha256()
     for group in _grouped(items, max(shard, _PIECE // shard * shard)):
         for item in group:
             hashed.update(_line(item))
+            frames += item.frames
         content = encode_table(_table(group, kept_types))
         sha256 = hashlib.sha256(content).hexdigest()
         pieces.append(Piece(f"_manifest/items-{len(pieces):06}-{sha256[:12]}.parquet", len(group), sha256))
@@ -99,7 +103,7 @@ def write_manifest(
         raise ImageError("there is no image in the input; name another folder, list or table")
     inputs = hashed.hexdigest()
     run = hashlib.sha256(json.dumps([inputs, total, shard, about], sort_keys=True).encode()).hexdigest()
-    head = Head(run, about, total, shard, inputs, tuple(pieces))
+    head = Head(run, about, total, shard, inputs, tuple(pieces), frames)
     if store.put_once(HEAD, head.to_json()):
         return head
     winner = read_head(store)
@@ -148,10 +152,12 @@ class Manifest:
         for shard in range(self.head.shards):
             yield from self.items(shard)
 
-    def check_inputs(self, items: Iterable[Item]) -> None:
-        """Raise ConfigError, which names the first that differs, unless these are the inputs of the run."""
+    def check_inputs(self, items: Iterable[Item], before_too: Iterable[Item] | None = None) -> None:
+        """Raise ConfigError, which names the first that differs, unless these are the inputs of the run. before_too:
+        those of the run, if not all of its items."""
         where = self.store.where
-        for number, (now, before) in enumerate(zip_longest(items, self.all_items()), start=1):
+        known = self.all_items() if before_too is None else before_too
+        for number, (now, before) in enumerate(zip_longest(items, known), start=1):
             if now is None or before is None or now.source != before.source:
                 was, is_now = ("nothing" if each is None else repr(each.source) for each in (before, now))
                 what = f"number {number:,} was {was}, and is {is_now}"

@@ -9,21 +9,29 @@ from typing import Any
 from lightpose.errors import ConfigError
 from lightpose.limits import check_range
 from lightpose.scale.check import open_run
+from lightpose.scale.join import is_of_videos
 from lightpose.scale.manifest import part_name
 from lightpose.scale.parquet import decode_table, load_arrow
 from lightpose.scale.report import done_shards
 from lightpose.scale.store import Store, open_store
+from lightpose.scale.video_files import video_files
 
 __all__ = ["merge"]
 
+_ROWS = 1_000_000
 
-def merge(out: str, to: str, rows_per_file: int, progress: Callable[[int], None] = lambda _: None) -> list[str]:
+
+def merge(
+    out: str, to: str, rows_per_file: int | None = None, progress: Callable[[int], None] = lambda _: None
+) -> list[str]:
     """Write the rows of a finished run into files of so many rows each; the names of the files.
 
+    rows_per_file: a million if not given; of videos, then all of one video, with people numbered over the whole of it.
     The parts stay. One file is in memory at a time. progress: called with the number of parts that are read.
     Raises ConfigError if the run is not finished, or `to` is not empty.
     """
-    check_range("rows_per_file", rows_per_file, 1, 2**31)
+    if rows_per_file is not None:
+        check_range("rows_per_file", rows_per_file, 1, 2**31)
     store, head = open_run(out)
     left = head.shards - len(done_shards(store, head))
     if left:
@@ -31,10 +39,15 @@ def merge(out: str, to: str, rows_per_file: int, progress: Callable[[int], None]
     target = open_store(to)
     if target.names():
         raise ConfigError(f"{to} is not empty; name a new place")
+    if is_of_videos(head):
+        files = video_files(store, head, rows_per_file, progress)
+    else:
+        groups = _cut(_tables(store, head.shards, progress), rows_per_file or _ROWS)
+        files = ((f"rows-{number:05}.parquet", _encoded(group)) for number, group in enumerate(groups))
     names = []
-    for number, group in enumerate(_cut(_tables(store, head.shards, progress), rows_per_file)):
-        names.append(f"rows-{number:05}.parquet")
-        target.put(names[-1], _encoded(group))
+    for name, content in files:
+        names.append(name)
+        target.put(name, content)
     return names
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from lightpose.errors import StoreError
 from lightpose.formats import parquet
 
-__all__ = ["KEY", "about_of", "decode_table", "encode_table", "footer_of", "load_arrow", "with_about"]
+__all__ = ["KEY", "about_of", "decode_groups", "decode_table", "encode_table", "footer_of", "load_arrow", "with_about"]
 
-KEY = b"lightpose"
+KEY = parquet.KEY
 """The metadata of a part have a JSON object under this name."""
 
 
@@ -33,11 +34,25 @@ def encode_table(table: Any) -> bytes:
 
 def decode_table(content: bytes) -> Any:
     """The table in a Parquet file. Raises StoreError if the file is damaged."""
+    with _opened(content) as file:
+        return file.read(use_threads=False)
+
+
+def decode_groups(content: bytes) -> Iterator[Any]:
+    """The row groups of a Parquet file, as tables. Raises StoreError if the file is damaged."""
+    with _opened(content) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, use_threads=False)
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Any]:
+    """A Parquet file, of which tables are read in this thread: those of Arrow may still be at work when the process
+    ends, which then aborts."""
     arrow = load_arrow()
     try:
         how = {"pre_buffer": False, "page_checksum_verification": True}
-        # in this thread: those of Arrow may still be at work when the process ends, which then aborts
-        return arrow.parquet.ParquetFile(arrow.BufferReader(content), **how).read(use_threads=False)
+        yield arrow.parquet.ParquetFile(arrow.BufferReader(content), **how)
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise StoreError(f"it is no whole Parquet file ({str(error).partition(chr(10))[0][:160]})") from error
 

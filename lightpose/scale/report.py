@@ -17,6 +17,7 @@ from lightpose.scale.manifest import Head, part_name
 from lightpose.scale.parquet import encode_table, load_arrow
 from lightpose.scale.rows import Failure, Summary, read_summary
 from lightpose.scale.store import Store
+from lightpose.scale.video_rows import JOINT
 
 __all__ = ["ERRORS", "REPORT", "Report", "Session", "Tally", "done_shards", "summaries", "write_report"]
 
@@ -28,10 +29,11 @@ _SAVED_S = 60.0
 
 @dataclass
 class Tally:
-    """Counts of what is done. statuses: images by what became of them."""
+    """Counts of what is done. images, frames: as of a `Summary`. statuses: images by what became of them."""
 
     shards: int = 0
     images: int = 0
+    frames: int = 0
     people: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
@@ -39,6 +41,7 @@ class Tally:
         """Count a shard."""
         self.shards += 1
         self.images += summary.images
+        self.frames += summary.frames
         self.people += summary.people
         self.statuses.update(summary.statuses)
 
@@ -58,12 +61,14 @@ class Report:
     """What came of a run. images, people, failures: of the parts that are there. total: images in all. seconds,
     core_hours: over all the times that it was begun; a time that was killed counts up to its last minute. stages:
     seconds of the processes, by stage, which overlap. computed: images that were done, those of lost shards included.
+    Of videos, images are ranges of time, and computed counts frames.
     """
 
     where: str
     run: str
     total: int
     images: int
+    frames: int
     people: int
     shards: int
     failures: Mapping[str, int]
@@ -73,6 +78,11 @@ class Report:
     computed: int
     stages: Mapping[str, float]
     about: Mapping[str, Any]
+
+    @property
+    def of_videos(self) -> bool:
+        """Whether it was over videos."""
+        return self.about.get("rows") == JOINT
 
     @property
     def finished(self) -> bool:
@@ -167,6 +177,7 @@ def write_report(store: Store, head: Head) -> Report:
         head.run,
         head.items,
         tally.images,
+        tally.frames,
         tally.people,
         tally.shards,
         tally.failures,

@@ -22,6 +22,8 @@ __all__ = [
     "RowKind",
     "Summary",
     "check_kept",
+    "facts_of",
+    "read_facts",
     "read_summary",
     "schema",
     "table_summary",
@@ -30,13 +32,14 @@ __all__ = [
 RowKind = Literal["image", "person"]
 """A row for each image, with a list of its people; or one for each person, and one for an image without any."""
 
-Status = Literal["ok", "missing", "unreadable", "too_large", "unreachable", "failed", "timeout", "poison"]
+Status = Literal["ok", "missing", "unreadable", "too_large", "unreachable", "damaged", "failed", "timeout", "poison"]
 STATUSES: dict[Status, str] = {
     "ok": "its people are in the row",
     "missing": "there is no such image",
     "unreadable": "it is damaged, or no image",
     "too_large": "it has more pixels or bytes than the limits allow",
     "unreachable": "its server did not give it in any try",
+    "damaged": "of a video: frames are lost, and the others are in the rows",
     "failed": "no people could be looked for in it",
     "timeout": "the work on it did not end in time",
     "poison": "the work on it ended the process",
@@ -59,7 +62,8 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a part says of itself. run: of the manifest. statuses: images by what became of them."""
+    """What a part says of itself. run: of the manifest. images: or ranges of a video. statuses: of these, by what
+    became of them. frames: of videos; of images, as many as there are. people: in each frame."""
 
     run: str
     shard: int
@@ -68,6 +72,7 @@ class Summary:
     statuses: Mapping[str, int]
     failures: Sequence[Failure] = ()
     rows: int = 0
+    frames: int = 0
 
     @property
     def failed(self) -> int:
@@ -143,8 +148,8 @@ class PartRows:
         ]
         people = sum(len(row.poses) for row in rows if row.poses is not None)
         statuses = dict(sorted(Counter(row.status for row in rows).items()))
-        summary = Summary(run, shard, len(rows), people, statuses, failures)
-        content = encode_table(with_about(self._table(rows), _facts(summary, self.joints, self.kind)))
+        summary = Summary(run, shard, len(rows), people, statuses, failures, frames=len(rows))
+        content = encode_table(with_about(self._table(rows), facts_of(summary, self.joints, self.kind)))
         if encode_table(decode_table(content)) != content:
             raise StoreError(f"the rows of shard {shard} are not what was written; the memory may be damaged")
         return content, summary
@@ -206,7 +211,8 @@ def _struct(values: Any, kind: Any) -> Any:
     return arrow.StructArray.from_arrays(columns, fields=list(kind))
 
 
-def _facts(summary: Summary, joints: Sequence[str], kind: RowKind) -> dict[str, Any]:
+def facts_of(summary: Summary, joints: Sequence[str], kind: str) -> dict[str, Any]:
+    """What a part says of itself, ready for JSON."""
     return {
         "version": _VERSION,
         "run": summary.run,
@@ -214,6 +220,7 @@ def _facts(summary: Summary, joints: Sequence[str], kind: RowKind) -> dict[str, 
         "rows": kind,
         "joints": list(joints),
         "images": summary.images,
+        "frames": summary.frames,
         "people": summary.people,
         "statuses": dict(summary.statuses),
         "failures": [list(failure) for failure in summary.failures],
@@ -231,6 +238,7 @@ def _summary_of(facts: Mapping[str, Any], rows: int) -> Summary:
             dict(facts["statuses"]),
             [Failure(*failure) for failure in facts["failures"]],
             rows,
+            int(facts["frames"]),
         )
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError("it is no part of a bulk run") from error
@@ -238,16 +246,21 @@ def _summary_of(facts: Mapping[str, Any], rows: int) -> Summary:
 
 def read_summary(store: Store, name: str) -> Summary:
     """The same of a part in a store, whose last bytes are read alone. Raises StoreError if it is damaged."""
-    needed = _END
     try:
-        while isinstance(found := footer_of(store.read_end(name, needed)), int):
-            if found <= needed:
-                raise StoreError("it is no whole Parquet file")
-            needed = found
-        rows, facts = found
+        rows, facts = read_facts(store, name)
         return _summary_of(facts, rows)
     except StoreError as error:
         raise StoreError(f"{name} in {store.where}: {error}; remove it, and run the command again") from error
+
+
+def read_facts(store: Store, name: str) -> tuple[int, dict[str, Any]]:
+    """The rows of a part and what it says of itself, out of its last bytes. Raises StoreError if it is damaged."""
+    needed = _END
+    while isinstance(found := footer_of(store.read_end(name, needed)), int):
+        if found <= needed:
+            raise StoreError("it is no whole Parquet file")
+        needed = found
+    return found
 
 
 def table_summary(table: Any) -> Summary:

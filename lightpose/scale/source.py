@@ -7,19 +7,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from lightpose.errors import ConfigError
 from lightpose.io.video import source_kind
 
-__all__ = ["SOURCES", "DistinctNames", "Item", "Source", "SourceOptions", "open_source", "readable"]
+__all__ = [
+    "SOURCES",
+    "DistinctNames",
+    "Item",
+    "Listed",
+    "Source",
+    "SourceOptions",
+    "open_inputs",
+    "open_source",
+    "readable",
+]
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image of a run. source: its name in the rows; no two images of a run share one. place: what `Source.read`
-    needs. stamp: what changes when the image does: size and time of change, or the server's etag. kept: values of the
-    user's columns.
+    """An image of a run, or a range of a video's time. source: its name in the rows; no two of a run share one. place:
+    what `Source.read` needs. stamp: what changes when the image does: size and time of change, or the server's etag.
+    kept: values of the user's columns. frames: that will come of it; what is read from a manifest does not know.
 
     source: text that is UTF-8; see `readable`. place: may hold bytes that are not, as `os.fsdecode` gives them.
     """
@@ -28,12 +38,14 @@ class Item:
     place: str
     stamp: str = ""
     kept: Mapping[str, Any] = field(default_factory=dict)
+    frames: int = 1
 
 
 @dataclass(frozen=True)
 class SourceOptions:
     """How inputs are read. column: of a table, with the paths or bytes of images. keep: columns for the rows. out:
     where the results go; what lies there is no input. patience_s: for one request to a server. tries: of a request.
+    shard_s: of a video's time, that are one item; run_up_s: that are looked at before them.
     """
 
     column: str = "image"
@@ -41,12 +53,13 @@ class SourceOptions:
     out: str = ""
     patience_s: float = 30.0
     tries: int = 5
+    shard_s: float = 60.0
+    run_up_s: float = 1.0
 
 
-class Source(Protocol):
-    """The images of a run. It is opened in the driver and in each worker; only the driver lists it.
-
-    A StoreError or ConfigError of either method stops the run: nobody is let in, or the whole bucket is gone.
+class Listed(Protocol):
+    """What a run is over. A StoreError or ConfigError of a method stops the run: nobody is let in, or the whole bucket
+    is gone.
 
     kept_types: the pyarrow type of each column that `Item.kept` has, in order; known once it is opened.
     """
@@ -55,6 +68,10 @@ class Source(Protocol):
 
     def items(self) -> Iterator[Item]:
         """All images, in the same order each time. One that cannot be read is among them."""
+
+
+class Source(Listed, Protocol):
+    """The images of a run. It is opened in the driver and in each worker; only the driver lists it."""
 
     def read(self, place: str) -> bytes:
         """The bytes of an image.
@@ -107,9 +124,9 @@ class Kind:
         found: bool = _load(self.takes)(place)
         return found
 
-    def open(self, inputs: Sequence[str], options: SourceOptions) -> Source:
+    def open(self, inputs: Sequence[str], options: SourceOptions) -> Listed:
         """The source of these inputs, all of this kind."""
-        source: Source = _load(self.opener)(inputs, options)
+        source: Listed = _load(self.opener)(inputs, options)
         return source
 
 
@@ -117,6 +134,7 @@ SOURCES = (
     Kind("Parquet table", "table_source:is_parquet", "table_source:ParquetSource"),
     Kind("Lance table", "lance_source:is_lance", "lance_source:LanceSource"),
     Kind("tar", "tar_source:is_tar", "tar_source:TarSource"),
+    Kind("video", "video_source:is_videos", "video_source:VideoSource"),
     Kind("list of addresses", "object_source:is_address_list", "object_source:AddressList"),
     Kind("bucket", "object_source:is_bucket", "object_source:BucketSource"),
     Kind("web address", "object_source:is_web", "object_source:WebSource"),
@@ -128,7 +146,15 @@ name: `is_of(place: str) -> bool` and `open(inputs: Sequence[str], options: Sour
 
 
 def open_source(inputs: Sequence[str], options: SourceOptions) -> Source:
-    """The source that inputs name, all of one kind: folders, files and patterns, or a list, or a table.
+    """The images that inputs name, as `open_inputs` does. Raises ConfigError if they are videos."""
+    source = open_inputs(inputs, options)
+    if not hasattr(source, "read"):
+        raise ConfigError(f"{inputs[0]} is a video, and no image")
+    return cast("Source", source)
+
+
+def open_inputs(inputs: Sequence[str], options: SourceOptions) -> Listed:
+    """What inputs name, all of one kind: folders, files and patterns, or a list, or a table, or videos.
 
     Raises ConfigError if nobody takes an input, or if they are of several kinds.
     """
@@ -145,8 +171,8 @@ def open_source(inputs: Sequence[str], options: SourceOptions) -> Source:
 
 
 def _kind_of(place: str) -> Kind:
-    if source_kind(place) in ("file", "webcam"):
-        raise ConfigError(f"{place} is a video; lightpose predict finds people in videos, and numbers them")
+    if source_kind(place) == "webcam":
+        raise ConfigError(f"{place} is a camera, which has no end; give it to lightpose predict")
     kind = next((kind for kind in SOURCES if kind.is_of(place)), None)
     if kind is None:
         raise ConfigError(f"{place} is nothing that images can be read from: no folder, list or table")

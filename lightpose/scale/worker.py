@@ -31,7 +31,7 @@ from lightpose.scale.source import Item, Source, open_source
 from lightpose.scale.store import Store, open_store
 from lightpose.types import Frame, ImageArray
 
-__all__ = ["Poison", "ShardDone", "ShardWorker"]
+__all__ = ["Poison", "ShardDone", "ShardWorker", "status_of"]
 
 READERS = 4
 """Images that are fetched at a time; of a disk they come at once, of a server after a while."""
@@ -77,6 +77,7 @@ class ShardWorker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self._opened: _Opened | None = None
+        self._source: Source | None = None
         self._seconds: dict[str, float] = {}
 
     def __reduce__(self) -> tuple[type[ShardWorker], tuple[WorkerSettings]]:
@@ -96,9 +97,13 @@ class ShardWorker:
                 raise ConfigError(f"{told.out} holds another run by now; name another place with --out")
             estimator = told.settings.network.open(told.threads)
             _check_same(describe(estimator), told.about)
-            source = open_source(told.inputs, told.settings.source(told.out))
-            self._opened = _Opened(store, Manifest(store, head), estimator, source)
+            self.open_inputs()
+            self._opened = _Opened(store, Manifest(store, head), estimator)
         return self._opened
+
+    def open_inputs(self) -> None:
+        """Open what the images are read from; called once."""
+        self._source = open_source(self.settings.inputs, self.settings.settings.source(self.settings.out))
 
     def run(
         self,
@@ -134,7 +139,8 @@ class ShardWorker:
 
     def read(self, item: Item) -> bytes:
         """The bytes of an image. Raises as `Source.read` does."""
-        return self.open().source.read(item.place)
+        assert self._source is not None
+        return self._source.read(item.place)
 
     @property
     def _kind(self) -> RowKind:
@@ -179,7 +185,7 @@ class ShardWorker:
                         f"{_IN_A_ROW} images in a row cannot be had, at last: {got.image}; run it again later"
                     )
                 if isinstance(got.image, LightposeError):
-                    rows.fail(got.number, _status(got.image), str(got.image))
+                    rows.fail(got.number, status_of(got.image), str(got.image))
                     continue
                 last = got.number
                 sizes[got.number] = got.image.shape[0], got.image.shape[1]
@@ -226,7 +232,6 @@ class _Opened:
     store: Store
     manifest: Manifest
     estimator: PoseEstimator
-    source: Source
 
 
 def _check_same(now: Mapping[str, object], before: Mapping[str, object]) -> None:
@@ -237,8 +242,8 @@ def _check_same(now: Mapping[str, object], before: Mapping[str, object]) -> None
             raise ConfigError(f"{name} was {value} when the run began, and is {now.get(name)} here; {hint}")
 
 
-def _status(error: LightposeError) -> str:
-    """What becomes of an image that cannot be had."""
+def status_of(error: LightposeError) -> str:
+    """What becomes of an image that cannot be had, or of a range of a video."""
     match error:
         case ImageMissingError():
             return "missing"

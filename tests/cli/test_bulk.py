@@ -57,10 +57,9 @@ def test_a_dry_run_counts_and_writes_nothing(said, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_video_and_a_place_without_a_run_are_refused_in_a_sentence(said, tmp_path: Path):
-    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
-    code, _, errors = said("bulk", tmp_path / "clip.mp4", "--out", tmp_path / "out")
-    assert (code, "is a video; lightpose predict" in errors, errors.count("\n")) == (2, True, 1)
+def test_a_camera_and_a_place_without_a_run_are_refused_in_a_sentence(said, tmp_path: Path):
+    code, _, errors = said("bulk", "webcam:0", "--out", tmp_path / "out")
+    assert (code, "is a camera, which has no end" in errors, errors.count("\n")) == (2, True, 1)
     for command in ("status", "verify"):
         code, _, errors = said("bulk", command, tmp_path / "none")
         assert (code, "holds no bulk run" in errors, errors.count("\n")) == (2, True, 1)

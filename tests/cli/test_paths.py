@@ -27,7 +27,7 @@ NO_PATHS = {
     "Serve.host", "Serve.max_upload", "Serve.max_pixels", "Serve.token", "Serve.allow_host", "Serve.device",
     "Predict.device", "Evaluate.device",
     "Add.name", "Add.sha256", "Remove.names", "Angles.names", "Run.keep", "Run.column", "Run.max_failures",
-    "Run.device", "Run.ray",
+    "Run.device", "Run.ray", "Run.metrics", "Run.detect_every",
 }  # fmt: skip
 """Text that names no file."""
 

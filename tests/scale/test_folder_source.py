@@ -114,9 +114,9 @@ def test_inputs_of_two_kinds_and_columns_of_files_are_refused(tmp_path: Path):
         open_source([str(tmp_path / "a")], SourceOptions(keep=("id",)))
 
 
-def test_a_video_is_sent_to_predict(tmp_path: Path):
+def test_videos_are_no_images(tmp_path: Path):
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
-    with pytest.raises(ConfigError, match="is a video; lightpose predict"):
+    with pytest.raises(ConfigError, match="is a video, and no image"):
         open_source([str(tmp_path / "clip.mp4")], SourceOptions())
 
 

@@ -10,7 +10,7 @@ from lightpose.errors import ImageError
 from lightpose.io.headers import image_kind
 from lightpose.io.images import read_regular
 
-__all__ = ["DEMUXERS", "STREAMS", "SourceKind", "is_video", "source_kind"]
+__all__ = ["DEMUXERS", "STREAMS", "VIDEO_SUFFIXES", "SourceKind", "is_video", "source_kind"]
 
 SourceKind = Literal["file", "webcam", "address"]
 
@@ -26,7 +26,7 @@ STREAMS = f"{DEMUXERS},rtsp,rtp,sdp,mpjpeg,hls,applehttp"
 _ADDRESS = re.compile(r"(rtsp|rtsps|http|https)://", re.IGNORECASE)
 _WEBCAM = re.compile(r"webcam:\d{1,3}")
 
-_SUFFIXES = frozenset({
+VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp", ".flv", ".wmv",
     ".asf", ".ogv", ".ivf", ".h264", ".264", ".hevc", ".265", ".mjpeg",
 })  # fmt: skip
@@ -60,7 +60,7 @@ def source_kind(source: str) -> SourceKind | None:
     if image_kind(head[:64]) is not None and not is_video(head):
         return None
     path = Path(source)
-    return "file" if is_video(head) or (path.suffix.lower() in _SUFFIXES and not path.is_dir()) else None
+    return "file" if is_video(head) or (path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()) else None
 
 
 def is_video(head: bytes) -> bool:

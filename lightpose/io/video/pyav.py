@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
+from io import BufferedReader, BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +16,37 @@ import numpy as np
 from lightpose.errors import ImageError, MissingPackageError
 from lightpose.io.images import max_pixels_allowed
 from lightpose.io.video.kinds import DEMUXERS, STREAMS
-from lightpose.io.video.shots import About, Shot
+from lightpose.io.video.shots import EARLY_S, About, Range, Shot
 from lightpose.types import ImageArray
 
-__all__ = ["AvReader", "Source", "has_av", "load_av", "open_av", "start_of", "told"]
+__all__ = ["AvReader", "Packet", "Source", "has_av", "load_av", "open_av", "start_of", "told"]
 
 _MOST_ERRORS = 1000
 """Packets in a row that cannot be read; beyond, the rest of a file is lost."""
 _TOGETHER_S = 1.0
 """Damage at less distance than this is told as one."""
+_HIDDEN_FRAMES = frozenset({"vp8", "libvpx"})
+"""Decoders of codecs that have packets of which no frame comes."""
 
 
-Source = str | Path | BytesIO
-"""An address, a file, or a clip in memory."""
+Source = str | Path | BytesIO | BufferedReader
+"""An address, a file, a clip in memory, or a file of which some other code reads the bytes."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet that was not decoded. stamp_s, decoded_s: when its frame is shown and decoded, None if it does not say.
+    is_key: whether decoding can begin with it. is_shown: whether a frame comes of it."""
+
+    stamp_s: float | None
+    decoded_s: float | None
+    is_key: bool
+    is_shown: bool
 
 
 def told(source: Source) -> str:
     """What errors call a source."""
-    return "the clip" if isinstance(source, BytesIO) else str(source)
+    return "the clip" if isinstance(source, BytesIO | BufferedReader) else str(source)
 
 
 def load_av() -> Any:
@@ -60,8 +76,8 @@ def open_av(source: Source, timeout_s: float | None = None) -> Any:
     Raises ImageError if it cannot be opened.
     """
     av = load_av()
-    url: str | BytesIO
-    if isinstance(source, BytesIO):
+    url: str | BytesIO | BufferedReader
+    if isinstance(source, BytesIO | BufferedReader):
         url, options = source, {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}
     elif isinstance(source, Path):
         url, options = f"file:{source.absolute()}", {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
@@ -93,16 +109,22 @@ def _reason(error: BaseException) -> str:
 
 
 class AvReader:
-    """Reads a file, a clip in memory or an address. timeout_s: of a network, until a read fails with ImageError. See
-    `Reader`."""
+    """Reads a file, a clip in memory or an address. timeout_s: of a network, until a read fails with ImageError.
+    range_: of a file; decoding begins at the keyframe before it, and only damage within it is told. See `Reader`."""
 
-    def __init__(self, source: Source, max_pixels: int | None = None, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        max_pixels: int | None = None,
+        timeout_s: float | None = None,
+        range_: Range | None = None,
+    ) -> None:
         self._av = load_av()
+        self._range = range_ or Range()
         self._limit = max_pixels_allowed(max_pixels)
         self._source, self._name = source, told(source)
         self._container = open_av(source, timeout_s)
-        self.lost: list[str] = []
-        self._damage = _Damage()
+        self._damage, self._short = _Damage(), list[str]()
         if not self._container.streams.video:
             tracks = _tracks(self._container)
             self._container.close()
@@ -117,14 +139,33 @@ class AvReader:
         self.about = self._look()
         self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
 
+    @property
+    def lost(self) -> list[str]:
+        """What could not be decoded, up to where it was read."""
+        return [*self._damage.told(self._range), *self._short]
+
+    def packets(self) -> Iterator[Packet]:
+        """All packets of the video track, in the order of decoding; nothing is decoded."""
+        for packet in self._packets():
+            if packet.size:
+                yield Packet(
+                    self._seconds(packet, packet.pts), self._seconds(packet, packet.dts), packet.is_keyframe,
+                    not packet.is_discard,
+                )  # fmt: skip
+
+    @property
+    def has_frame_times(self) -> bool:
+        """Whether each packet is a frame, and says when it is shown."""
+        return not self._is_avi and self._stream.codec_context.name not in _HIDDEN_FRAMES
+
     def shots(self) -> Iterator[Shot]:
         """The frames that can be decoded; what cannot is noted in `lost`."""
-        count = 0
-        last_s = step_s = 0.0
+        count, step_s = 0, 0.0
+        last_s = self._damage.reached_s = self._range.seek_s or 0.0
         for packet in self._packets():
             for frame in self._decoded(packet):
                 stamp = frame.dts if frame.pts is None or self._is_avi else frame.pts
-                stamp_s = None if stamp is None else float(stamp * frame.time_base) - self._zero_s
+                stamp_s = self._seconds(frame, stamp)
                 if frame.is_corrupt:
                     self._damage.add(last_s if stamp_s is None else stamp_s)
                 if stamp_s is not None:
@@ -140,7 +181,7 @@ class AvReader:
 
     def _packets(self) -> Iterator[Any]:
         """The packets of the video track, as far as they can be had."""
-        packets, errors = self._container.demux(self._stream), 0
+        packets, errors = self._begun(), 0
         while errors < _MOST_ERRORS:
             try:
                 packet = next(packets)
@@ -159,9 +200,32 @@ class AvReader:
                 errors = 0
                 yield packet
 
+    def _begun(self) -> Iterator[Any]:
+        """The packets from the keyframe before the range on, or all if the container does not find it."""
+        if self._range.seek_s is None:
+            return iter(self._container.demux(self._stream))
+        place = round((self._range.seek_s + self._zero_s) / self._stream.time_base)
+        with suppress(self._av.FFmpegError, OSError):
+            self._container.seek(place, stream=self._stream)
+            packets = iter(self._container.demux(self._stream))
+            first = next(packets, None)
+            if first is not None and first.is_keyframe:
+                stamp_s = self._seconds(first, first.pts)
+                if stamp_s is not None and stamp_s < self._range.from_s + EARLY_S:
+                    return chain([first], packets)
+        try:
+            self._container.seek(0)
+        except (self._av.FFmpegError, OSError) as error:
+            raise ImageError(f"cannot read {self._name} from its start: {_reason(error)}") from error
+        return iter(self._container.demux(self._stream))
+
+    def _seconds(self, part: Any, stamp: int | None) -> float | None:
+        """A stamp of a packet or a frame in seconds from the start."""
+        return None if stamp is None else float(stamp * part.time_base) - self._zero_s
+
     def _decoded(self, packet: Any) -> list[Any]:
         """The frames that a packet completes; none where it is damaged."""
-        time_s = float(packet.pts * packet.time_base) - self._zero_s if packet.pts is not None else None
+        time_s = self._seconds(packet, packet.pts)
         if time_s is not None:
             self._damage.reached_s = time_s
         if packet.is_corrupt:
@@ -205,12 +269,11 @@ class AvReader:
 
     def _end(self, count: int, last_s: float, step_s: float) -> None:
         """Note what is missing at the end by what the container says of its length."""
-        self.lost += self._damage.told()
         said_s = self._said_length_s()
         step_s = step_s or 1 / self.about.rate
         short = count < self._stream.frames if self._stream.frames else True
         if said_s is not None and short and said_s - last_s > 1.5 * step_s + 0.02:
-            self.lost.append(f"it is cut short: of its {said_s:.2f} s, nothing after {last_s:.2f} s can be decoded")
+            self._short.append(f"it is cut short: of its {said_s:.2f} s, nothing after {last_s:.2f} s can be decoded")
 
     def _said_length_s(self) -> float | None:
         """How long the video track should be, if the file says so itself."""
@@ -238,9 +301,11 @@ class _Damage:
         elif len(self._ranges) < _MOST_ERRORS:
             self._ranges.append([time_s, time_s])
 
-    def told(self) -> list[str]:
-        """A sentence for each range."""
-        return [f"it is damaged {_between(*each)}; frames there are lost or poor" for each in self._ranges]
+    def told(self, range_: Range) -> list[str]:
+        """A sentence for each stretch that is, at least in part, in a range."""
+        end_s = np.inf if range_.end_s is None else range_.end_s
+        within = [each for each in self._ranges if each[0] < end_s - EARLY_S and each[1] > range_.start_s - EARLY_S]
+        return [f"it is damaged {_between(*each)}; frames there are lost or poor" for each in within]
 
 
 def _between(start_s: float, end_s: float) -> str:

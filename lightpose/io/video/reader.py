@@ -82,7 +82,8 @@ class Video:
 
     name: what results call the frames. path: the file, None if it is none. about: what the source says of itself. live:
     whether it goes on while nobody looks; then the newest frame is given, and `dropped` counts those that were not.
-    lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end.
+    lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end. first: number
+    of the first frame that is taken, where the reader does not begin at the start.
     """
 
     def __init__(
@@ -93,8 +94,9 @@ class Video:
         path: Path | None = None,
         live: bool = False,
         make: Callable[[], Reader] | None = None,
+        first: int | None = None,
     ) -> None:
-        self._reader, self._make = reader, make
+        self._reader, self._make, self._first = reader, make, first
         self.timing, self.name, self.path, self.live = timing, name, path, live
         self._clock = Clock(1 / reader.about.rate)
         self._newest: Newest | None = None
@@ -179,7 +181,8 @@ class Video:
             if self.live or (number - first) % self.timing.every == 0:
                 image = shot.image()
                 self._sizes.setdefault(image.shape[:2], player_s)
-                yield Frame(image, self.name, number, self.timing.filmed_s(player_s), self.path)
+                index = number if self._first is None else self._first + number - first
+                yield Frame(image, self.name, index, self.timing.filmed_s(player_s), self.path)
 
     def _shots(self) -> Iterator[tuple[int, Shot]]:
         if not self.live:

@@ -8,7 +8,10 @@ from typing import NamedTuple, Protocol
 
 from lightpose.types import ImageArray
 
-__all__ = ["About", "Reader", "Shot"]
+__all__ = ["EARLY_S", "About", "Range", "Reader", "Shot"]
+
+EARLY_S = 5e-4
+"""A frame that comes so much before a time counts as of that time."""
 
 
 class Shot(NamedTuple):
@@ -31,14 +34,36 @@ class About:
     aspect: tuple[int, int] = (1, 1)
 
 
-class Reader(Protocol):
-    """Reads a source once, in order.
+@dataclass(frozen=True)
+class Range:
+    """A stretch of a video file, and what comes before it. Times are those of a player.
 
-    lost: what could not be decoded, a sentence each; complete when the shots have ended.
+    start_s, end_s: of the stretch; the end is not taken, and None is the end of the file. from_s: where the run-up
+    before it begins. first: number of the first frame of the run-up. seek_s: stamp of decoding of the keyframe from
+    which that frame can be decoded; None for the beginning of the file. frames: of the stretch, as the container has
+    them.
     """
 
+    start_s: float = 0.0
+    end_s: float | None = None
+    from_s: float = 0.0
+    first: int = 0
+    seek_s: float | None = None
+    frames: int = 0
+
+    def holds(self, time_s: float) -> bool:
+        """Whether a frame at that time is of the stretch itself."""
+        return time_s > self.start_s - EARLY_S and (self.end_s is None or time_s <= self.end_s - EARLY_S)
+
+
+class Reader(Protocol):
+    """Reads a source once, in order."""
+
     about: About
-    lost: list[str]
+
+    @property
+    def lost(self) -> list[str]:
+        """What could not be decoded, a sentence each; complete when the shots have ended."""
 
     def shots(self) -> Iterator[Shot]:
         """The frames in the order in which they are shown."""

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from lightpose.errors import ConfigError
+from lightpose.io.video.shots import EARLY_S
 
-__all__ = ["Clock", "Timing"]
+__all__ = ["LONGEST_GAP_S", "Clock", "Timing"]
 
 LONGEST_GAP_S = 6 * 3600.0
 """A stamp that is later than the one before by more is taken for damage."""
@@ -41,11 +42,11 @@ class Timing:
 
     def has_begun(self, player_s: float) -> bool:
         """Whether frames at that time of the player are taken; half a millisecond early is in time."""
-        return player_s > self.start_s - 5e-4
+        return player_s > self.start_s - EARLY_S
 
     def is_over(self, player_s: float) -> bool:
         """Whether no frame from that time of the player on is taken."""
-        return self.end_s is not None and player_s > self.end_s - 5e-4
+        return self.end_s is not None and player_s > self.end_s - EARLY_S
 
     def filmed_s(self, player_s: float) -> float:
         """When a frame was filmed, in seconds of life, for the time that a player shows."""
