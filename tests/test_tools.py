@@ -85,3 +85,22 @@ def test_everybody_in_a_picture_is_the_labelled_person_and_the_sure_others():
     people, ignored = everybody(labelled, boxes, np.array([0.9, 0.8, 0.3, 0.3]))
     np.testing.assert_array_equal(people, boxes[:3])
     assert ignored.tolist() == [False, False, True]
+
+
+def test_the_plot_of_parts_has_a_point_for_each_figure_of_the_model_cards_table():
+    from tools.weights_figure import DOCS, HEAD, drawing
+
+    card = (DOCS / "model_card.md").read_text(encoding="utf-8")
+    svg = (DOCS / "weights_by_part.svg").read_text(encoding="utf-8")
+    assert svg == drawing(card), "the table has changed: run tools/weights_figure.py"
+    cells = [cell.strip() for row in card.split(HEAD)[1].split("\n\n")[0].splitlines() for cell in row.split("|")[2:-1]]
+    figures = [cell for cell in cells if "." in cell]
+    assert svg.count('r="4"') == len(figures) + 4  # the legend has four dots
+
+
+def test_the_plot_of_parts_names_the_table_that_is_missing():
+    from lightpose.errors import LightposeError
+    from tools.weights_figure import panels
+
+    with pytest.raises(LightposeError, match="no table with this head"):
+        panels("# Model card\n")
