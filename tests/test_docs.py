@@ -24,8 +24,8 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))
 PHOTOS = {"photo.jpg": "astronaut.jpg", "other.jpg": "grace_hopper.jpg"}
 """Names of images in the examples, and the photos in examples/photos that stand for them."""
 
-OTHERS_OPTIONS = {"node-rank", "teacher", "hint"}
-"""Options that the prose names of torchrun and of the scripts in tools/."""
+OTHERS_OPTIONS = {"node-rank", "teacher", "hint", "rounds"}
+"""Options that the prose names of torchrun and of the scripts in benchmarks/ and tools/."""
 
 FENCE = re.compile(r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 MOST_WORDS, MOST_IN_README = 32, 700

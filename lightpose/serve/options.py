@@ -37,7 +37,7 @@ Base64 = Annotated[
     str,
     Field(
         description="The image file in base64.",
-        json_schema_extra={"format": "byte", "contentEncoding": "base64", "minLength": 1},
+        json_schema_extra={"format": "byte", "contentEncoding": "base64"},
     ),
 ]
 BoxList = Annotated[list[Box], Field(max_length=MOST_BOXES)]
@@ -74,7 +74,7 @@ class ImageOptions(_AnswerOptions):
 class ImageDocument(_AnswerOptions):
     """An image and its options as JSON."""
 
-    image: Base64
+    image: Annotated[Base64, Field(json_schema_extra={"minLength": 1})]
     boxes: Annotated[BoxList | None, Field(description="[[left, top, width, height], …]; else they are detected.")] = (
         None
     )

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 
 ANSWER = b"HTTP/1.1 %d Failure\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+SAID = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Flaky:
 
     def next_answer(self, status: int, body: bytes) -> None:
         """Answer the request that comes next by this."""
-        self.commands.append(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        self.commands.append(SAID % (status, len(body), body))
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
