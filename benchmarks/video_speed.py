@@ -5,9 +5,8 @@
 
 The video is 1280x720 at 30 frames a second; a photo of a person moves through it once or four times, beside each other.
 One row for each number of people, precision and schedule of the detector. `networks`: detector and pose network on the
-same images and crops, run alone, one after the other. The pose network gets batches of 8 crops. With a schedule it gets
-those of one frame, since each frame's boxes come from the last one's joints. A detector may box a person twice; the
-network then runs twice. `photos`: `PoseEstimator.predict` on each frame, already decoded.
+same images and crops, run alone, one after the other, in batches of 8 crops. A detector may box a person twice; the
+network then runs twice. Between detections each person has one box. `photos`: `PoseEstimator.predict` on each frame, already decoded.
 Each stage is measured alone; reading, networks and writing overlap in the whole, so that shares may add up to more.
 """
 
@@ -86,15 +85,15 @@ def best_s(work: Callable[[], object], repeats: int) -> float:
 @dataclass(frozen=True)
 class Alone:
     """Seconds that the networks take for all frames. pose_s: on each box of the detector; kept_s: on those of people
-    who were kept, a frame at a time."""
+    who were kept."""
 
     detect_s: float
     pose_s: float
     kept_s: float
 
-    def whole_s(self, detected: float, is_batched: bool) -> float:
-        """With the detector in such a share of the frames."""
-        return self.detect_s * detected + (self.pose_s if is_batched else self.kept_s)
+    def poses_s(self, detected: float) -> float:
+        """What the pose network takes with the detector in such a share of the frames."""
+        return self.pose_s * detected + self.kept_s * (1 - detected)
 
 
 def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[Poses]) -> Alone:
@@ -108,15 +107,14 @@ def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[
     start_s = time.perf_counter()
     boxes = [estimator.find_people(frame.image) for frame in frames]
     detect_s = time.perf_counter() - start_s
-    crops = np.concatenate([cut(frame, each) for frame, each in zip(frames, boxes, strict=True)])
-    kept = [cut(frame, poses.boxes) for frame, poses in zip(frames, found, strict=True)]
-    moments = [time.perf_counter()]
-    for start in range(0, len(crops), size):
-        runtime.heatmaps(crops[start : start + size])
-    moments.append(time.perf_counter())
-    for each in kept:
-        runtime.heatmaps(each)
-    return Alone(detect_s, moments[1] - moments[0], time.perf_counter() - moments[1])
+    taken = []
+    for some in (boxes, [poses.boxes for poses in found]):
+        crops = np.concatenate([cut(frame, each) for frame, each in zip(frames, some, strict=True)])
+        start_s = time.perf_counter()
+        for start in range(0, len(crops), size):
+            runtime.heatmaps(crops[start : start + size])
+        taken.append(time.perf_counter() - start_s)
+    return Alone(detect_s, *taken)
 
 
 def measure(clip: Path, estimator: PoseEstimator, out: Path, options: Options, people: int, precision: str) -> None:
@@ -151,9 +149,9 @@ def measure(clip: Path, estimator: PoseEstimator, out: Path, options: Options, p
         detected = (folder / "poses.jsonl").read_text().count('"state": "detected"')
         states = (folder / "poses.jsonl").read_text().count('"state": ')
         share = detected / max(states, 1)
-        alone_s = alone.whole_s(share, every == 1)
-        pose_s = alone.pose_s if every == 1 else alone.kept_s
-        parts = ", ".join(f"{1000 * part / count:.1f}" for part in (read_s, alone.detect_s * share, pose_s, draw_s))
+        detect_s, pose_s = alone.detect_s * share, alone.poses_s(share)
+        alone_s = detect_s + pose_s
+        parts = ", ".join(f"{1000 * part / count:.1f}" for part in (read_s, detect_s, pose_s, draw_s))
         print(
             f"| {people} | {precision} | {every} | {count / whole_s:.1f} | {count / alone_s:.1f} "
             f"| {alone_s / whole_s:.0%} | {count / photos_s:.1f} | {parts} |"

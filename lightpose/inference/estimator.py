@@ -131,8 +131,8 @@ class PoseEstimator:
             for poses in estimator.predict_many(Path("holiday").glob("*.jpg")):
                 print(poses.name, len(poses))
 
-        At most one batch of images is in memory. The first image that cannot be used raises an error, as in `predict`,
-        and ends the iteration.
+        At most two batches of images are in memory, and one image. The first image that cannot be used raises an
+        error, as in `predict`, and ends the iteration.
         """
         frames = (_frame(image, color, number) for number, image in enumerate(images))
         return (poses for _, poses in self.stream(frames))

@@ -12,7 +12,7 @@ from lightpose.inference.top_down import PredictOptions, predict_boxed
 from lightpose.io.sources import HELD_BYTES
 from lightpose.results import Boxes, Poses
 from lightpose.runtime import Runtime
-from lightpose.types import Frame
+from lightpose.types import Frame, ImageArray
 
 __all__ = ["stream", "stream_whole"]
 
@@ -31,8 +31,8 @@ def stream(
     several frames.
 
     find: finds the people of each of some frames, at most `together` at a time. failed: called with each frame that
-    cannot be used; the frame is left out. Without it, the error is raised. Holds at most a batch of frames beside
-    those.
+    cannot be used; the frame is left out. Without it, the error is raised. Holds at most the frames of two batches and
+    one more, beside those `together`.
     """
 
     def checked(group: Sequence[Frame]) -> list[Boxes | LightposeError]:
@@ -42,7 +42,10 @@ def stream(
         ]
 
     found = _each(frames, checked, failed, together)
+    boxed: Iterable[tuple[tuple[Frame, float], ImageArray, Boxes]]
     boxed = (((frame, taken_ms), frame.image, boxes) for frame, boxes, taken_ms in found)
+    if isinstance(frames, Sequence) and len(frames) == 1:
+        boxed = list(boxed)
     for (frame, taken_ms), poses in predict_boxed(boxed, runtime, options):
         yield frame, _of_frame(poses, frame, {"detect": taken_ms})
 

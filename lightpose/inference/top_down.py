@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, get_args
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError, WeightsError
+from lightpose.io.prefetch import ahead, behind
 from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.families import FAMILIES, check_heatmaps
 from lightpose.ops.geometry import cut_crops, invert, transform_points
@@ -122,15 +124,28 @@ def flip_test(crops: ImageArray, runtime: Runtime) -> tuple[FloatArray, FloatArr
 
 
 @dataclass(frozen=True)
-class _Pending(Generic[Key]):
-    """An image whose crops are cut, which took `cut_s`, and wait for a full batch."""
+class _Cut(Generic[Key]):
+    """An image whose crops are cut, which took `taken_s`. nbytes: of the image."""
 
     key: Key
     image_hw: tuple[int, int]
+    nbytes: int
     boxes: Boxes
     crops: ImageArray
     matrices: NDArray[np.float64]
-    cut_s: float
+    taken_s: float
+
+
+@dataclass(frozen=True)
+class _Given(Generic[Key]):
+    """What the network gave for a batch of crops, which took `taken_s`; None if there were none.
+
+    ends: the images of which no crop is left.
+    """
+
+    given: FloatArray | None
+    taken_s: float
+    ends: Sequence[_Cut[Key]]
 
 
 def predict_boxed(
@@ -139,8 +154,9 @@ def predict_boxed(
     """Poses of many images, in their order, with the crops of all of them run in full batches.
 
     pictures: (key, image, boxes); the key comes back with the poses. At most a batch of images, of `HELD_BYTES`
-    beside the last, and a batch of crops beside one image's own, are held at a time. Raises BoxesError if a box has
-    no area or lies outside its image.
+    beside the last, and a batch of crops beside one image's own, wait for the network. While it runs, one thread cuts
+    the crops of the next image, and another decodes the last batch; a list of one image needs neither. Raises
+    BoxesError if a box has no area or lies outside its image.
     """
     for key, poses in predict_decodings(pictures, runtime, options, [options.decoding(runtime.spec)]):
         yield key, poses[0]
@@ -154,19 +170,23 @@ def predict_decodings(
 ) -> Iterator[tuple[Key, list[Poses]]]:
     """As `predict_boxed`, with the poses of each way of reading heatmaps in place of the options' own.
 
-    The network runs once for all of them; no heatmaps are held beyond their batch.
+    The network runs once for all of them; no heatmaps are held beyond the batch and the next.
     """
-    waiting: list[_Pending[Key]] = []
-    count = held = 0
-    for key, image, boxes in pictures:
-        waiting.append(_cut(key, image, boxes, runtime, options))
-        count += len(boxes)
-        held += image.nbytes
-        # an image is likely held by its key, so that it can be drawn on, even with nobody in it
-        if max(count, len(waiting)) >= options.batch or held >= HELD_BYTES:
-            yield from _run(waiting, runtime, options, decodings)
-            waiting, count, held = [], 0, 0
-    yield from _run(waiting, runtime, options, decodings)
+    shares = _Shares(runtime.spec, decodings)
+
+    def cut(picture: tuple[Key, ImageArray, Boxes]) -> _Cut[Key]:
+        return _cut(*picture, runtime, options)
+
+    if isinstance(pictures, Sequence) and len(pictures) == 1:
+        for given in _run(map(cut, pictures), runtime, options):
+            yield from shares.take(given)
+        return
+    with (
+        closing(ahead(cut, pictures, 1, HELD_BYTES, lambda one: one.nbytes)) as images,
+        closing(behind(shares.take, _run(images, runtime, options), 1, HELD_BYTES, lambda _: 0)) as found,
+    ):
+        for some in found:
+            yield from some
 
 
 def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> Poses:
@@ -174,39 +194,75 @@ def predict_poses(image: ImageArray, boxes: Boxes, runtime: Runtime, options: Pr
     return next(predict_boxed([(None, image, boxes)], runtime, options))[1]
 
 
-def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Pending[Key]:
+def _cut(key: Key, image: ImageArray, boxes: Boxes, runtime: Runtime, options: PredictOptions) -> _Cut[Key]:
     boxes.check_inside(*image.shape[:2])
     spec, start_s = runtime.spec, time.perf_counter()
     crops, matrices = cut_crops(image, boxes.xywh, spec.input_hw, spec.geometry, options.crop_padding(spec))
-    return _Pending(key, image.shape[:2], boxes, crops, matrices, time.perf_counter() - start_s)
+    return _Cut(key, image.shape[:2], image.nbytes, boxes, crops, matrices, time.perf_counter() - start_s)
 
 
-def _run(
-    waiting: list[_Pending[Key]], runtime: Runtime, options: PredictOptions, decodings: Sequence[Decoding]
-) -> Iterator[tuple[Key, list[Poses]]]:
-    """Run the crops of all waiting images, and share the keypoints and the time out again."""
-    spec = runtime.spec
-    crops = [crop for picture in waiting for crop in picture.crops]
-    keypoints = [np.zeros((len(decodings), 0, len(spec.skeleton), 3), np.float32)]
-    network_s, decode_s = 0.0, 0.0
-    for start in range(0, len(crops), options.batch):
-        moments = [time.perf_counter()]
-        given = run_network(np.stack(crops[start : start + options.batch]), runtime, options.flip)
-        moments.append(time.perf_counter())
-        keypoints.append(np.stack(_read(given, spec, decodings)))
-        network_s += moments[1] - moments[0]
-        decode_s += time.perf_counter() - moments[1]
-    found, start = np.concatenate(keypoints, axis=1), 0
-    for picture in waiting:
-        mine = found[:, start : start + len(picture.boxes)]
-        start += len(picture.boxes)
-        share = 1000 * len(picture.boxes) / max(len(crops), 1)
-        milliseconds = {"crop": 1000 * picture.cut_s, "network": share * network_s, "decode": share * decode_s}
-        yield picture.key, [replace(_place(each, picture, spec), milliseconds=milliseconds) for each in mine]
+def _run(images: Iterable[_Cut[Key]], runtime: Runtime, options: PredictOptions) -> Iterator[_Given[Key]]:
+    """What the network gives for the crops of all images, in full batches."""
+    waiting: list[_Cut[Key]] = []
+    count = held = 0
+    for image in images:
+        waiting.append(image)
+        count += len(image.boxes)
+        held += image.nbytes
+        # an image is likely held by its key, so that it can be drawn on, even with nobody in it
+        if max(count, len(waiting)) >= options.batch or held >= HELD_BYTES:
+            yield from _run_all(waiting, runtime, options)
+            waiting, count, held = [], 0, 0
+    yield from _run_all(waiting, runtime, options)
 
 
-def _place(keypoints: FloatArray, picture: _Pending[Key], spec: ModelSpec) -> Poses:
+def _run_all(waiting: Sequence[_Cut[Key]], runtime: Runtime, options: PredictOptions) -> Iterator[_Given[Key]]:
+    """What it gives for those that wait, a batch at a time; the last one ends them all."""
+    crops = [crop for image in waiting for crop in image.crops]
+    for start in range(0, max(len(crops), 1), options.batch):
+        batch, is_last = crops[start : start + options.batch], start + options.batch >= len(crops)
+        start_s = time.perf_counter()
+        given = run_network(np.stack(batch), runtime, options.flip) if batch else None
+        yield _Given(given, time.perf_counter() - start_s, waiting if is_last else ())
+
+
+class _Shares:
+    """Decodes what the network gives, and shares the keypoints and the time out to the images again."""
+
+    def __init__(self, spec: ModelSpec, decodings: Sequence[Decoding]) -> None:
+        self._spec, self._decodings = spec, decodings
+        self._begin()
+
+    def _begin(self) -> None:
+        self._keypoints = [np.zeros((len(self._decodings), 0, len(self._spec.skeleton), 3), np.float32)]
+        self._network_s = self._decode_s = 0.0
+
+    def take(self, some: _Given[Key]) -> list[tuple[Key, list[Poses]]]:
+        """The poses of the images that end with this batch."""
+        start_s = time.perf_counter()
+        if some.given is not None:
+            self._keypoints.append(np.stack(_read(some.given, self._spec, self._decodings)))
+        self._network_s += some.taken_s
+        self._decode_s += time.perf_counter() - start_s
+        if not some.ends:
+            return []
+        found, start = np.concatenate(self._keypoints, axis=1), 0
+        shared = []
+        for image in some.ends:
+            mine = found[:, start : start + len(image.boxes)]
+            start += len(image.boxes)
+            share = 1000 * len(image.boxes) / max(found.shape[1], 1)
+            milliseconds = {
+                "crop": 1000 * image.taken_s, "network": share * self._network_s, "decode": share * self._decode_s,
+            }  # fmt: skip
+            poses = [replace(_place(each, image, self._spec), milliseconds=milliseconds) for each in mine]
+            shared.append((image.key, poses))
+        self._begin()
+        return shared
+
+
+def _place(keypoints: FloatArray, image: _Cut[Key], spec: ModelSpec) -> Poses:
     """Keypoints (N, K, 3) in crop pixels → poses in the image."""
-    points = transform_points(keypoints[..., :2], invert(picture.matrices))
+    points = transform_points(keypoints[..., :2], invert(image.matrices))
     placed = np.concatenate([points, keypoints[..., 2:]], axis=-1)
-    return Poses(placed, person_scores(placed, picture.boxes.scores), picture.boxes, spec.skeleton, picture.image_hw)
+    return Poses(placed, person_scores(placed, image.boxes.scores), image.boxes, spec.skeleton, image.image_hw)

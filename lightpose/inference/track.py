@@ -113,8 +113,9 @@ class Tracker:
         likeness = self._likeness(known, seen, time_s)
         self._pair(likeness, sure, owner)
         self._pair(likeness, ~sure & (scores >= self.least), owner)
-        at_edge = _at_edge(poses, self.noise)
-        self._pair(self._inside(known, seen, time_s), sure & at_edge & (owner < 0), owner)
+        at_edge = sure & (owner < 0) & _at_edge(poses, self.noise)
+        if at_edge.any():
+            self._pair(self._inside(known, seen, time_s), at_edge, owner)
 
         again = owner >= 0
         new = sure & ~again
@@ -231,6 +232,8 @@ class Tracker:
 
     def _pair(self, likeness: Floats, some: NDArray[np.bool_], owner: NDArray[np.intp]) -> None:
         """Write the owners of some poses, out of the people that are free, into `owner`."""
+        if not some.any():
+            return
         rows, columns = np.setdiff1d(np.arange(len(likeness)), owner), np.flatnonzero(some)
         good = likeness[np.ix_(rows, columns)]
         good = np.where(good >= self.least_likeness, good, 0.0)

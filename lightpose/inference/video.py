@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain as joined
@@ -240,10 +240,10 @@ def _held(item: _Item) -> int:
     return 0 if item.frame is None else item.frame.image.nbytes
 
 
-def _groups(frames: Iterator[Frame], size: int) -> Iterator[Iterator[Frame]]:
+def _groups(frames: Iterator[Frame], size: int) -> Iterator[Iterable[Frame]]:
     """The frames in groups of at most that size, none of which is held; each is used up before the next."""
     for first in frames:
-        yield joined([first], islice(frames, size - 1))
+        yield [first] if size == 1 else joined([first], islice(frames, size - 1))
 
 
 def _stem(video: Video) -> str:

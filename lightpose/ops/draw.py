@@ -44,16 +44,15 @@ def draw_skeletons(
         extent = np.ptp(points[shown], axis=0).max()
         width = int(np.clip(round(extent / 90), 1, 12))
         fixed = np.round(points * 2**_SHIFT).astype(np.int32)
+        own = None if ids is None else color_of_id(int(ids[number]))
         for start, end in limbs[shown[limbs].all(1)]:
-            color = colors[start] if colors[start] == colors[end] else MIDDLE
-            if ids is not None:
-                color = color_of_id(int(ids[number]))
+            color = own or (colors[start] if colors[start] == colors[end] else MIDDLE)
             cv2.line(canvas, fixed[start].tolist(), fixed[end].tolist(), color, width, cv2.LINE_AA, _SHIFT)
         for joint in np.flatnonzero(shown):
             _dot(canvas, fixed[joint], width, colors[joint])
-        if ids is not None:
+        if ids is not None and own is not None:
             top = (points[shown][:, 0].mean(), points[shown][:, 1].min() - extent / 20)
-            _write(canvas, str(ids[number]), top, float(np.clip(extent / 250, 0.5, 2)), color_of_id(int(ids[number])))
+            _write(canvas, str(ids[number]), top, float(np.clip(extent / 250, 0.5, 2)), own)
     return canvas
 
 

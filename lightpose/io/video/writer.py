@@ -23,6 +23,9 @@ __all__ = ["VideoWriter", "suffix_written", "video_writer"]
 
 _TICKS = 90_000
 """Time stamps are whole numbers of this part of a second."""
+_LOOK_AHEAD = "rc-lookahead=10:mbtree=1"
+"""What the preset `superfast` leaves out: with it, files are as small as those of `veryfast` to within a tenth, and two
+thirds of its work remain."""
 _IN_MP4 = frozenset({"aac", "mp3", "opus", "flac"})
 """Sound that browsers play in MP4: copied as it is. Other sound becomes AAC."""
 
@@ -73,7 +76,7 @@ class _H264:
         self._path, self._hw = path, hw
         self._out = av.open(f"file:{path.absolute()}", "w", format="mp4", container_options=movflags)
         step = max(1, round(rate))
-        options = {"preset": "veryfast", "crf": "23", "bf": "0", "g": str(step)}
+        options = {"preset": "superfast", "x264-params": _LOOK_AHEAD, "crf": "23", "bf": "0", "g": str(step)}
         self._stream = self._out.add_stream("libx264", rate=step, options=options)
         self._stream.height, self._stream.width = (side + side % 2 for side in hw)  # yuv420p has pairs of pixels
         self._stream.pix_fmt = "yuv420p"
