@@ -6,7 +6,8 @@
 The video is 1280x720 at 30 frames a second; a photo of a person moves through it once or four times, beside each other.
 One row for each number of people, precision and schedule of the detector. `networks`: detector and pose network on the
 same images and crops, run alone, one after the other, in batches of 8 crops. A detector may box a person twice; the
-network then runs twice. Between detections each person has one box. `photos`: `PoseEstimator.predict` on each frame, already decoded.
+network then runs twice. Between detections each person has one box. `photos`:
+`PoseEstimator.predict` on each frame, already decoded.
 Each stage is measured alone; reading, networks and writing overlap in the whole, so that shares may add up to more.
 """
 
@@ -105,7 +106,8 @@ def networks(estimator: PoseEstimator, frames: Sequence[Frame], found: Sequence[
         return cut_crops(frame.image, boxes.xywh, spec.input_hw, spec.geometry, spec.padding)[0]
 
     start_s = time.perf_counter()
-    boxes = [estimator.find_people(frame.image) for frame in frames]
+    step = estimator.together
+    boxes = [box for start in range(0, len(frames), step) for box in estimator.find_all(frames[start : start + step])]
     detect_s = time.perf_counter() - start_s
     taken = []
     for some in (boxes, [poses.boxes for poses in found]):
