@@ -187,7 +187,7 @@ class PoseEstimator:
         if isinstance(schedule, LookAheadSchedule):
             return interpolated(
                 frames,
-                lambda frame: next(self._detected([frame]))[1],
+                lambda some: [poses for _, poses in self._detected(some)],
                 lambda some, boxes: ((frame, self.choose(poses)) for frame, poses in placed(some, boxes)),
                 schedule,
                 failed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,21 +68,27 @@ class LookAheadSchedule:
         """The size of the frame in which the detector ran last."""
         return self._image_hw
 
-    def reaches(self, frames: Sequence[Frame]) -> int:
+    def reaches(self, frames: Sequence[Frame], first: int = 0) -> int:
         """How many of the frames after the last detection to take, with a detection in the last of them; 0 if there
-        may be more to come."""
-        most = LONGEST_RUN - self._count % LONGEST_RUN
-        if self._image_hw is None:
+        may be more to come.
+
+        first: so many of them are taken before, with a detection in the last. If `every` is `auto`, what comes then is
+        a guess: a still scene stays still, and another does not.
+        """
+        most = LONGEST_RUN - (self._count + first) % LONGEST_RUN
+        if self._image_hw is None and not first:
             return 1
+        left = len(frames) - first
         if self.every != "auto":
             most = min(most, self.every)
-            return most if len(frames) >= most else 0
-        gone_s = self._times(frames) - self._time_s
+            return most if left >= most else 0
+        times = self._times(frames)
+        gone_s = times[first:] - (times[first - 1] if first else self._time_s)
         steps = np.diff(gone_s, prepend=0.0)
-        over = np.flatnonzero(gone_s + steps > self._gap_s + 1e-6)  # the next frame would come too late
+        gap_s = min(2 * self._gap_s, LONGEST_S) if first and self._gap_s > USUAL_S else self._gap_s
+        over = np.flatnonzero(gone_s + steps > gap_s + 1e-6)  # the next frame would come too late
         most = min([most, *(over[:1] + 1).tolist()])
-        held = sum(frame.image.nbytes for frame in frames)
-        return most if len(frames) >= most else len(frames) if held >= HELD_BYTES else 0
+        return most if left >= most else left if not first and _nbytes(frames) >= HELD_BYTES else 0
 
     def accepts(self, poses: Poses, frames: Sequence[Frame]) -> bool:
         """Whether people found in the last of the frames can be joined with those of the last detection; if not, the
@@ -165,14 +172,15 @@ class LookAheadSchedule:
 
 def interpolated(
     frames: Iterable[Frame],
-    detect: Callable[[Frame], Poses],
+    detect: Callable[[Sequence[Frame]], list[Poses]],
     predict: Callable[[Sequence[Frame], Sequence[Boxes]], Iterable[tuple[Frame, Poses]]],
     schedule: LookAheadSchedule,
     failed: Callable[[Frame, LightposeError], None] | None = None,
 ) -> Iterator[tuple[Frame, Poses]]:
-    """Yield each frame with its poses, in order, as the schedule says. At most a second of frames is held.
+    """Yield each frame with its poses, in order, as the schedule says. At most two seconds of frames are held.
 
-    detect: the people of a frame, who are found in it. predict: those of some frames, with their boxes. failed: called
+    detect: the people of each of some frames, who are found in it; it gets two frames where it can, since two are done
+    faster than one after the other. predict: those of some frames, with their boxes. failed: called
     with each frame in which people cannot be found; it is left out. Without it, the error is raised.
     """
     waiting = _Waiting(detect, predict, schedule, failed)
@@ -181,8 +189,7 @@ def interpolated(
             yield from waiting.finish()
             schedule.reset()
         waiting.frames.append(frame)
-        while waiting.frames and (count := schedule.reaches(waiting.frames)):
-            yield from waiting.do(count)
+        yield from waiting.do_all()
     yield from waiting.finish()
 
 
@@ -190,7 +197,7 @@ def interpolated(
 class _Waiting:
     """Frames that came after the last detection. known: people already found in them, by the frame's `id`."""
 
-    detect: Callable[[Frame], Poses]
+    detect: Callable[[Sequence[Frame]], list[Poses]]
     predict: Callable[[Sequence[Frame], Sequence[Boxes]], Iterable[tuple[Frame, Poses]]]
     schedule: LookAheadSchedule
     failed: Callable[[Frame, LightposeError], None] | None
@@ -202,10 +209,31 @@ class _Waiting:
         before = self.frames[-1].image.shape[:2] if self.frames else self.schedule.image_hw
         return before is None or frame.image.shape[:2] == before
 
+    def do_all(self) -> Iterator[tuple[Frame, Poses]]:
+        """What can be done: all but a stretch that waits for the next one, unless the frames are too large."""
+        while self.frames and (count := self.schedule.reaches(self.frames)):
+            if id(self.frames[count - 1]) not in self.known:
+                after = self.schedule.reaches(self.frames, count)
+                if not after and _nbytes(self.frames) < HELD_BYTES:
+                    return
+                self.look(count - 1, count + after - 1)
+            yield from self.do(count)
+
     def finish(self) -> Iterator[tuple[Frame, Poses]]:
         """All frames, which no others follow."""
         while self.frames:
-            yield from self.do(self.schedule.reaches(self.frames) or len(self.frames))
+            count = self.schedule.reaches(self.frames) or len(self.frames)
+            left = len(self.frames) - count
+            if left and id(self.frames[count - 1]) not in self.known:
+                self.look(count - 1, count + (self.schedule.reaches(self.frames, count) or left) - 1)
+            yield from self.do(count)
+
+    def look(self, first: int, second: int) -> None:
+        """Find the people of two frames at once; if that fails, `do` finds out in which."""
+        frames = [self.frames[first], self.frames[second]]
+        if first != second and id(frames[1]) not in self.known:
+            with suppress(LightposeError):
+                self.known.update(zip(map(id, frames), self.detect(frames), strict=True))
 
     def do(self, count: int) -> Iterator[tuple[Frame, Poses]]:
         """The first frames, so many or fewer: up to the first one in which the schedule wants people to be found."""
@@ -230,13 +258,17 @@ class _Waiting:
         frame = self.frames[number]
         try:
             if id(frame) not in self.known:
-                self.known[id(frame)] = self.detect(frame)
+                self.known[id(frame)] = self.detect([frame])[0]
             return self.known[id(frame)]
         except LightposeError as error:
             if self.failed is None:
                 raise
             self.failed(self.frames.pop(number), error)
             return None
+
+
+def _nbytes(frames: Sequence[Frame]) -> int:
+    return sum(frame.image.nbytes for frame in frames)
 
 
 def _mixed(before: Boxes, after: Boxes, part: np.float32) -> Boxes:

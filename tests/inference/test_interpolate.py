@@ -33,15 +33,20 @@ class Run:
     def __init__(self, world: World, schedule: LookAheadSchedule, broken: Sequence[int] = ()) -> None:
         self.world, self.schedule, self.broken = world, schedule, broken
         self.ran: list[int] = []
+        self.together: list[int] = []
         self.failed: list[int] = []
         self.found: dict[int, Boxes] = {}
         self.states: dict[int, set[str]] = {}
 
-    def detect(self, shown: Frame) -> Poses:
-        self.ran.append(shown.index)
-        if shown.index in self.broken:
+    def detect(self, frames: Sequence[Frame]) -> list[Poses]:
+        self.together.append(len(frames))
+        if any(shown.index in self.broken for shown in frames):
             raise BoxesError("nobody can be found here")
-        boxes = [[x, y, 30 + number, 80] for number, (x, y) in self.world(shown.index).items()]
+        self.ran += [shown.index for shown in frames]
+        return [self.seen(shown.index) for shown in frames]
+
+    def seen(self, number: int) -> Poses:
+        boxes = [[x, y, 30 + person, 80] for person, (x, y) in self.world(number).items()]
         return poses_of(Boxes(np.array(boxes, np.float32).reshape(-1, 4)))
 
     def predict(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> Iterator[tuple[Frame, Poses]]:
@@ -69,6 +74,7 @@ def run(world: World, every: int | str, count: int, fps: float = 25) -> Run:
 def test_who_walks_straight_is_where_every_detection_would_have_found_them():
     ours, all_of_them = run(walker, 5, 23), run(walker, 1, 23)
     assert ours.ran == [0, 5, 10, 15, 20, 22], "the last frame has nobody after it"
+    assert ours.together == [2, 2, 2]
     assert list(ours.found) == list(range(23))
     for n in range(23):
         np.testing.assert_allclose(ours.found[n].xywh, all_of_them.found[n].xywh, atol=1e-3)
@@ -111,7 +117,7 @@ def test_auto_goes_back_to_where_somebody_came():
         return {1: (100.0, 50.0)} | ({2: (300.0, 250.0)} if number >= 9 else {})
 
     seen = run(world, "auto", 40)
-    assert seen.ran[:4] == [0, 6, 18, 12], "somebody else at 18: back to 12, from where on nothing is still"
+    assert seen.ran[:5] == [0, 6, 18, 39, 12], "somebody else at 18: back to 12, from where on nothing is still"
     assert [len(seen.found[n]) for n in (6, 18)] == [1, 2]
     assert len(seen.ran) == len(set(seen.ran)), "what was found there is kept"
 
@@ -165,9 +171,12 @@ def test_it_is_lazy():
     run_ = Run(walker, LookAheadSchedule(5))
     found = interpolated(frames(), run_.detect, run_.predict, run_.schedule)
     next(found)
-    assert taken == [0]
+    assert taken == [0, 1, 2, 3, 4, 5], "two frames that the detector needs are found together"
     next(found)
     assert taken == [0, 1, 2, 3, 4, 5]
+    for _ in range(5):
+        next(found)
+    assert taken == list(range(16)), "now 10 and 15"
 
 
 def test_nobody_is_no_reason_to_detect_more_often():
