@@ -28,6 +28,9 @@ _PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0)
 _STEADY_S = 10.0
 """A worker that has served for so long is counted as new when it dies."""
 
+_SILENT_S = 30.0
+"""A worker that serves and says nothing for so long hangs, and is ended."""
+
 _TICK_S = 0.1
 _MARGIN_S = 1.5
 """How much longer than its requests may take a worker may take to end."""
@@ -136,7 +139,7 @@ class _Slot:
         self.serves = False
         self._process: Any = None
         self._pipe: Connection | None = None
-        self._due_s = self._serving_s = 0.0
+        self._due_s = self._serving_s = self._silent_s = self._looked_s = 0.0
 
     @property
     def heard(self) -> list[Any]:
@@ -156,7 +159,7 @@ class _Slot:
         self._process = context.Process(
             target=work, args=(there, self.number, plan, listener), name=f"worker-{self.number}"
         )
-        self.pid, self.serves, self.error = 0, False, None
+        self.pid, self.serves, self.error, self._silent_s = 0, False, None, 0.0
         try:
             with no_interrupt():
                 self._process.start()
@@ -172,12 +175,18 @@ class _Slot:
         """Take in what the process says. What it ended by, if it has ended meanwhile."""
         if self._process is None:
             return None
-        is_over = not self._process.is_alive()
+        is_over, now_s = not self._process.is_alive(), time.monotonic()
+        self._silent_s += min(now_s - self._looked_s, 1.0)  # no more, lest a pause of all processes counts
+        self._looked_s = now_s
         self._take_in()
-        if not is_over:
-            return None
-        self._process.join()
-        return self._ended(ended_by(self._process.exitcode))
+        if is_over:
+            self._process.join()
+            return self._ended(ended_by(self._process.exitcode))
+        if self.serves and self._silent_s > _SILENT_S:
+            self._process.kill()
+            self._process.join()
+            return self._ended(f"it stood still for {_SILENT_S:g} s, and was ended")
+        return None
 
     def order(self, number: int) -> None:
         """Have the process end as after a signal; one that is still loading hears nothing else than SIGTERM."""
@@ -198,11 +207,12 @@ class _Slot:
         with suppress(*_GONE):
             while self._pipe is not None and self._pipe.poll():
                 kind, value = self._pipe.recv()
+                self._silent_s = 0.0
                 if kind == "serving":
                     self.serves, self._serving_s, self.notes = True, time.monotonic(), tuple(value)
                 elif kind == "refused":
                     self.error = value
-                else:
+                elif kind == "note":
                     _logger.warning("%s", value)
 
     def _ended(self, why: str) -> str:

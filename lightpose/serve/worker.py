@@ -41,7 +41,8 @@ class Plan:
 def work(pipe: Connection, number: int, plan: Plan, listener: socket.socket) -> None:
     """Serve until the supervisor orders the end by a signal's number, or is gone.
 
-    pipe: to the supervisor, which hears ("serving", notes), ("note", text) and ("refused", LightposeError).
+    pipe: to the supervisor, which hears ("serving", notes), ("alive", None) each second from then on, ("note", text)
+    and ("refused", LightposeError).
     """
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -53,6 +54,7 @@ def work(pipe: Connection, number: int, plan: Plan, listener: socket.socket) -> 
         service = Service(estimator, plan.settings, Metrics(number, plan.folder))
         config = configured(make_app(service), service)
         servers.append(_Server(config, service, lambda: teller.tell("serving", notes_of(estimator.runtime))))
+        servers[0].alive = lambda: teller.tell("alive", None)
         servers[0].run([listener])
         if service.batcher.failure is not None:
             raise service.batcher.failure
@@ -63,7 +65,18 @@ def work(pipe: Connection, number: int, plan: Plan, listener: socket.socket) -> 
 
 
 class _Server(Server):
-    """Ends when its supervisor says so; Ctrl-C, which goes to all processes of a terminal, is the supervisor's."""
+    """Ends when its supervisor says so; Ctrl-C, which goes to all processes of a terminal, is the supervisor's.
+
+    alive: called each second while requests can come.
+    """
+
+    alive: Callable[[], None]
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end; asked ten times a second."""
+        if counter % 10 == 0:
+            self.alive()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, but for Ctrl-C."""

@@ -26,6 +26,12 @@ pytestmark = [
 ]
 
 COMMAND = ["-m", "lightpose", "serve", "--port", "0", "--workers", "2", "--threads", "2", "--detector", "whole"]
+IMPATIENT = """
+from lightpose.__main__ import main
+from lightpose.serve import supervisor
+supervisor._SILENT_S = 3.0
+main()
+"""
 
 
 @pytest.fixture
@@ -178,6 +184,24 @@ def test_workers_whose_supervisor_is_killed_end_by_themselves(running, photo):
         while True:
             httpx.get(f"{running.url}/health/live", timeout=60)
             time.sleep(0.1)
+
+
+def test_a_worker_that_stands_still_is_ended_and_another_is_started(photo):
+    with started(["-c", IMPATIENT, *COMMAND[2:]], alone=True) as running:
+        before = workers(running)
+        os.kill(min(before), signal.SIGSTOP)
+        while min(before) in workers(running) or len(workers(running)) < 2:
+            assert running.process.poll() is None
+            time.sleep(0.05)
+        while httpx.get(f"{running.url}/health/ready", timeout=60).status_code != 200:
+            time.sleep(0.05)
+        assert httpx.post(f"{running.url}/v1/poses", content=photo, timeout=60).status_code == 200
+        assert max(before) in workers(running), "the other one goes on"
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(12) == 0
+        told = running.process.stderr.read()
+    line = f"lightpose: worker [12], process {min(before)}, is started again: it stood still for 3 s, and was ended\n"
+    assert re.fullmatch(line, told)
 
 
 def answered(stream: ClientConnection, photo: bytes) -> int:
