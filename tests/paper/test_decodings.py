@@ -95,12 +95,12 @@ class WatchedRuntime(ColorRuntime):
 
 
 @pytest.mark.slow
-def test_no_heatmaps_are_held_beyond_their_batch(tmp_path):
+def test_no_heatmaps_are_held_beyond_the_batch_that_follows(tmp_path):
     drawn = draw_set(tmp_path / "many", people=(2,) * 6)
     runtime = WatchedRuntime(SPEC)
     evaluate_decodings(read_coco(drawn.annotations, drawn.images), None, runtime, PredictOptions(batch=2), decodings())
     assert len(runtime.batches) == 6
-    assert runtime.most == 0
+    assert runtime.most <= 1, "those that are decoded while the network runs"
 
 
 def test_the_ways_are_all_decoders_with_each_beta_after_argmax():

@@ -69,12 +69,16 @@ def figures(running: Running) -> dict[str, float]:
 
 
 class Load:
-    """Clients that ask without a pause. lost: what went wrong, but that no connection is taken."""
+    """Clients that ask without a pause. lost: what went wrong, but that no connection is taken.
 
-    def __init__(self, running: Running, photo: bytes, clients: int = 4) -> None:
+    anew: over a new connection each time, so that all workers get some.
+    """
+
+    def __init__(self, running: Running, photo: bytes, clients: int = 4, anew: bool = False) -> None:
         self.codes: list[int] = []
         self.lost: list[str] = []
         self._running, self._photo, self._over = running, photo, threading.Event()
+        self._headers = {"Connection": "close"} if anew else {}
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
@@ -95,7 +99,7 @@ class Load:
         with httpx.Client(base_url=self._running.url, timeout=60) as http:
             while not self._over.is_set():
                 try:
-                    self.codes.append(http.post("/v1/poses", content=self._photo).status_code)
+                    self.codes.append(http.post("/v1/poses", content=self._photo, headers=self._headers).status_code)
                 except httpx.ConnectError:
                     return
                 except httpx.HTTPError as error:
@@ -103,8 +107,11 @@ class Load:
 
 
 def test_a_worker_killed_under_load_comes_back_while_the_others_answer_and_no_count_is_lost(running, photo, folder):
-    load = Load(running, photo)
+    load = Load(running, photo, anew=True)
     load.wait_for(8)
+    images = [f'lightpose_worker_images_total{{worker="{number}"}}' for number in (1, 2)]
+    while not all(figures(running).get(name) for name in images):
+        load.wait_for(1)
     before = workers(running)
     os.kill(min(before), signal.SIGKILL)
     load.wait_for(8)
