@@ -180,17 +180,17 @@ def interpolated(
     """Yield each frame with its poses, in order, as the schedule says. At most two seconds of frames are held.
 
     detect: the people of each of some frames, who are found in it; it gets two frames where it can, since two are done
-    faster than one after the other. predict: those of some frames, with their boxes. failed: called
-    with each frame in which people cannot be found; it is left out. Without it, the error is raised.
+    faster than one after the other. predict: those of some frames, with their boxes. failed: called with each frame in
+    which people cannot be found; it is left out. Without it, the error is raised.
     """
     waiting = _Waiting(detect, predict, schedule, failed)
     for frame in frames:
         if not waiting.follows(frame):
-            yield from waiting.finish()
+            yield from waiting.do_all(is_end=True)
             schedule.reset()
         waiting.frames.append(frame)
         yield from waiting.do_all()
-    yield from waiting.finish()
+    yield from waiting.do_all(is_end=True)
 
 
 @dataclass(frozen=True)
@@ -209,24 +209,21 @@ class _Waiting:
         before = self.frames[-1].image.shape[:2] if self.frames else self.schedule.image_hw
         return before is None or frame.image.shape[:2] == before
 
-    def do_all(self) -> Iterator[tuple[Frame, Poses]]:
-        """What can be done: all but a stretch that waits for the next one, unless the frames are too large."""
-        while self.frames and (count := self.schedule.reaches(self.frames)):
+    def do_all(self, is_end: bool = False) -> Iterator[tuple[Frame, Poses]]:
+        """What can be done: all but a stretch that waits for the next one, unless the frames are too large.
+
+        is_end: no frames follow, so that all is done.
+        """
+        while self.frames and (count := self._reach(0, is_end)):
             if id(self.frames[count - 1]) not in self.known:
-                after = self.schedule.reaches(self.frames, count)
-                if not after and _nbytes(self.frames) < HELD_BYTES:
+                after = self._reach(count, is_end)
+                if not after and not is_end and _nbytes(self.frames) < HELD_BYTES:
                     return
                 self.look(count - 1, count + after - 1)
             yield from self.do(count)
 
-    def finish(self) -> Iterator[tuple[Frame, Poses]]:
-        """All frames, which no others follow."""
-        while self.frames:
-            count = self.schedule.reaches(self.frames) or len(self.frames)
-            left = len(self.frames) - count
-            if left and id(self.frames[count - 1]) not in self.known:
-                self.look(count - 1, count + (self.schedule.reaches(self.frames, count) or left) - 1)
-            yield from self.do(count)
+    def _reach(self, first: int, is_end: bool) -> int:
+        return self.schedule.reaches(self.frames, first) or (len(self.frames) - first if is_end else 0)
 
     def look(self, first: int, second: int) -> None:
         """Find the people of two frames at once; if that fails, `do` finds out in which."""
