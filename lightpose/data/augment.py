@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,14 @@ from lightpose.limits import check_range
 from lightpose.ops.geometry import crop_span, invert, region_matrices, transform_points
 from lightpose.types import FloatArray, GeometryName
 
-__all__ = ["AugmentConfig", "Regions", "Views", "draw_views", "half_bodies", "recolor", "resample"]
+__all__ = ["AugmentConfig", "Regions", "Views", "draw_views", "erase", "half_bodies", "recolor", "resample"]
 
 LOWER_BODY = ("hip", "knee", "ankle", "heel", "toe", "foot", "paw")
 HALF_BODY_JOINTS, HALF_BODY_MARGIN = 8, 1.5
 LARGEST_SCALE = 0.9
 """With which the nearest crop shows a tenth of the person."""
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.2), (0.3, 3.3)
+"""Least and greatest share of the crop, and width over height, of what is erased."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class AugmentConfig:
     scale: standard deviation and limit of the crop's enlargement around 1. rotation_deg: standard deviation, cut off at
     twice that. rotation_probability, flip_probability: in [0, 1]. color: standard deviation of contrast and brightness
     per channel, 0 in the paper. half_body_probability: how often a person with more than eight labelled joints is cut
-    down to the upper or the lower half, 0 in the paper.
+    down to the upper or the lower half, 0 in the paper. erase_probability: how often a rectangle of one colour covers a
+    part of the crop, 0 in the paper; the labels of the joints below it stay.
     """
 
     scale: float = 0.3
@@ -38,11 +42,13 @@ class AugmentConfig:
     flip_probability: float = 0.5
     color: float = 0.0
     half_body_probability: float = 0.0
+    erase_probability: float = 0.0
 
     def __post_init__(self) -> None:
         check_range("augment.scale", self.scale, 0, LARGEST_SCALE)
         check_range("augment.rotation_deg", self.rotation_deg, 0, 180)
-        for name in ("rotation_probability", "flip_probability", "half_body_probability", "color"):
+        probabilities = ("rotation_probability", "flip_probability", "half_body_probability", "erase_probability")
+        for name in (*probabilities, "color"):
             check_range(f"augment.{name}", getattr(self, name), 0, 1)
 
 
@@ -159,3 +165,23 @@ def recolor(images: Tensor, color: float, generator: np.random.Generator) -> Ten
     lift = generator.normal(0, 100 * color, shape)
     gain_t, lift_t = (torch.from_numpy(value).float().to(images.device) for value in (gain, lift))
     return ((images - 128) * gain_t + 128 + lift_t).clamp(0, 255)
+
+
+def erase(images: Tensor, probability: float, generator: np.random.Generator) -> Tensor:
+    """A rectangle of one random colour over some of the images, at random (Zhong et al., Random Erasing).
+
+    images: (N, 3, H, W) in [0, 255].
+    """
+    if probability == 0:
+        return images
+    count, _, height, width = images.shape
+    wanted = generator.random(count) < probability
+    area = generator.uniform(*ERASED_AREA, count) * wanted
+    aspect = np.exp(generator.uniform(math.log(ERASED_ASPECT[0]), math.log(ERASED_ASPECT[1]), count))
+    half_w = np.sqrt(area * height * width * aspect) / 2
+    half_h = np.sqrt(area * height * width / aspect) / 2
+    rows = np.abs(np.arange(height) + 0.5 - generator.uniform(0, height, (count, 1))) < half_h[:, None]
+    columns = np.abs(np.arange(width) + 0.5 - generator.uniform(0, width, (count, 1))) < half_w[:, None]
+    covered = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :]).to(images.device)
+    colors = torch.from_numpy(generator.uniform(0, 255, (count, 3, 1, 1))).float().to(images.device)
+    return torch.where(covered, colors, images)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightpose.data.augment import AugmentConfig, Regions, draw_views, half_bodies, recolor, resample
+from lightpose.data.augment import AugmentConfig, Regions, draw_views, erase, half_bodies, recolor, resample
 from lightpose.data.crops import CropStore
 from lightpose.ops.codec import encode
 from lightpose.ops.geometry import heatmap_scale
@@ -102,9 +102,8 @@ class Batches:
             spec.sigma,
             self._exact,
         )
-        return Batch(
-            recolor(images, self._augment.color, generator), targets, weights, len(rows) / (whole or len(rows))
-        )
+        images = erase(recolor(images, self._augment.color, generator), self._augment.erase_probability, generator)
+        return Batch(images, targets, weights, len(rows) / (whole or len(rows)))
 
     def _weigh(self, rows: Rows, seen: NDArray[np.int8]) -> FloatArray:
         """What each joint weighs: 0 if unlabelled, else as its source says for its visibility."""

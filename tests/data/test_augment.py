@@ -8,7 +8,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lightpose.data.augment import AugmentConfig, Regions, draw_views, half_bodies, recolor, resample  # noqa: E402
+from lightpose.data.augment import (  # noqa: E402
+    ERASED_AREA,
+    AugmentConfig,
+    Regions,
+    draw_views,
+    erase,
+    half_bodies,
+    recolor,
+    resample,
+)
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import open_store  # noqa: E402
 from lightpose.errors import ConfigError  # noqa: E402
@@ -162,6 +171,7 @@ def test_inputs_are_left_alone():
     pixels = images.clone()
     views.points(points, visibility, (1, 0))
     recolor(images, 0.2, np.random.default_rng(0))
+    erase(images, 1.0, np.random.default_rng(0))
     for value, old in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(value, old)
     assert torch.equal(images, pixels)
@@ -187,6 +197,50 @@ def test_recolouring_is_a_straight_line_for_each_channel_cut_off_at_black_and_wh
 
 
 LOWER = ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
+
+
+def erased(count, probability, height=64, width=48, seed=0):
+    """Which pixels (N, H, W) of black images were covered, and with which colours (N, 3)."""
+    found = erase(torch.zeros(count, 3, height, width), probability, np.random.default_rng(seed))
+    return (found > 0).all(1).numpy(), found.amax((2, 3)).numpy()
+
+
+def test_what_is_erased_is_a_rectangle_of_one_colour():
+    covered, colors = erased(200, 1.0)
+    assert np.array_equal(covered, covered.any(2, keepdims=True) & covered.any(1, keepdims=True))
+    for side in (1, 2):  # without a gap
+        steps = np.diff(covered.any(side).astype(int), axis=1)
+        assert (np.abs(steps).sum(1) <= 2).all()
+    assert len(np.unique(colors.round(3), axis=0)) == 200
+    pictures = torch.rand(200, 3, 64, 48) * 255
+    found = erase(pictures, 1.0, np.random.default_rng(0))
+    expected = np.where(covered[:, None], colors[..., None, None], pictures.numpy())
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_rectangles_are_as_large_as_they_may_be_and_lie_anywhere():
+    covered, _ = erased(4000, 1.0, 128, 128)
+    areas = covered.mean((1, 2))
+    assert areas.max() < ERASED_AREA[1] + 0.02
+    assert 0.05 < areas.mean() < sum(ERASED_AREA) / 2  # those at the edge are cut off
+    often = covered.mean(0)
+    np.testing.assert_allclose(often[44:-44, 44:-44], often[64, 64], atol=0.02)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_so_many_crops_are_erased_as_asked(probability):
+    covered, _ = erased(4000, probability, 32, 24)
+    assert covered.any((1, 2)).mean() == pytest.approx(probability, abs=0.03)
+
+
+def test_nothing_is_drawn_where_nothing_is_erased_so_that_older_runs_repeat():
+    generator = np.random.default_rng(0)
+    state = generator.bit_generator.state
+    images = torch.rand(2, 3, 8, 8)
+    assert erase(images, 0.0, generator) is images
+    assert generator.bit_generator.state == state
+
+
 HALF = AugmentConfig(half_body_probability=1)
 WHOLE = Regions(np.array([[48.0, 48.0]]), np.array([[48.0, 64.0]]))
 
@@ -363,6 +417,7 @@ def test_no_half_body_is_drawn_where_none_is_asked_for_so_that_older_runs_repeat
         ({"rotation_deg": float("nan")}, r"augment\.rotation_deg"),
         ({"half_body_probability": 1.01}, r"augment\.half_body_probability must be from 0 to 1, not 1\.01"),
         ({"half_body_probability": float("nan")}, r"augment\.half_body_probability"),
+        ({"erase_probability": 2}, r"augment\.erase_probability must be from 0 to 1, not 2"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(settings, text):

@@ -1,6 +1,5 @@
 """examples/serve: the same network on other servers, and the client that asks them."""
 
-import http.server
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +24,11 @@ from tests.serve.conftest import PHOTOS
 from tests.test_docs import ROOT
 
 EXAMPLES = ROOT / "examples" / "serve"
+SERVERS = ROOT / ".servers-test"
 CONFIG = EXAMPLES / "triton" / "lpn50" / "config.pbtxt"
 TYPES = {"TYPE_UINT8": "tensor(uint8)", "TYPE_FP32": "tensor(float)"}
 CLOSE_PX = 0.05
+START_S = 90
 
 
 def read_config(text: str) -> dict[str, object]:
@@ -101,69 +101,18 @@ def check_same(found: np.ndarray) -> None:
 
 
 @contextmanager
-def open_inference(config: dict, session: onnxruntime.InferenceSession) -> Iterator[str]:
-    """A server of one model by the Open Inference Protocol (version 2), as Triton has it; gives its address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            document = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            (given,) = document["inputs"]
-            (expected,) = config["input"]
-            assert self.path == f"/v2/models/{config['name']}/infer"
-            assert (given["name"], f"TYPE_{given['datatype']}") == (expected["name"], expected["data_type"])
-            assert given["shape"][1:] == expected["dims"]
-            assert 1 <= given["shape"][0] <= config["max_batch_size"]
-            crops = np.array(given["data"], np.uint8).reshape(given["shape"])
-            names = [each["name"] for each in document["outputs"]]
-            outputs = [
-                {"name": name, "datatype": "FP32", "shape": list(array.shape), "data": array.ravel().tolist()}
-                for name, array in zip(names, session.run(names, {given["name"]: crops}), strict=True)
-            ]
-            content = json.dumps({"model_name": config["name"], "model_version": "1", "outputs": outputs}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.slow
-def test_the_client_asks_by_the_protocol_of_triton_and_gets_lightposes_joints(config, session):
-    with open_inference(config, session) as url:
-        check_same(run_client("triton", url))
-
-
-@pytest.mark.slow
-def test_bentoml_serves_the_network_and_the_client_gets_lightposes_joints(tmp_path: Path):
-    command = shutil.which("bentoml")
-    if command is None:
-        pytest.skip("there is no BentoML here; pip install bentoml, or put its folder into PATH")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shutil.copy(EXAMPLES / "bento_service.py", tmp_path)
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    own = {"LIGHTPOSE_ONNX": str(find_weights("lpn50")), "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(tmp_path)}
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [command, "serve", "bento_service:Keypoints", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=tmp_path, env={**variables, **own}, stdout=log, stderr=log,
-        )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
+def serving(command: list[str], ready: str, folder: Path, variables: dict[str, str]) -> Iterator[None]:
+    """A server in a process of its own, from when it answers at that address."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env={**own, **variables}, stdout=log, stderr=log)
     try:
-        while not is_ready(url):
-            assert process.poll() is None, (tmp_path / "log").read_text()
+        deadline_s = time.monotonic() + START_S
+        while not is_ready(ready):
+            begins = process.poll() is None and time.monotonic() < deadline_s
+            assert begins, (folder / "log").read_text(errors="replace")
             time.sleep(0.2)
-        check_same(run_client("bento", url))
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -171,6 +120,61 @@ def test_bentoml_serves_the_network_and_the_client_gets_lightposes_joints(tmp_pa
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+        return httpx.get(url, timeout=60).status_code == 200
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture(scope="module")
+def servers() -> Path:
+    """The environment that has the servers."""
+    if not (SERVERS / "bin" / "bentoml").exists():
+        pytest.skip("the model servers are not here; scripts/servers installs them")
+    return SERVERS
+
+
+@pytest.mark.slow
+def test_triton_serves_the_network_and_the_client_gets_lightposes_joints(servers: Path, tmp_path: Path):
+    """The real server with the example's own configuration. Its backend for ONNX files alone is replaced."""
+    (triton,) = servers.glob("lib/python3.*/site-packages/pytriton/tritonserver")
+    backends, models = tmp_path / "backends", tmp_path / "models"
+    shutil.copytree(triton / "backends" / "python", backends / "python")
+    version = triton.parents[2].name.removeprefix("python")
+    shutil.copy(triton / "python_backend_stubs" / version / "triton_python_backend_stub", backends / "python")
+    (backends / "onnxruntime").mkdir()
+    shutil.copy(Path(__file__).with_name("triton_backend.py"), backends / "onnxruntime" / "model.py")
+    shutil.copytree(CONFIG.parent, models / CONFIG.parent.name)
+    (models / CONFIG.parent.name / "1").mkdir()
+    shutil.copy(find_weights("lpn50"), models / CONFIG.parent.name / "1" / "model.onnx")
+    port = free_port()
+    command = [
+        str(triton / "bin" / "tritonserver"), "--model-repository", str(models), "--backend-directory", str(backends),
+        "--http-address", "127.0.0.1", "--http-port", str(port), "--allow-grpc", "0", "--allow-metrics", "0",
+    ]  # fmt: skip
+    own = {
+        "PATH": f"{servers / 'bin'}:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": str(triton.parents[1] / "nvidia_pytriton.libs"),
+    }
+    url = f"http://127.0.0.1:{port}"
+    with serving(command, f"{url}/v2/health/ready", tmp_path, own):
+        check_same(run_client("triton", url))
+
+
+@pytest.mark.slow
+def test_bentoml_serves_the_network_and_the_client_gets_lightposes_joints(servers: Path, tmp_path: Path):
+    port = free_port()
+    shutil.copy(EXAMPLES / "bento_service.py", tmp_path)
+    own = {"LIGHTPOSE_ONNX": str(find_weights("lpn50")), "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(tmp_path)}
+    command = [
+        str(servers / "bin" / "bentoml"), "serve", "bento_service:Keypoints", "--host", "127.0.0.1", "--port", str(port)
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with serving(command, f"{url}/readyz", tmp_path, own):
+        check_same(run_client("bento", url))
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

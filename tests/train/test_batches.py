@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from lightpose.data.augment import AugmentConfig  # noqa: E402
+from lightpose.data.augment import ERASED_AREA, AugmentConfig  # noqa: E402
 from lightpose.data.coco import read_coco  # noqa: E402
 from lightpose.data.crops import CropStore, open_store  # noqa: E402
 from lightpose.errors import DataError  # noqa: E402
@@ -27,7 +27,7 @@ from tests.train.runs import PLAIN  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPEC = ModelSpec("lpn50", COCO17, input_hw=(64, 48), sigma=1.0)
-ALL_AT_ONCE = AugmentConfig(rotation_probability=1, color=0.2, half_body_probability=0.5)
+ALL_AT_ONCE = AugmentConfig(rotation_probability=1, color=0.2, half_body_probability=0.5, erase_probability=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,15 @@ def test_a_batch_follows_from_seed_epoch_step_and_part(stores):
         assert not torch.equal(first.images, batches_of(stores, augment=ALL_AT_ONCE).get(rows, moment).images)
 
 
+def test_erasing_covers_pixels_and_leaves_targets_and_weights(stores):
+    rows = np.array([[0, 1], [1, 0]])
+    plain = batches_of(stores).get(rows, (0, 0, 0))
+    covered = batches_of(stores, augment=replace(PLAIN, erase_probability=1)).get(rows, (0, 0, 0))
+    assert torch.equal(covered.targets, plain.targets)
+    assert torch.equal(covered.weights, plain.weights)
+    assert 0.005 < (covered.images != plain.images).any(1).float().mean() < ERASED_AREA[1] + 0.05
+
+
 def test_targets_peak_where_the_joints_are(stores):
     """Under MSRA a heatmap pixel is four crop pixels, and the plain crop starts (96 - 48) / 2 into the stored one."""
     batches = batches_of(stores)
@@ -200,7 +209,8 @@ def test_targets_lie_on_the_dots_of_their_joints_under_all_augmentation_at_once(
     store = CropStore(
         dots(places), places[:, DOT_OF_JOINT], np.full((count, 10), 2, np.int8), (64 * span_w / span_h, 64.0)
     )
-    batches = Batches([store], [SourceConfig("a", "a")], spec, ALL_AT_ONCE, count, 0, True, torch.device("cpu"))
+    augment = replace(ALL_AT_ONCE, erase_probability=0)  # every dot is to be seen
+    batches = Batches([store], [SourceConfig("a", "a")], spec, augment, count, 0, True, torch.device("cpu"))
     ((batch,),) = batches.epoch(0, 0, Share())
     images = batch.images.numpy()
     images = np.maximum(images - np.median(images, axis=(2, 3), keepdims=True), 0)  # the ground has been recoloured
