@@ -80,7 +80,7 @@ class Run:
 
     track: bool = True
     """Videos: number the people, and keep each one's number from frame to frame."""
-    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
+    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.5
     """Videos: for how long a person who is not seen keeps the number. """
     detect_every: Annotated[str, arg(metavar="N|auto")] = "1"
     """Videos: run the detector in one of so many frames, as for lightpose predict."""

@@ -110,7 +110,7 @@ class Predict:
     track: bool = True
     """Videos: number the people, and keep each one's number from frame to frame. People are then in the results from
     their second sight on."""
-    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.0
+    keep_lost: Annotated[float, arg(metavar="SECONDS")] = 1.5
     """Videos: for how long a person who is not seen keeps the number."""
     person: Annotated[str | None, arg(metavar="largest|first|ID")] = None
     """Videos: keep one person of each frame: the largest, the one with the lowest number, or the one with this."""
@@ -232,7 +232,7 @@ class Predict:
 
         given = {"--from": self.from_ != 0, "--to": self.to is not None, "--every": self.every != 1,
                  "--slowmo": self.slowmo != 1, "--fps": self.fps is not None, "--show": self.show,
-                 "--no-track": not self.track, "--keep-lost": self.keep_lost != 1,
+                 "--no-track": not self.track, "--keep-lost": self.keep_lost != 1.5,
                  "--person": self.person is not None, "--max-people": self.max_people is not None,
                  "--detect-every": self.detect_every != "1", "--smooth": self.smooth != "none",
                  "--smooth-hz": self.smooth_hz != 6.0, "--fill": self.fill != 0, "--resume": self.resume}  # fmt: skip

@@ -255,7 +255,7 @@ class PoseEstimator:
                 for frame, poses in self.stream(group, failed, detect_every=schedule):
                     last_s = max(last_s, frame.time_s or 0.0)
                     found = poses if poses.states is not None else with_state(poses, "detected")
-                    yield frame, tracker.update(found, last_s) if track else found
+                    yield frame, tracker.update(found, last_s, frame.image) if track else found
 
     def find_people(self, image: ImageArray, path: Path | None = None) -> Boxes:
         """The boxes that the detector finds in an RGB image and that reach the threshold.

@@ -161,7 +161,7 @@ class LookAheadSchedule:
     def _named(self, poses: Poses, frames: Sequence[Frame]) -> tuple[NDArray[np.int64], Tracker]:
         """Ids (N,) of the people in the last frame, and the tracker that has seen them."""
         pairing = copy(self._pairing)
-        ids = pairing.update(poses, float(self._times(frames)[-1])).ids
+        ids = pairing.update(poses, float(self._times(frames)[-1]), frames[-1].image).ids
         return np.zeros(0, np.int64) if ids is None else ids, pairing
 
     def _pairs(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp], bool]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lightpose.errors import ConfigError
 from lightpose.results import Poses
+from lightpose.types import ImageArray
 
 __all__ = ["Selection", "Which", "at_most", "one_person"]
 
@@ -63,7 +64,7 @@ class Selection:
         if self.max_people is not None:
             _check_count(self.max_people)
 
-    def update(self, poses: Poses, time_s: float) -> Poses:  # noqa: ARG002
+    def update(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> Poses:  # noqa: ARG002
         """The people of a frame who are kept."""
         kept = poses if self.person is None else one_person(poses, self.person)
         return kept if self.max_people is None else at_most(kept, self.max_people)

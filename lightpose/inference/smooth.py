@@ -13,7 +13,7 @@ from lightpose.errors import ConfigError
 from lightpose.limits import FACTORS, check_range
 from lightpose.ops.series import butterworth, fill_gaps
 from lightpose.results import Poses
-from lightpose.types import FloatArray
+from lightpose.types import FloatArray, ImageArray
 
 __all__ = ["Smoother", "butterworth", "fill_gaps"]
 
@@ -64,11 +64,11 @@ class Smoother:
         """Forget everybody."""
         self._people = {}
 
-    def update(self, poses: Poses, time_s: float) -> Poses:
+    def update(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> Poses:  # noqa: ARG002
         """The same people with calmer points; scores and boxes stay.
 
-        time_s: of the frame, in seconds. Raises ConfigError if people have no ids, or if the time is before that of the
-        last frame or not finite.
+        time_s: of the frame, in seconds. image: not looked at. Raises ConfigError if people have no ids, or if the time
+        is before that of the last frame or not finite.
         """
         if poses.ids is None:
             raise ConfigError("smoothing needs people with ids; pass the poses through a Tracker first")

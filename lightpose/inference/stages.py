@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from lightpose.errors import ConfigError
 from lightpose.results import Poses
 from lightpose.skeletons import Skeleton
+from lightpose.types import ImageArray
 
 __all__ = ["Chain", "LookAhead", "Stage", "Timed"]
 
@@ -18,8 +19,8 @@ Timed = tuple[Poses, float]
 class Stage(Protocol):
     """Changes the poses of each frame, and remembers what it needs of those before: a Tracker or a Smoother."""
 
-    def update(self, poses: Poses, time_s: float) -> Poses:
-        """The poses of the next frame, changed; times never fall."""
+    def update(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> Poses:
+        """The poses of the next frame, changed; times never fall. image: the frame's pixels, if they are at hand."""
 
     def state(self) -> dict[str, Any]:
         """All that it remembers, ready for JSON."""
@@ -56,9 +57,12 @@ class Chain:
         """Whether poses may come out later than they go in."""
         return any(isinstance(stage, LookAhead) for stage in self._stages)
 
-    def feed(self, poses: Poses, time_s: float) -> list[Timed]:
-        """Take the poses of the next frame, and give those that are ready, in order."""
-        return self._from(0, [(poses, time_s)])
+    def feed(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> list[Timed]:
+        """Take the poses of the next frame, and give those that are ready, in order.
+
+        image: the frame's pixels, for the stages before one that looks ahead.
+        """
+        return self._from(0, [(poses, time_s)], image)
 
     def finish(self) -> list[Timed]:
         """Give all that are left."""
@@ -82,10 +86,10 @@ class Chain:
             else:
                 stage.restore(state)
 
-    def _from(self, number: int, items: Iterable[Timed]) -> list[Timed]:
+    def _from(self, number: int, items: Iterable[Timed], image: ImageArray | None = None) -> list[Timed]:
         for stage in self._stages[number:]:
             if isinstance(stage, LookAhead):
-                items = [ready for poses, time_s in items for ready in stage.feed(poses, time_s)]
+                items, image = [ready for poses, time_s in items for ready in stage.feed(poses, time_s)], None
             else:
-                items = [(stage.update(poses, time_s), time_s) for poses, time_s in items]
+                items = [(stage.update(poses, time_s, image), time_s) for poses, time_s in items]
         return list(items)

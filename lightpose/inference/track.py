@@ -13,11 +13,16 @@ from lightpose.errors import ConfigError
 from lightpose.limits import FACTORS, check_range
 from lightpose.ops.assignment import assign
 from lightpose.ops.boxes import iou, to_xyxy
+from lightpose.ops.colors import COLORS, color_vectors
 from lightpose.results import Boxes, Poses
+from lightpose.types import ImageArray
 
 __all__ = ["Tracker"]
 
 Floats = NDArray[np.float64]
+
+LEAST_ALIKE = 0.1
+"""What colours are alike that have nothing in common."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class _People:
 
     ids: (T,), 0 until confirmed. seen_s: (T,). boxes: (T, 4) center x, center y, width, height in pixels.
     speeds: (T, 4), their changes in pixels a second. spread: (T, 3) variance of a place, covariance of place and
-    speed, variance of a speed, in person heights.
+    speed, variance of a speed, in person heights. colors: (T, COLORS), see `color_vectors`; 0 if not known.
     """
 
     ids: NDArray[np.int64]
@@ -34,6 +39,7 @@ class _People:
     boxes: Floats
     speeds: Floats
     spread: Floats
+    colors: Floats
 
     def __getitem__(self, which: NDArray[Any]) -> _People:
         return _People(*(getattr(self, each.name)[which] for each in fields(self)))
@@ -43,7 +49,9 @@ class _People:
 
 
 def _nobody() -> _People:
-    return _People(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 3)))
+    return _People(
+        np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 3)), np.zeros((0, COLORS))
+    )
 
 
 @dataclass(eq=False)
@@ -52,22 +60,24 @@ class Tracker:
 
         tracker = Tracker()
         for frame, poses in estimator.stream(frames):
-            poses = tracker.update(poses, frame.time_s)  # poses.ids
+            poses = tracker.update(poses, frame.time_s, frame.image)  # poses.ids
 
-    People are told apart by the overlap of their boxes with a forecast, all pairs at once. As in ByteTrack (Zhang et
-    al., 2022), unsure boxes are tried last and continue people only. A person is confirmed, and has an id, when seen a
-    second time; in the first frame at once. Joints do not count: with OKS mixed in, clips were tracked no better.
+    People are told apart by the overlap of their boxes with a forecast, and by their colours, all pairs at once. As in
+    ByteTrack (Zhang et al., 2022), unsure boxes are tried last and continue people only. A person is confirmed, and has
+    an id, when seen a second time; in the first frame at once. Joints do not count: with OKS mixed in, clips were
+    tracked no better.
 
     keep_lost_s: for how long a person who is not seen keeps the id. sure: least box score that may begin a person.
     least: boxes with a lower score are left out. pace: usual speed of people, in their heights a second. steady_s: for
     how long they hold it. noise: error of boxes, as a share of the height. reach: how far, in standard deviations of
     the forecast, boxes are widened to meet. size_weight: power of the ratio of two heights, by which their overlap
-    shrinks. least_likeness: of two sights of one person. inside: a new box at the edge of the image belongs to
-    somebody missing if at least this share of it lies in the forecast. confirm: without it, people have an id from the
-    first sight. Raises ConfigError if a number is out of range.
+    shrinks. least_likeness: of two sights of one person, before colours count. inside: a new box at the edge of the
+    image belongs to somebody missing if at least this share of it lies in the forecast. color_weight: power of the
+    likeness of colours. color_s: time in which the colours of a person become those of the last sights. confirm:
+    without it, people have an id from the first sight. Raises ConfigError if a number is out of range.
     """
 
-    keep_lost_s: float = 1.0
+    keep_lost_s: float = 1.5
     sure: float = 0.5
     least: float = 0.1
     pace: float = 0.5
@@ -77,15 +87,17 @@ class Tracker:
     size_weight: float = 2.0
     least_likeness: float = 0.3
     inside: float = 0.7
+    color_weight: float = 8.0
+    color_s: float = 0.4
     confirm: bool = True
     _time_s: float | None = field(default=None, init=False, repr=False)
     _last_id: int = field(default=0, init=False, repr=False)
     _people: _People = field(default_factory=lambda: _nobody(), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("keep_lost_s", "pace", "steady_s", "noise"):
+        for name in ("keep_lost_s", "pace", "steady_s", "noise", "color_s"):
             check_range(name, getattr(self, name), *FACTORS)
-        for name in ("reach", "size_weight"):
+        for name in ("reach", "size_weight", "color_weight"):
             check_range(name, getattr(self, name), *FACTORS, or_zero=True)
         for name in ("least_likeness", "inside"):
             check_range(name, getattr(self, name), 0, 1)
@@ -96,18 +108,19 @@ class Tracker:
         """Forget everybody; the next person is number 1."""
         self._time_s, self._last_id, self._people = None, 0, _nobody()
 
-    def update(self, poses: Poses, time_s: float) -> Poses:
+    def update(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> Poses:
         """The confirmed people of a frame, with their ids, in the order they came in.
 
-        poses: all people that were found, unsure ones too. time_s: of the frame, in seconds. Raises ConfigError if it
-        is before that of the last frame, or not finite.
+        poses: all people that were found, unsure ones too. time_s: of the frame, in seconds. image: the frame (H, W,
+        3), uint8 RGB, for its colours; where it is left out, boxes alone count. Raises ConfigError if the time is
+        before that of the last frame, or not finite.
         """
         if not math.isfinite(time_s) or (self._time_s is not None and time_s < self._time_s):
             raise ConfigError(f"a frame at {time_s} s came after one at {self._time_s} s; reset the tracker in between")
         first, self._time_s = self._time_s is None, float(time_s)
         known = self._people
         known = known[(time_s - known.seen_s <= self.keep_lost_s + 1e-6) & ~self._left(known, time_s, poses.image_hw)]
-        scores, seen = poses.boxes.scores, self._sights(poses, time_s)
+        scores, seen = poses.boxes.scores, self._sights(poses, time_s, image)
         sure = scores >= self.sure
         owner = np.full(len(poses), -1, np.intp)  # of each pose, in `known`
         likeness = self._likeness(known, seen, time_s)
@@ -155,7 +168,7 @@ class Tracker:
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"this is no state of a tracker ({error}); take it from Tracker.state()") from error
 
-    def _sights(self, poses: Poses, time_s: float) -> _People:
+    def _sights(self, poses: Poses, time_s: float, image: ImageArray | None) -> _People:
         """The people of a frame as they would begin: standing still, at a speed nobody knows."""
         xywh = poses.boxes.xywh.astype(np.float64)
         count = len(poses)
@@ -165,6 +178,7 @@ class Tracker:
             np.concatenate([xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:]], 1),
             np.zeros((count, 4)),
             np.tile([self.noise**2, 0.0, self.pace**2], (count, 1)),
+            np.zeros((count, COLORS)) if image is None else color_vectors(image, xywh),
         )
 
     def _left(self, people: _People, time_s: float, image_hw: tuple[int, int] | None) -> NDArray[np.bool_]:
@@ -203,22 +217,33 @@ class Tracker:
         whole = place + self.noise**2
         off = seen.boxes - forecast
         fade = np.exp(-gone_s / self.steady_s)
+        kept = np.exp(-gone_s / self.color_s) * people.colors.any(axis=1)
         return replace(
             seen,
             boxes=forecast + (place / whole)[:, None] * off,
             speeds=fade[:, None] * people.speeds + (both / whole)[:, None] * off,
             spread=np.stack([place - place**2 / whole, both - place * both / whole, speed - both**2 / whole], 1),
+            colors=_of_length_1(seen.colors + kept[:, None] * (people.colors - seen.colors)),
         )
 
     def _likeness(self, people: _People, seen: _People, time_s: float) -> Floats:
-        """How much each known person is like each one that was seen, (T, N) in [0, 1]."""
+        """How much each known person is like each one that was seen, (T, N) in [0, 1]; 0 where it is not enough."""
         gone_s = self._gone(people, time_s)
         forecast = _moved(people, gone_s, self.steady_s)
         doubt = np.sqrt(self._spread(people, gone_s)[:, 0]) * self.reach  # in heights
         overlap = iou(_grown(forecast, doubt)[:, None], _grown(seen.boxes[None], doubt[:, None]))[:, 0]
         heights = np.maximum(forecast[:, None, 3], 1e-9) / np.maximum(seen.boxes[None, :, 3], 1e-9)
-        likeness: Floats = overlap * np.minimum(heights, 1 / heights) ** self.size_weight
-        return likeness
+        likeness = overlap * np.minimum(heights, 1 / heights) ** self.size_weight
+        return np.where(likeness >= self.least_likeness, likeness * self._alike(people, seen), 0.0)
+
+    def _alike(self, people: _People, seen: _People) -> Floats:
+        """How much the colours of each known person are like those of each one that was seen, (T, N) in (0, 1].
+
+        Never 0: where there is nobody else, a person in another light is the same one.
+        """
+        product = people.colors @ seen.colors.T
+        both_known = np.outer(people.colors.any(axis=1), seen.colors.any(axis=1))
+        return np.where(both_known, np.clip(product, LEAST_ALIKE, 1) ** self.color_weight, 1.0)
 
     def _inside(self, people: _People, seen: _People, time_s: float) -> Floats:
         """The share (T, N) of each box that lies in a forecast, where it is large and the box meets no other person's.
@@ -231,12 +256,11 @@ class Tracker:
         return np.where(alone & (share >= self.inside), share, 0.0)
 
     def _pair(self, likeness: Floats, some: NDArray[np.bool_], owner: NDArray[np.intp]) -> None:
-        """Write the owners of some poses, out of the people that are free, into `owner`."""
+        """Write the owners of some poses, out of the people that are free and like them, into `owner`."""
         if not some.any():
             return
         rows, columns = np.setdiff1d(np.arange(len(likeness)), owner), np.flatnonzero(some)
         good = likeness[np.ix_(rows, columns)]
-        good = np.where(good >= self.least_likeness, good, 0.0)
         mine, theirs = assign(-good)
         taken = good[mine, theirs] > 0
         owner[columns[theirs[taken]]] = rows[mine[taken]]
@@ -249,6 +273,13 @@ def _at_edge(poses: Poses, noise: float) -> NDArray[np.bool_]:
     xyxy, slack = to_xyxy(poses.boxes.xywh), noise * poses.boxes.xywh[:, 3:]
     edge: NDArray[np.bool_] = ((xyxy[:, :2] < slack) | (xyxy[:, 2:] > np.array(poses.image_hw[::-1]) - slack)).any(-1)
     return edge
+
+
+def _of_length_1(vectors: Floats) -> Floats:
+    """The same directions (N, D); 0 stays 0."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
+    return unit
 
 
 def _moved(people: _People, gone_s: Floats, steady_s: float) -> Floats:

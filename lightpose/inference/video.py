@@ -183,7 +183,7 @@ class _Run:
                 last_s = max(last_s, frame.time_s or 0.0)
                 self._wait(frame)
                 poses = found if found.states is not None else with_state(found, "detected")
-                for item in self._ready(self.chain.feed(poses, last_s)):
+                for item in self._ready(self.chain.feed(poses, last_s, frame.image)):
                     given += 1
                     yield item
                 number += 1

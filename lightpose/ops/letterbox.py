@@ -47,5 +47,19 @@ def letterbox(image: ImageArray, input_hw: tuple[int, int], pad: int = PAD) -> L
     fitted_w = min(max(round(width * scale), 1), wide)
     pixels = np.full((high, wide, 3), pad, np.uint8)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    pixels[:fitted_h, :fitted_w] = cv2.resize(image, (fitted_w, fitted_h), interpolation=way)
+    pixels[:fitted_h, :fitted_w] = cv2.resize(_halved(image, scale), (fitted_w, fitted_h), interpolation=way)
     return Letterbox(pixels, (fitted_w / width, fitted_h / height), (height, width))
+
+
+def _halved(image: ImageArray, scale: float) -> ImageArray:
+    """The image at a half, a quarter and so on of its size, as long as more than half of that is to be shrunk away.
+
+    Means of four pixels and one last step take a quarter of the time of a single step from a large image.
+    """
+    height, width = image.shape[:2]
+    if scale > 1 / 4 or height % 2 or width % 2:
+        return image
+    half: ImageArray = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(
+        np.uint8, copy=False
+    )
+    return _halved(half, 2 * scale)

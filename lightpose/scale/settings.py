@@ -55,7 +55,7 @@ class OfVideos:
 
     shard_seconds: float = 60.0
     track: bool = True
-    keep_lost: float = 1.0
+    keep_lost: float = 1.5
     detect_every: DetectEvery = 1
     run_up: float | None = None
 

@@ -105,7 +105,7 @@ class VideoWorker(ShardWorker):
         with closing(video):
             for frame, found in frames:
                 last_s = max(last_s, frame.time_s or 0.0)
-                rows.add(found if tracker is None else tracker.update(found, last_s))
+                rows.add(found if tracker is None else tracker.update(found, last_s, frame.image))
                 at(len(rows))
 
     def _count(self, error: LightposeError) -> None:

@@ -119,7 +119,7 @@ async def _lines(
     loop = asyncio.get_running_loop()
     end_s = loop.time() + service.settings.clip_s
     wanted = replace(asked(options), max_people=None)  # who is kept is chosen when all have their ids
-    waiting: deque[tuple[int, float, asyncio.Future[Poses]]] = deque()
+    waiting: deque[tuple[Frame, asyncio.Future[Poses]]] = deque()
     frame: Frame | None = first
 
     async def in_time(work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> Result:
@@ -127,12 +127,12 @@ async def _lines(
 
     try:
         while frame is not None or waiting:
-            if waiting and (frame is None or len(waiting) >= _GROUP or waiting[0][2].done()):
-                number, time_s, task = waiting.popleft()
-                yield _line(followed.update(await in_time(task), number, time_s))
+            if waiting and (frame is None or len(waiting) >= _GROUP or waiting[0][1].done()):
+                done, task = waiting.popleft()
+                yield _line(followed.update(await in_time(task), done))
             elif frame is not None:
                 task = asyncio.ensure_future(service.find_in_frame(frame, wanted))
-                waiting.append((frame.index, frame.time_s or 0.0, task))
+                waiting.append((frame, task))
                 frame = await in_time(reading.next())
         if reading.lost:
             yield _told(ProblemError(422, "; ".join(reading.lost)[:300]))
@@ -143,9 +143,9 @@ async def _lines(
     except LightposeError as error:
         yield _told(problem_of(error))
     finally:
-        for _, _, task in waiting:
+        for _, task in waiting:
             task.cancel()
-        await asyncio.gather(*(task for _, _, task in waiting), return_exceptions=True)
+        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
 def _line(poses: Poses) -> bytes:

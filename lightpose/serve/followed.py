@@ -12,6 +12,7 @@ from lightpose.inference.track import Tracker
 from lightpose.results import Poses
 from lightpose.serve.options import ClipOptions
 from lightpose.serve.problems import ProblemError
+from lightpose.types import Frame
 
 __all__ = ["Followed"]
 
@@ -29,8 +30,9 @@ class Followed:
             stages.append(Smoother())
         self._chain, self._last_s = Chain(stages), 0.0
 
-    def update(self, poses: Poses, number: int, time_s: float) -> Poses:
-        """The people of the next frame. number: of the frame. time_s: of the frame."""
+    def update(self, poses: Poses, frame: Frame) -> Poses:
+        """The people of the next frame."""
+        time_s = frame.time_s or 0.0
         self._last_s = max(self._last_s, time_s)
-        followed = self._chain.feed(with_state(poses, "detected"), self._last_s)[0][0]
-        return replace(followed, frame=number, time_s=time_s)
+        followed = self._chain.feed(with_state(poses, "detected"), self._last_s, frame.image)[0][0]
+        return replace(followed, frame=frame.index, time_s=time_s)

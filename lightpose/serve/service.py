@@ -23,7 +23,7 @@ from lightpose.serve.options import Asked
 from lightpose.serve.problems import ProblemError, busy
 from lightpose.serve.room import Room
 from lightpose.serve.settings import Settings
-from lightpose.types import Frame
+from lightpose.types import Frame, ImageArray
 
 __all__ = ["Found", "GoneError", "Service", "unless_gone"]
 
@@ -85,6 +85,15 @@ class Service:
         patient: wait for room. Raises a ProblemError if it is no image, too large, or if there is no room;
         ImageError or BoxesError if it cannot be used.
         """
+        async with self.found(picture, wanted, patient) as (image, poses):
+            drawing = await self.apart(lambda: encode_image(poses.plot(image), ".png")) if wanted.draw else None
+        return Found(poses, drawing)
+
+    @asynccontextmanager
+    async def found(
+        self, picture: Picture, wanted: Asked, patient: bool = False
+    ) -> AsyncIterator[tuple[ImageArray, Poses]]:
+        """The same, with the pixels of the image, which has its room until the end."""
         if not patient:
             self.room.check()
         size = 3 * await self.apart(lambda: self._checked(picture.content))
@@ -92,9 +101,7 @@ class Service:
             image = await self.apart(
                 lambda: decode_image(picture.content, "the image", max_pixels=self.settings.max_pixels)
             )
-            poses = await self._poses(Frame(image, picture.name), picture.boxes, wanted)
-            drawing = await self.apart(lambda: encode_image(poses.plot(image), ".png")) if wanted.draw else None
-        return Found(poses, drawing)
+            yield image, await self._poses(Frame(image, picture.name), picture.boxes, wanted)
 
     async def find_in_frame(self, frame: Frame, wanted: Asked) -> Poses:
         """The people of a frame that is decoded; waits for room."""

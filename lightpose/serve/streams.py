@@ -18,6 +18,7 @@ from lightpose.serve.followed import Followed
 from lightpose.serve.options import StreamOptions, asked, read_options
 from lightpose.serve.problems import ProblemError, busy, problem_of
 from lightpose.serve.service import Service
+from lightpose.types import Frame
 
 __all__ = ["PROTOCOL", "answer_stream"]
 
@@ -107,13 +108,13 @@ class _Session:
     async def _found(self, number: int, time_s: float, content: bytes) -> dict[str, Any]:
         """The people of a frame, or what is wrong with it."""
         try:
-            async with self._service.in_time():
-                found = await self._service.find(Picture(content), self._wanted, patient=True)
+            found = self._service.found(Picture(content), self._wanted, patient=True)
+            async with self._service.in_time(), found as (image, poses):
+                return self._followed.update(poses, Frame(image, index=number, time_s=time_s)).to_dict()
         except ProblemError as problem:
             return {"problem": problem.document()}
         except LightposeError as error:
             return {"problem": problem_of(error).document()}
-        return self._followed.update(found.poses, number, time_s).to_dict()
 
     async def _close(self, code: int, reason: str) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already

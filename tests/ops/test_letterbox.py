@@ -1,5 +1,6 @@
 """The letterbox: where a picture's pixels and boxes go, and that boxes come back."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,8 +53,20 @@ def test_shrinking_takes_every_pixel_into_account():
     """One white pixel in each square of ten is grey everywhere, where every tenth pixel would be black or white."""
     picture = np.zeros((640, 640, 3), np.uint8)
     picture[::10, ::10] = 250
-    shrunk = letterbox(picture, (64, 64)).pixels
-    assert np.abs(shrunk.astype(float) - 2.5).max() <= 0.5
+    assert np.abs(letterbox(picture[:250, :250], (25, 25)).pixels - 2.5).max() <= 0.5
+    assert letterbox(picture, (64, 64)).pixels.mean() == pytest.approx(2.5, abs=0.5)
+
+
+@pytest.mark.parametrize("hw", [(720, 1280), (1080, 1920), (3000, 4000), (1501, 2000), (8, 4000)])
+def test_a_large_image_is_shrunk_in_steps_to_what_one_step_gives(hw: tuple[int, int]):
+    coarse = np.random.default_rng(0).integers(0, 256, (hw[0] // 30 + 1, hw[1] // 30 + 1, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC)
+    boxed = letterbox(picture, (320, 320))
+    high, wide = (round(side * min(320 / hw[0], 320 / hw[1])) for side in hw)
+    expected = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA)
+    difference = np.abs(boxed.pixels[:high, :wide].astype(float) - expected)
+    assert difference.mean() < 1
+    assert difference.max() < 8
 
 
 def test_boxes_outside_the_picture_end_without_area():

@@ -2,9 +2,10 @@
 
 import { assign } from "./assign.js";
 import { covered, iou } from "./boxes.js";
+import { colorVector } from "./colors.js";
 
 export const trackerDefaults = {
-  keepLostS: 1.0,
+  keepLostS: 1.5,
   sure: 0.5,
   least: 0.1,
   pace: 0.5,
@@ -14,18 +15,23 @@ export const trackerDefaults = {
   sizeWeight: 2.0,
   leastLikeness: 0.3,
   inside: 0.7,
+  colorWeight: 8.0,
+  colorS: 0.4,
 };
+
+const leastAlike = 0.1;
 
 export class Tracker {
   #timeS = null;
   #lastId = 0;
-  #people = []; // {id (0 until confirmed), seenS, box [center x, center y, width, height], speed, spread}
+  #people = []; // {id (0 until confirmed), seenS, box [center x, center y, width, height], speed, spread, colors}
 
   constructor(settings = {}) {
     this.settings = { ...trackerDefaults, ...settings };
   }
 
-  // people: {box: [left, top, width, height], boxScore, …} of a frame. Gives those with an id, in their order.
+  // people: {box: [left, top, width, height], boxScore, …} of a frame. image: {width, height, data}, whose RGBA data may
+  // be left out: then boxes alone count. Gives those with an id, in their order.
   update(people, timeS, image) {
     const { keepLostS, sure, least } = this.settings;
     const first = this.#timeS === null;
@@ -33,7 +39,7 @@ export class Tracker {
     const known = this.#people.filter(
       (one) => timeS - one.seenS <= keepLostS + 1e-6 && !this.#hasLeft(one, timeS, image),
     );
-    const seen = people.map((one) => this.#sight(one, timeS));
+    const seen = people.map((one) => this.#sight(one, timeS, image));
     const likeness = known.map((one) => seen.map((other) => this.#likeness(one, other, timeS)));
     const owner = new Array(people.length).fill(-1);
     const isSure = people.map(({ boxScore }) => boxScore >= sure);
@@ -54,7 +60,7 @@ export class Tracker {
     return people.flatMap((one, n) => (ids[n] ? [{ ...one, id: ids[n] }] : []));
   }
 
-  #sight({ box: [left, top, width, height] }, timeS) {
+  #sight({ box: [left, top, width, height] }, timeS, image) {
     const { noise, pace } = this.settings;
     return {
       id: 0,
@@ -62,6 +68,7 @@ export class Tracker {
       box: [left + width / 2, top + height / 2, width, height],
       speed: [0, 0, 0, 0],
       spread: [noise ** 2, 0, pace ** 2],
+      colors: image.data ? colorVector(image, [left, top, width, height]) : null,
     };
   }
 
@@ -119,15 +126,32 @@ export class Tracker {
       box: forecast.map((value, n) => value + (place / sum) * off[n]),
       speed: one.speed.map((value, n) => fade * value + (both / sum) * off[n]),
       spread: [place - place ** 2 / sum, both - (place * both) / sum, speed - both ** 2 / sum],
+      colors: one.colors && seen.colors ? this.#mixed(one, seen, timeS) : one.colors ?? seen.colors,
     };
   }
 
+  #mixed(one, seen, timeS) {
+    const fade = Math.exp(-this.#gone(one, timeS) / this.settings.colorS);
+    const sum = seen.colors.map((value, n) => value + fade * (one.colors[n] - value));
+    const length = Math.hypot(...sum);
+    return sum.map((value) => value / length);
+  }
+
+  // How much a known person is like one that was seen; 0 where it is not enough.
   #likeness(one, seen, timeS) {
-    const { reach, sizeWeight } = this.settings;
+    const { reach, sizeWeight, leastLikeness } = this.settings;
     const forecast = this.#moved(one, timeS);
     const doubt = Math.sqrt(this.#spread(one, timeS)[0]) * reach;
     const heights = Math.max(forecast[3], 1e-9) / Math.max(seen.box[3], 1e-9);
-    return iou(grown(forecast, doubt), grown(seen.box, doubt)) * Math.min(heights, 1 / heights) ** sizeWeight;
+    const overlap = iou(grown(forecast, doubt), grown(seen.box, doubt));
+    const likeness = overlap * Math.min(heights, 1 / heights) ** sizeWeight;
+    return likeness >= leastLikeness ? likeness * this.#alike(one, seen) : 0;
+  }
+
+  #alike(one, seen) {
+    if (!one.colors || !seen.colors) return 1;
+    const product = one.colors.reduce((sum, value, n) => sum + value * seen.colors[n], 0);
+    return Math.min(Math.max(product, leastAlike), 1) ** this.settings.colorWeight;
   }
 
   // The share of each box that lies in a forecast, where it is large and the box meets no other person's.
@@ -139,13 +163,11 @@ export class Tracker {
     return known.map((_, number) => shares.map((row, n) => (isGood(row[number], n) ? row[number] : 0)));
   }
 
-  // Write the owners of some people that were seen, out of the known ones that are free, into `owner`.
+  // Write the owners of some people that were seen, out of the known ones that are free and like them, into `owner`.
   #pair(likeness, some, owner) {
     const rows = likeness.map((_, number) => number).filter((number) => !owner.includes(number));
     const columns = some.flatMap((isOne, number) => (isOne ? [number] : []));
-    const good = rows.map((row) =>
-      columns.map((column) => (likeness[row][column] >= this.settings.leastLikeness ? likeness[row][column] : 0)),
-    );
+    const good = rows.map((row) => columns.map((column) => likeness[row][column]));
     for (const [row, column] of assign(good.map((values) => values.map((value) => -value)))) {
       if (good[row][column] > 0) owner[columns[column]] = rows[row];
     }

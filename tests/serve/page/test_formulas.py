@@ -14,6 +14,7 @@ from lightpose.ops.angles import angle_rules, angles_of, known_angles
 from lightpose.ops.assignment import assign
 from lightpose.ops.boxes import iou, nms, to_xyxy
 from lightpose.ops.codec import encode
+from lightpose.ops.colors import color_vectors
 from lightpose.ops.families import FAMILIES
 from lightpose.ops.geometry import cut_crops
 from lightpose.ops.letterbox import letterbox
@@ -77,8 +78,10 @@ def noise(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "hw", [(97, 203), (480, 640), (320, 320), (640, 640), (30, 41), (1, 7), (500, 3), (321, 321), (319, 200)]
-)
+    "hw",
+    [(97, 203), (480, 640), (320, 320), (640, 640), (30, 41), (1, 7), (500, 3), (321, 321), (319, 200), (720, 1280),
+     (1283, 1926), (900, 1604), (2, 2600)],
+)  # fmt: skip
 def test_an_image_fits_into_the_detectors_input_as_in_python(call: Call, hw: tuple[int, int]):
     image = noise(*hw)
     expected = letterbox(image, (320, 320), 114)
@@ -188,6 +191,38 @@ def test_ids_are_pythons(call: Call, seed: int):
     assert max(max(ids, default=0) for ids, _ in found) > 4
     for (_, mine), (_, theirs) in zip(found, expected, strict=True):
         assert np.allclose(mine, theirs, atol=1e-3)
+
+
+def test_colours_of_a_box_are_pythons(call: Call):
+    image = noise(90, 130)
+    boxes = [[10, 5, 40, 80], [-20, -30, 60, 100], [100.5, 60.25, 80, 80], [500, 500, 3, 3], [50, 50, 0, 0]]
+    code = "(image, boxes) => boxes.map((box) => [...m.colorVector({ ...image, data: opened(image.data) }, box)])"
+    assert np.allclose(call("colors.js", code, rgba(image), boxes), color_vectors(image, boxes), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ids_are_pythons_where_colours_count(call: Call, seed: int):
+    """People as rectangles of their colours, which cross; some frames come without pixels."""
+    tracker, expected, given = Tracker(), [], []
+    colors = np.random.default_rng(seed).integers(0, 256, (6, 3))
+    for number, (time_s, boxes, scores) in enumerate(walk(seed)):
+        image = np.full((*IMAGE_HW, 3), 120, np.uint8)
+        for (left, top, width, height), color in zip(boxes.astype(int).tolist(), colors, strict=False):
+            image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = color
+        count, has_pixels = len(boxes), number % 7 > 0
+        poses = Poses(np.zeros((count, 1, 3), np.float32), scores, Boxes(boxes, scores), COCO17, IMAGE_HW)
+        expected.append(tracker.update(poses, time_s, image if has_pixels else None).ids.tolist())
+        people = [{"box": box, "boxScore": score} for box, score in zip(boxes.tolist(), scores.tolist(), strict=True)]
+        size = {"width": IMAGE_HW[1], "height": IMAGE_HW[0]}
+        given.append([people, time_s, rgba(image) if has_pixels else size])
+    code = """(frames) => {
+        const tracker = new m.Tracker();
+        return frames.map(([people, timeS, image]) => {
+            const pixels = image.data ? { ...image, data: opened(image.data) } : image;
+            return tracker.update(people, timeS, pixels).map(({ id }) => id);
+        });
+    }"""
+    assert call("track.js", code, given) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
