@@ -9,9 +9,11 @@ from 0.5.
     python benchmarks/tracking.py clips/mot/TUD-Campus --fps 25 --byte-track       # pip install trackers
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import motmetrics
 import numpy as np
@@ -27,6 +29,7 @@ from lightpose.io.video import read_video
 from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import COCO17
+from lightpose.types import ImageArray
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class Options:
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
     image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
     detector finds in the clip's .mp4 of the same name, once. frames: so many of them at most. detect_every: N or auto,
-    of the detector. live: without looking ahead. byte_track: ByteTrack of the package trackers instead of our own, with
-    its settings as they come. tracker: settings of our own."""
+    of the detector. precision: of both networks. live: without looking ahead. colors: whether they count, of what is
+    found. byte_track: ByteTrack of the package trackers instead of our own, with its settings as they come. tracker:
+    settings of our own."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
@@ -48,7 +52,9 @@ class Options:
     found: bool = False
     frames: int | None = None
     detect_every: str = "1"
+    precision: Literal["auto", "float32", "int8"] = "auto"
     live: bool = False
+    colors: bool = True
     byte_track: bool = False
     tracker: Tracker = field(default_factory=Tracker)
 
@@ -75,8 +81,8 @@ class ByteTrack:
 
         self._tracker = ByteTrackTracker(frame_rate=self._fps)
 
-    def update(self, poses: Poses, time_s: float) -> Poses:  # noqa: ARG002 - it counts frames
-        """The confirmed people, with their ids."""
+    def update(self, poses: Poses, time_s: float, image: ImageArray | None = None) -> Poses:  # noqa: ARG002
+        """The confirmed people, with their ids; it counts frames."""
         from supervision import Detections
 
         found = Detections(to_xyxy(poses.boxes.xywh), confidence=poses.boxes.scores, class_id=np.arange(len(poses)))
@@ -101,18 +107,20 @@ def measure(rows: NDArray[np.float64], image_hw: tuple[int, int], fps: float, op
         true = rows[rows[:, 0] == frame]
         kept = true[generator.random(len(true)) >= options.dropped, 2:]
         boxes = kept + generator.normal(0, options.noise, kept.shape) * kept[:, [2, 3, 2, 3]]
-        shaken.append(people_of(boxes, image_hw))
+        shaken.append((people_of(boxes, image_hw), None))
     return judged(rows, shaken, fps, options)
 
 
-def judged(rows: NDArray[np.float64], people: list[Poses], fps: float, options: Options) -> Score:
-    """people: in frame 1, 2, …"""
+def judged(
+    rows: NDArray[np.float64], people: Iterable[tuple[Poses, ImageArray | None]], fps: float, options: Options
+) -> Score:
+    """people: in frame 1, 2, …, with the image or without."""
     judge = motmetrics.MOTAccumulator(auto_id=True)
     tracker = ByteTrack(fps / options.every) if options.byte_track else options.tracker
     tracker.reset()
-    for frame in range(1, len(people) + 1, options.every):
+    for frame, (poses, image) in islice(enumerate(people, 1), None, None, options.every):
         true = rows[rows[:, 0] == frame]
-        found = tracker.update(people[frame - 1], frame / fps)
+        found = tracker.update(poses, frame / fps, image if options.colors else None)
         ids, boxes = found.ids, found.boxes.xywh.astype(np.float64)
         overlap = iou(to_xyxy(true[:, 2:]), to_xyxy(boxes))
         distance = np.where(overlap >= 0.5, 1 - overlap, np.nan)
@@ -132,7 +140,8 @@ def main() -> None:
             frames = islice(iter(read_video(clip / f"{clip.name}.mp4")), options.frames)
             every: DetectEvery = "auto" if options.detect_every == "auto" else int(options.detect_every)
             schedule = DetectSchedule(every) if options.live else LookAheadSchedule(every)
-            people = [poses for _, poses in PoseEstimator().stream(frames, detect_every=schedule)]
+            estimator = PoseEstimator(precision=options.precision)
+            people = ((poses, frame.image) for frame, poses in estimator.stream(frames, detect_every=schedule))
             scores = [judged(rows, people, fps, options)]
         else:
             scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]

@@ -32,35 +32,60 @@ LONGEST_RUN = 64
 """The detector runs in each frame of such a number: from there a run can go on, to the same bits."""
 
 
-def _nobody() -> Boxes:
-    return Boxes(np.zeros((0, 4), np.float32))
+PAIRING = Tracker(sure=0, least=0, confirm=False, least_likeness=0.2, keep_lost_s=2.5)
+"""Pairs people of two detections. More may lie between them than between two frames, so less likeness is enough."""
+
+
+@dataclass(frozen=True)
+class _Sights:
+    """Where people were seen last: ids (N,), boxes (N,), and times (N,) in seconds."""
+
+    ids: NDArray[np.int64]
+    boxes: Boxes
+    seen_s: NDArray[np.float64]
+
+    def __getitem__(self, which: NDArray[Any]) -> _Sights:
+        return _Sights(self.ids[which], self.boxes[which], self.seen_s[which])
+
+    def then(self, ids: NDArray[np.int64], boxes: Boxes, time_s: float) -> _Sights:
+        """With those who are seen now; the others stay as long as they may be known again."""
+        kept = self[~np.isin(self.ids, ids) & (time_s - self.seen_s <= PAIRING.keep_lost_s)]
+        return _Sights(
+            np.concatenate([kept.ids, ids]),
+            _joined(kept.boxes, boxes),
+            np.concatenate([kept.seen_s, np.full(len(ids), time_s)]),
+        )
+
+
+def _nobody() -> _Sights:
+    return _Sights(np.zeros(0, np.int64), Boxes(np.zeros((0, 4), np.float32)), np.zeros(0))
 
 
 @dataclass(eq=False)
 class LookAheadSchedule:
     """Says in which frames of one file the detector runs; between two of them people move in straight lines.
 
-    People are paired by a tracker of its own. Who is found in one of the two frames only is there for the half of the
-    time that is nearer to it. every: detects in one of so many frames; `auto`: every 0.24 s, twice as often where
+    People are paired by a tracker of its own. Who was missed for a while and is known again moves from the last sight.
+    Who is found in the first of the two frames only walks on for half of the time, and who is new stands still for the
+    other half. every: detects in one of so many frames; `auto`: every 0.24 s, twice as often where
     somebody comes or leaves, and less and less, up to once a second, where nobody moves. Raises ConfigError if it is
     neither.
     """
 
     every: DetectEvery = 1
-    _boxes: Boxes = field(default_factory=_nobody, init=False, repr=False)
-    _ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), init=False, repr=False)
+    _sights: _Sights = field(default_factory=_nobody, init=False, repr=False)
     _image_hw: tuple[int, int] | None = field(default=None, init=False, repr=False)
     _time_s: float = field(default=0.0, init=False, repr=False)
     _gap_s: float = field(default=USUAL_S, init=False, repr=False)
     _count: int = field(default=0, init=False, repr=False)
-    _pairing: Tracker = field(default_factory=lambda: Tracker(sure=0, least=0, confirm=False), init=False, repr=False)
+    _pairing: Tracker = field(default_factory=lambda: copy(PAIRING), init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_every(self.every)
 
     def reset(self) -> None:
         """Begin anew, with a detection."""
-        self._boxes, self._ids, self._image_hw, self._gap_s = _nobody(), np.zeros(0, np.int64), None, USUAL_S
+        self._sights, self._image_hw, self._gap_s = _nobody(), None, USUAL_S
         self._pairing.reset()
 
     @property
@@ -96,29 +121,38 @@ class LookAheadSchedule:
         if self.every != "auto" or self._image_hw is None or len(frames) == 1:
             return True
         gone_s = float(self._times(frames)[-1]) - self._time_s
-        mine, theirs, all_there = self._pairs(self._named(poses, frames)[0])
-        still = gone_s <= USUAL_S + 1e-6 or _least_overlap(self._boxes[mine], poses.boxes[theirs]) >= STILL
+        all_there, overlap = self._compared(poses, self._named(poses, frames)[0])
+        still = gone_s <= USUAL_S + 1e-6 or overlap >= STILL
         return (all_there and still) or gone_s <= USUAL_S / 2 + 1e-6
 
     def between(self, poses: Poses, frames: Sequence[Frame]) -> list[Boxes]:
         """The boxes in all frames but the last, of which the poses are; these end the stretch."""
         ids, pairing = self._named(poses, frames)
-        mine, theirs, all_there = self._pairs(ids)
+        all_there, overlap = self._compared(poses, ids)
         times = self._times(frames)
-        gone = times - self._time_s
-        share = gone / gone[-1] if gone[-1] > 0 else np.arange(1, len(frames) + 1) / len(frames)
-        only_before, only_after = np.isin(self._ids, ids, invert=True), np.isin(ids, self._ids, invert=True)
-        found = []
-        for part in share[:-1].tolist():
-            moved = _mixed(self._boxes[mine], poses.boxes[theirs], np.float32(part))
-            rest = self._boxes[only_before] if part <= 0.5 else poses.boxes[only_after]
-            found.append(Boxes(np.concatenate([moved.xywh, rest.xywh]), np.concatenate([moved.scores, rest.scores])))
-        still = len(mine) > 0 and all_there and _least_overlap(self._boxes[mine], poses.boxes[theirs]) >= STILL
-        self._gap_s = min(2 * self._gap_s, LONGEST_S) if still else USUAL_S
-        self._boxes, self._ids, self._pairing, self._time_s = poses.boxes, ids, pairing, float(times[-1])
+        found = [self._at(number, times, poses, ids) for number in range(len(frames) - 1)]
+        self._gap_s = min(2 * self._gap_s, LONGEST_S) if len(ids) and all_there and overlap >= STILL else USUAL_S
+        self._sights = self._sights.then(ids, poses.boxes, float(times[-1]))
+        self._pairing, self._time_s = pairing, float(times[-1])
         height, width = frames[-1].image.shape[:2]
         self._image_hw, self._count = (height, width), self._count + len(frames)
         return found
+
+    def _at(self, number: int, times: NDArray[np.float64], poses: Poses, ids: NDArray[np.int64]) -> Boxes:
+        """The boxes in a frame of a stretch, at whose end those with the ids were found."""
+        before = self._sights
+        _, mine, theirs = np.intersect1d(before.ids, ids, assume_unique=True, return_indices=True)
+        whole = times[-1] - before.seen_s[mine]
+        steps = (number + 1) / len(times)  # where time stands still, frames count
+        share = np.where(whole > 0, (times[number] - before.seen_s[mine]) / np.where(whole > 0, whole, 1), steps)
+        moved = _mixed(before.boxes[mine], poses.boxes[theirs], share.astype(np.float32))
+        gone = times[-1] - self._time_s
+        if (times[number] - self._time_s) / gone > 0.5 if gone > 0 else steps > 0.5:
+            return _joined(moved, poses.boxes[~np.isin(ids, before.ids)])
+        known, forecast = self._pairing.forecast(float(times[number]))
+        left = before[~np.isin(before.ids, ids) & (before.seen_s == self._time_s)]
+        _, where, which = np.intersect1d(known, left.ids, assume_unique=True, return_indices=True)
+        return _joined(moved, Boxes(forecast.xywh[where], left.boxes.scores[which]))
 
     def shorten(self) -> None:
         """Detect as often as usual again."""
@@ -127,9 +161,10 @@ class LookAheadSchedule:
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if there had been no break, ready for JSON."""
         return {
-            "boxes": self._boxes.xywh.tolist(),
-            "box_scores": self._boxes.scores.tolist(),
-            "ids": self._ids.tolist(),
+            "boxes": self._sights.boxes.xywh.tolist(),
+            "box_scores": self._sights.boxes.scores.tolist(),
+            "ids": self._sights.ids.tolist(),
+            "seen_s": self._sights.seen_s.tolist(),
             "image_hw": None if self._image_hw is None else list(self._image_hw),
             "time_s": self._time_s,
             "gap_s": self._gap_s,
@@ -140,9 +175,10 @@ class LookAheadSchedule:
     def restore(self, state: dict[str, Any], *_: object) -> None:
         """Go on from a `state`. Raises ConfigError if it is none."""
         try:
-            boxes = np.array(state["boxes"], np.float32).reshape(-1, 4)
-            self._boxes = Boxes(boxes, np.array(state["box_scores"], np.float32))
-            self._ids = np.array(state["ids"], np.int64).reshape(len(boxes))
+            xywh = np.array(state["boxes"], np.float32).reshape(-1, 4)
+            boxes = Boxes(xywh, np.array(state["box_scores"], np.float32))
+            ids = np.array(state["ids"], np.int64).reshape(len(xywh))
+            self._sights = _Sights(ids, boxes, np.array(state["seen_s"], np.float64).reshape(len(xywh)))
             hw = state["image_hw"]
             self._image_hw = None if hw is None else (int(hw[0]), int(hw[1]))
             self._time_s, self._gap_s = float(state["time_s"]), float(state["gap_s"])
@@ -164,10 +200,14 @@ class LookAheadSchedule:
         ids = pairing.update(poses, float(self._times(frames)[-1]), frames[-1].image).ids
         return np.zeros(0, np.int64) if ids is None else ids, pairing
 
-    def _pairs(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp], bool]:
-        """The places of those who are in both, before and now, and whether everybody is."""
-        both, mine, theirs = np.intersect1d(self._ids, ids, assume_unique=True, return_indices=True)
-        return mine, theirs, len(both) == len(ids) == len(self._ids)
+    def _compared(self, poses: Poses, ids: NDArray[np.int64]) -> tuple[bool, float]:
+        """Whether the people of the last detection and those with the ids are the same, and the least overlap of the
+        two boxes of one who is; 1 if there is none."""
+        last = self._sights[self._sights.seen_s == self._time_s]
+        both, mine, theirs = np.intersect1d(last.ids, ids, assume_unique=True, return_indices=True)
+        before, after = (to_xyxy(boxes.xywh.astype(np.float64)) for boxes in (last.boxes[mine], poses.boxes[theirs]))
+        overlap = float(np.diagonal(iou(before, after)).min(initial=1.0))
+        return len(both) == len(ids) == len(last.ids), overlap
 
 
 def interpolated(
@@ -268,13 +308,11 @@ def _nbytes(frames: Sequence[Frame]) -> int:
     return sum(frame.image.nbytes for frame in frames)
 
 
-def _mixed(before: Boxes, after: Boxes, part: np.float32) -> Boxes:
-    """Boxes (N,) so far on the way from one to the other."""
-    xywh = before.xywh + part * (after.xywh - before.xywh)
-    return Boxes(xywh, before.scores + part * (after.scores - before.scores))
+def _mixed(before: Boxes, after: Boxes, share: NDArray[np.float32]) -> Boxes:
+    """Boxes (N,), each so far (N,) on the way from one to the other."""
+    xywh = before.xywh + share[:, None] * (after.xywh - before.xywh)
+    return Boxes(xywh, before.scores + share * (after.scores - before.scores))
 
 
-def _least_overlap(before: Boxes, after: Boxes) -> float:
-    """The least of how much each person's two boxes overlap, (N,) and (N,); 1 if there is nobody."""
-    overlap = iou(to_xyxy(before.xywh.astype(np.float64)), to_xyxy(after.xywh.astype(np.float64)))
-    return float(np.diagonal(overlap).min(initial=1.0))
+def _joined(some: Boxes, more: Boxes) -> Boxes:
+    return Boxes(np.concatenate([some.xywh, more.xywh]), np.concatenate([some.scores, more.scores]))

@@ -36,7 +36,7 @@ class _Joints:
 class Smoother:
     """Calms the joints of people with ids, live. Feed it what a `Tracker` returns.
 
-        poses = smoother.update(tracker.update(poses, frame.time_s), frame.time_s)
+        poses = smoother.update(tracker.update(poses, frame.time_s, frame.image), frame.time_s)
 
     It is the One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) for each person and joint: a low pass whose cutoff
     grows with the speed. Speeds are in person sizes a second, so that near and far people are treated alike; a size is
