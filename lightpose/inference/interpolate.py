@@ -32,7 +32,7 @@ LONGEST_RUN = 64
 """The detector runs in each frame of such a number: from there a run can go on, to the same bits."""
 
 
-PAIRING = Tracker(sure=0, least=0, confirm=False, least_likeness=0.2, keep_lost_s=2.5)
+PAIRING = Tracker(sure=0, least=0, confirm=False, least_likeness=0.2, keep_lost_s=2.2)
 """Pairs people of two detections. More may lie between them than between two frames, so less likeness is enough."""
 
 
