@@ -37,10 +37,10 @@ class Options:
     """clips: folders with gt/gt.txt. fps: frames a second, one for each clip or one for all. dropped: share of the
     boxes. noise: standard deviation, as a share of a box's width for x and width, of its height for y and height.
     image_hw: of the clips. every: uses one of so many frames. seeds: how many. found: instead, takes what the built-in
-    detector finds in the clip's .mp4 of the same name, once. frames: so many of them at most. detect_every: N or auto,
-    of the detector. precision: of both networks. live: without looking ahead. colors: whether they count, of what is
-    found. byte_track: ByteTrack of the package trackers instead of our own, with its settings as they come. tracker:
-    settings of our own."""
+    detector finds in the clip's .mp4 of the same name. frames: so many of them at most. detect_every: N or auto, of the
+    detector. precision: of both networks. views: of what is found, a run for each. live: without looking ahead. colors:
+    whether they count, of what is found. byte_track: ByteTrack of the package trackers instead of our own, with its
+    settings as they come. tracker: settings of our own."""
 
     clips: Positional[tuple[Path, ...]]
     fps: tuple[float, ...] = (25.0,)
@@ -53,6 +53,7 @@ class Options:
     frames: int | None = None
     detect_every: str = "1"
     precision: Literal["auto", "float32", "int8"] = "auto"
+    views: tuple[Literal["plain", "darker", "lighter", "mirrored"], ...] = ("plain",)
     live: bool = False
     colors: bool = True
     byte_track: bool = False
@@ -129,20 +130,38 @@ def judged(
     return Score(float(table.idf1.iloc[0]), float(table.mota.iloc[0]), int(table.num_switches.iloc[0]))
 
 
+def seen(image: ImageArray, view: str) -> ImageArray:
+    """The image in one of the views."""
+    if view == "mirrored":
+        return np.ascontiguousarray(image[:, ::-1])
+    gain, lift = {"plain": (1.0, 0.0), "darker": (0.85, 0.0), "lighter": (1.15, 5.0)}[view]
+    changed: ImageArray = np.clip(image * gain + lift, 0, 255).astype(np.uint8)
+    return changed
+
+
+def found_in(clip: Path, rows: NDArray[np.float64], fps: float, options: Options, view: str) -> Score:
+    """How well people are told apart whom the built-in detector finds in a view of the clip."""
+    path = clip / f"{clip.name}.mp4"
+    frames = (replace(frame, image=seen(frame.image, view)) for frame in islice(read_video(path), options.frames))
+    every: DetectEvery = "auto" if options.detect_every == "auto" else int(options.detect_every)
+    schedule = DetectSchedule(every) if options.live else LookAheadSchedule(every)
+    stream = PoseEstimator(precision=options.precision).stream(frames, detect_every=schedule)
+    true = rows.copy()
+    if view == "mirrored":
+        width = next(iter(read_video(path))).image.shape[1]
+        true[:, 2] = width - rows[:, 2] - rows[:, 4]
+    return judged(true, ((poses, frame.image) for frame, poses in stream), fps, options)
+
+
 def main() -> None:
     """Print the means over the seeds for each clip."""
     options = tyro.cli(Options, description=__doc__)
-    print("| clip | IDF1 | lowest and highest seed | MOTA | switches |\n|---|---|---|---|---|")
+    print("| clip | IDF1 | lowest and highest | MOTA | switches |\n|---|---|---|---|---|")
     for number, clip in enumerate(options.clips):
         rows = np.loadtxt(clip / "gt" / "gt.txt", delimiter=",", usecols=range(6), ndmin=2)
         fps = options.fps[min(number, len(options.fps) - 1)]
         if options.found:
-            frames = islice(iter(read_video(clip / f"{clip.name}.mp4")), options.frames)
-            every: DetectEvery = "auto" if options.detect_every == "auto" else int(options.detect_every)
-            schedule = DetectSchedule(every) if options.live else LookAheadSchedule(every)
-            estimator = PoseEstimator(precision=options.precision)
-            people = ((poses, frame.image) for frame, poses in estimator.stream(frames, detect_every=schedule))
-            scores = [judged(rows, people, fps, options)]
+            scores = [found_in(clip, rows, fps, options, view) for view in options.views]
         else:
             scores = [measure(rows, options.image_hw, fps, options, seed) for seed in range(options.seeds)]
         idf1 = [score.idf1 for score in scores]
