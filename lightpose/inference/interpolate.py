@@ -17,7 +17,7 @@ from lightpose.inference.track import Tracker
 from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
-from lightpose.types import Frame
+from lightpose.types import FloatArray, Frame
 
 __all__ = ["LONGEST_RUN", "LookAheadSchedule", "interpolated"]
 
@@ -149,10 +149,20 @@ class LookAheadSchedule:
         gone = times[-1] - self._time_s
         if (times[number] - self._time_s) / gone > 0.5 if gone > 0 else steps > 0.5:
             return _joined(moved, poses.boxes[~np.isin(ids, before.ids)])
-        known, forecast = self._pairing.forecast(float(times[number]))
         left = before[~np.isin(before.ids, ids) & (before.seen_s == self._time_s)]
-        _, where, which = np.intersect1d(known, left.ids, assume_unique=True, return_indices=True)
-        return _joined(moved, Boxes(forecast.xywh[where], left.boxes.scores[which]))
+        return _joined(moved, self._walked(left, float(times[number])))
+
+    def _walked(self, sights: _Sights, time_s: float) -> Boxes:
+        """Where those who were in the last detection should be at a time; who has left the image is left out."""
+        (ids, before), (known, then) = self._pairing.forecast(self._time_s), self._pairing.forecast(time_s)
+        steps = _middles(then) - _middles(before[np.isin(ids, known)])  # in the same order
+        _, mine, theirs = np.intersect1d(sights.ids, known, assume_unique=True, return_indices=True)
+        boxes = sights.boxes[mine]
+        walked = Boxes(np.concatenate([boxes.xywh[:, :2] + steps[theirs], boxes.xywh[:, 2:]], 1), boxes.scores)
+        height, width = self._image_hw or (np.inf, np.inf)
+        middles = _middles(walked)
+        inside: NDArray[np.bool_] = ((middles >= 0) & (middles <= [width, height])).all(axis=1)
+        return walked[inside]
 
     def shorten(self) -> None:
         """Detect as often as usual again."""
@@ -312,6 +322,11 @@ def _mixed(before: Boxes, after: Boxes, share: NDArray[np.float32]) -> Boxes:
     """Boxes (N,), each so far (N,) on the way from one to the other."""
     xywh = before.xywh + share[:, None] * (after.xywh - before.xywh)
     return Boxes(xywh, before.scores + share * (after.scores - before.scores))
+
+
+def _middles(boxes: Boxes) -> FloatArray:
+    """(N, 2) x and y."""
+    return boxes.xywh[:, :2] + boxes.xywh[:, 2:] / 2
 
 
 def _joined(some: Boxes, more: Boxes) -> Boxes:

@@ -103,6 +103,29 @@ def test_who_comes_or_leaves_is_there_for_the_nearer_half():
     assert [seen.found[n].xywh[:, 0].tolist() for n in (1, 2, 3)] == [[100], [100], [300]]
 
 
+def test_who_was_missed_and_is_known_again_moves_from_the_last_sight():
+    seen = run(lambda number: {} if number == 10 else walker(number), 5, 21)
+    assert seen.ran == [0, 5, 10, 15, 20]
+    for n in (1, 2, 3, 4, 11, 12, 13, 14):
+        np.testing.assert_allclose(seen.found[n].xywh, [[20 + 3 * n, 100, 31, 80]], atol=1e-3)
+    for n in (6, 7):  # walks on as before, about
+        np.testing.assert_allclose(seen.found[n].xywh, [[20 + 3 * n, 100, 31, 80]], atol=4)
+    assert [len(seen.found[n]) for n in (8, 9, 10)] == [0, 0, 0]
+
+
+def test_who_was_missed_for_too_long_is_somebody_new():
+    seen = run(lambda number: {} if 0 < number < 70 else walker(0), 5, 76)
+    there = [n for n, boxes in seen.found.items() if len(boxes)]
+    assert there[:3] == [0, 1, 2]
+    assert there[3] > 65
+
+
+def test_who_walks_on_out_of_the_image_is_gone():
+    seen = run(lambda number: {200: (20.0 - 25 * number, 100.0)} if number < 10 else {}, 5, 11)
+    assert seen.found[5].xywh[0, 0] + 115 == pytest.approx(10)
+    assert [len(seen.found[n]) for n in range(6, 11)] == [0] * 5
+
+
 def test_auto_detects_less_and_less_where_nobody_moves():
     seen = run(lambda _: {1: (100.0, 50.0)}, "auto", 64)
     assert np.diff(seen.ran).tolist() == [6, 12, 24, 21], "0.24 s, 0.48, 0.96; the last of 64 frames"
