@@ -17,7 +17,7 @@ from lightpose.inference.track import Tracker
 from lightpose.io.sources import HELD_BYTES
 from lightpose.ops.boxes import iou, to_xyxy
 from lightpose.results import Boxes, Poses
-from lightpose.types import FloatArray, Frame
+from lightpose.types import Frame
 
 __all__ = ["LONGEST_RUN", "LookAheadSchedule", "interpolated"]
 
@@ -161,8 +161,7 @@ class LookAheadSchedule:
         walked = Boxes(np.concatenate([boxes.xywh[:, :2] + steps[theirs], boxes.xywh[:, 2:]], 1), boxes.scores)
         height, width = self._image_hw or (np.inf, np.inf)
         middles = _middles(walked)
-        inside: NDArray[np.bool_] = ((middles >= 0) & (middles <= [width, height])).all(axis=1)
-        return walked[inside]
+        return walked[np.flatnonzero(np.all((middles >= 0) & (middles <= [width, height]), axis=1))]
 
     def shorten(self) -> None:
         """Detect as often as usual again."""
@@ -324,7 +323,7 @@ def _mixed(before: Boxes, after: Boxes, share: NDArray[np.float32]) -> Boxes:
     return Boxes(xywh, before.scores + share * (after.scores - before.scores))
 
 
-def _middles(boxes: Boxes) -> FloatArray:
+def _middles(boxes: Boxes) -> NDArray[np.floating[Any]]:
     """(N, 2) x and y."""
     return boxes.xywh[:, :2] + boxes.xywh[:, 2:] / 2
 
