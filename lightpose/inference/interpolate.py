@@ -147,7 +147,8 @@ class LookAheadSchedule:
         share = np.where(whole > 0, (times[number] - before.seen_s[mine]) / np.where(whole > 0, whole, 1), steps)
         moved = _mixed(before.boxes[mine], poses.boxes[theirs], share.astype(np.float32))
         gone = times[-1] - self._time_s
-        if (times[number] - self._time_s) / gone > 0.5 if gone > 0 else steps > 0.5:
+        part = (times[number] - self._time_s) / gone if gone > 0 else steps
+        if part > 0.5:
             return _joined(moved, poses.boxes[~np.isin(ids, before.ids)])
         left = before[~np.isin(before.ids, ids) & (before.seen_s == self._time_s)]
         return _joined(moved, self._walked(left, float(times[number])))
