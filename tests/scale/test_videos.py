@@ -66,7 +66,7 @@ def network(folder: Path) -> Network:
 def bulk(
     place: Path | str, out: Path | str, networks: Path, workers: int = 1, make_worker: object = None, **videos: object
 ) -> Report:
-    settings = Settings(network(networks), videos=OfVideos(**{"shard_seconds": SEAM_S, **videos}))
+    settings = Settings(network(networks), videos=OfVideos(**{"shard_seconds": SEAM_S, "keep_lost": 1.0, **videos}))
     return run_bulk([str(place)], str(out), settings, LocalEngine(workers, 1), make_worker=make_worker)
 
 
@@ -308,7 +308,8 @@ def test_the_command_says_what_it_did_and_goes_on(tmp_path: Path, capsys: pytest
             main([*map(str, words)])
         return (ended.value.code, *capsys.readouterr())
 
-    words = ["bulk", "run", path, "--out", out, "--model", nets.model, "--detector", nets.detector, "--workers", 1]
+    words = ["bulk", "run", path, "--out", out, "--model", nets.model, "--detector", nets.detector, "--workers", 1,
+             "--keep-lost", 1]  # fmt: skip
     assert said(*words, "--shard-seconds", 2, "--dry-run") == (
         0, f"60 frames, the first of them {path}#t=0,2, in 3 shards; nothing was written\n", ""
     )  # fmt: skip
@@ -328,7 +329,7 @@ def test_the_command_says_what_it_did_and_goes_on(tmp_path: Path, capsys: pytest
 def test_a_real_clip_in_shards_has_the_ids_of_the_uncut_one(real_data: Path, tmp_path: Path):
     path, out = real_data / "clips/mot/TUD-Campus/TUD-Campus.mp4", tmp_path / "out"
     nets = replace(network(tmp_path / "nets"), detector=None, min_person_score=0.0)
-    settings = Settings(nets, videos=OfVideos(shard_seconds=1.0, run_up=1.0))
+    settings = Settings(nets, videos=OfVideos(shard_seconds=1.5, run_up=1.5))
     run_bulk([str(path)], str(out), settings, LocalEngine(1, 1))
     whole = rows_of([poses for _, poses in nets.open(1).stream(path)])
     [rows] = merged(out, tmp_path / "merged")
