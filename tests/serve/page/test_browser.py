@@ -135,7 +135,7 @@ def test_the_server_gives_the_browser_its_networks_and_threads(watch, here, esti
     if estimator.runtime.precision == "float32":
         check_same(answer, expected)
     else:  # int8 is rounded otherwise in WebAssembly, so that unsure joints jump
-        assert np.median(distances(answer["people"][0], expected.keypoints[0])) < 1
+        assert np.median(distances(answer["people"][0], expected.keypoints[0])) < 4
     assert not [url for url in watched.requests if url.endswith("/v1/poses")]
     page.click("#on-server")
     watched.wait_until_told("Nothing is chosen yet.")

@@ -204,25 +204,34 @@ def test_colours_of_a_box_are_pythons(call: Call):
 def test_ids_are_pythons_where_colours_count(call: Call, seed: int):
     """People as rectangles of their colours, which cross; some frames come without pixels."""
     tracker, expected, given = Tracker(), [], []
-    colors = np.random.default_rng(seed).integers(0, 256, (6, 3))
+    colors = np.random.default_rng(seed).integers(0, 256, (6, 3)).tolist()
     for number, (time_s, boxes, scores) in enumerate(walk(seed)):
+        low = np.maximum(boxes[:, :2], 0).astype(int)
+        high = np.maximum(boxes[:, :2] + boxes[:, 2:], 0).astype(int)
+        painted = [*zip(low.tolist(), np.minimum(high, IMAGE_HW[::-1]).tolist(), colors, strict=False)]
         image = np.full((*IMAGE_HW, 3), 120, np.uint8)
-        for (left, top, width, height), color in zip(boxes.astype(int).tolist(), colors, strict=False):
-            image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = color
-        count, has_pixels = len(boxes), number % 7 > 0
-        poses = Poses(np.zeros((count, 1, 3), np.float32), scores, Boxes(boxes, scores), COCO17, IMAGE_HW)
+        for (left, top), (right, bottom), color in painted:
+            image[top:bottom, left:right] = color
+        has_pixels = number % 7 > 0
+        poses = Poses(np.zeros((len(boxes), 1, 3), np.float32), scores, Boxes(boxes, scores), COCO17, IMAGE_HW)
         expected.append(tracker.update(poses, time_s, image if has_pixels else None).ids.tolist())
         people = [{"box": box, "boxScore": score} for box, score in zip(boxes.tolist(), scores.tolist(), strict=True)]
-        size = {"width": IMAGE_HW[1], "height": IMAGE_HW[0]}
-        given.append([people, time_s, rgba(image) if has_pixels else size])
-    code = """(frames) => {
+        given.append([people, time_s, painted if has_pixels else None])
+    code = """(frames, [height, width]) => {
         const tracker = new m.Tracker();
-        return frames.map(([people, timeS, image]) => {
-            const pixels = image.data ? { ...image, data: opened(image.data) } : image;
-            return tracker.update(people, timeS, pixels).map(({ id }) => id);
+        const paint = (painted) => {
+            const data = new Uint8Array(4 * width * height).fill(120);
+            for (const [[left, top], [right, bottom], color] of painted)
+                for (let y = top; y < bottom; y++)
+                    for (let x = left; x < right; x++) data.set(color, 4 * (y * width + x));
+            return data;
+        };
+        return frames.map(([people, timeS, painted]) => {
+            const image = { width, height, data: painted && paint(painted) };
+            return tracker.update(people, timeS, image).map(({ id }) => id);
         });
     }"""
-    assert call("track.js", code, given) == expected
+    assert call("track.js", code, given, IMAGE_HW) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
