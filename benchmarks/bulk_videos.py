@@ -80,7 +80,7 @@ def run(clip: Path, out: Path, seconds: float, options: Options) -> Rows:
     if not (out / "merged").exists():
         report = lightpose.scale.run(
             clip, out / "parts", workers=options.workers, threads=1, shard_seconds=seconds, detect_every=every,
-            model=options.model,
+            model=options.model, run_up=min(seconds, OfVideos().run_up_s),
         )  # fmt: skip
         merge(str(out / "parts"), str(out / "merged"))
         took_s = time.perf_counter() - begun_s
@@ -197,7 +197,7 @@ def run_both(clip: Path, folder: Path, options: Options) -> list[str]:
     seams = [each.first for each in cut_video(clip, seconds, 0.0)[1:]]
     uncut = run(clip, folder / f"{clip.stem}-{options.detect_every}-1", 86_400, options)
     cut = run(clip, folder / f"{clip.stem}-{options.detect_every}-{options.shards}", seconds, options)
-    run_up_s = OfVideos().run_up_s
+    run_up_s = min(seconds, OfVideos().run_up_s)
     return [f"| {clip.stem} | {len(seams) + 1} | {run_up_s:g} | {compare(uncut, cut, seams)} |"]
 
 
