@@ -300,6 +300,17 @@ def test_videos_of_a_bucket_are_read_in_place(bucket: Bucket, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_video_at_an_address_has_the_rows_of_the_file(site: tuple[str, dict], tmp_path: Path):
+    where, pages = site
+    path = clip(tmp_path / "in/a.mp4")
+    pages["/a.mp4"] = (200, {"Content-Type": "video/mp4", "Accept-Ranges": "bytes", "ETag": '"1"'}, path.read_bytes())
+    report = bulk(f"{where}/a.mp4", tmp_path / "out", tmp_path / "nets")
+    assert (report.frames, report.failed) == (60, 0)
+    [rows] = merged(tmp_path / "out", tmp_path / "merged")
+    assert rows == uncut(path, tmp_path / "nets")
+
+
+@pytest.mark.slow
 def test_the_command_says_what_it_did_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture):
     path, out, nets = clip(tmp_path / "in/a.mp4"), tmp_path / "out", network(tmp_path / "nets")
 
