@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,9 +86,16 @@ def test_a_thousand_malformed_uploads_are_refused_with_a_sentence_each(server, f
 
     with httpx.Client(base_url=server.url, timeout=60) as http, ThreadPoolExecutor(4) as pool:
 
+        def post(path: str, body: bytes, kind: str) -> httpx.Response:
+            return http.post(path, content=body, headers={"content-type": kind} if kind else {})
+
         def send(upload: tuple[str, Upload]) -> tuple[str, httpx.Response]:
             name, (path, kind, body) = upload
-            return name, http.post(path, content=body, headers={"content-type": kind} if kind else {})
+            answer = post(path, body, kind)
+            while path == "/v1/videos" and answer.status_code == 503:  # two clips at once are as many as it takes
+                time.sleep(0.1)
+                answer = post(path, body, kind)
+            return name, answer
 
         answers = list(pool.map(send, uploads))
         for name, answer in answers:
