@@ -74,17 +74,22 @@ def test_the_detectors_recipe_is_one_for_a_detector_and_takes_as_many_epochs_as_
     assert (config.model.name, config.optim.epochs, config.out) == ("lpn50_person", 3, str(tmp_path / "detector"))
 
 
-def test_everybody_in_a_picture_is_the_labelled_person_and_the_sure_others():
-    """Boxes by hand: one is the labelled person's, one somebody else's, one unsure, one mere noise within a person."""
+def test_everybody_in_a_picture_is_the_labelled_people_and_the_sure_others():
+    """Boxes by hand: of one of two labelled people, of somebody else, of nobody sure, and noise within a person."""
     import numpy as np
 
     from tools.train_default_detector import everybody
 
-    labelled = np.array([10.0, 10, 20, 40])
+    labelled = np.array([[10.0, 10, 20, 40], [300, 10, 20, 40]])
     boxes = np.array([[9.0, 9, 22, 42], [100, 10, 20, 40], [200, 10, 20, 40], [102, 12, 5, 5]])
-    people, ignored = everybody(labelled, boxes, np.array([0.9, 0.8, 0.3, 0.3]))
-    np.testing.assert_array_equal(people, boxes[:3])
-    assert ignored.tolist() == [False, False, True]
+    scores = np.array([0.9, 0.8, 0.3, 0.3])
+    people, ignored = everybody(labelled, boxes, scores, exact=False)
+    np.testing.assert_array_equal(people, np.stack([boxes[0], labelled[1], boxes[1], boxes[2]]))
+    assert ignored.tolist() == [False, False, False, True]
+    kept, _ = everybody(labelled, boxes, scores, exact=True)
+    np.testing.assert_array_equal(kept, np.stack([*labelled, boxes[1], boxes[2]]))
+    alone, ignored = everybody(labelled, boxes[:0], scores[:0], exact=False)
+    assert (alone is labelled, ignored.tolist()) == (True, [False, False])
 
 
 def test_the_plot_of_parts_has_a_point_for_each_figure_of_the_model_cards_table():

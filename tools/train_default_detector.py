@@ -5,7 +5,8 @@ network.
     python tools/train_default_detector.py --teacher runs/nanodet.onnx --hint runs/nanodet_maps.onnx --install
 
 On a GPU or a CPU; it goes on after a kill. Either file, made by examples/default/nanodet.py, may be left out: the one
-finds who has no label in LSP-Extended, the other gives hints (lightpose/train/feature_distillation.py).
+finds who has no label in LSP-Extended and in COCO's images that have joints alone, the other gives hints
+(lightpose/train/feature_distillation.py). --init weights/person_detector.safetensors goes on from the bundled detector.
 The run writes its folder under --out; detector_results.md there collects box AP on both validation sets, with 95 %
 intervals, at several input sizes. --install exports it at --input-hw. Its boxes count down to somewhat below the score
 of nearly the best F1 on the validation pictures; once the bundled pose network has seen them, people stay down to
@@ -61,16 +62,32 @@ SURE, SURE_OF_KNOWN, UNSURE = 0.4, 0.3, 0.28
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A set where some people have boxes. exact: its boxes are people's, not the extent of joints."""
+
+    name: str
+    file: str
+    images: str
+    repeat: float
+    exact: bool = False
+
+
+COCO_MORE = Labelled("coco_more", "coco_keypoints/train_more.json", "coco_keypoints/train_more", 2.0, exact=True)
+ATHLETES = Labelled("lspet", "lspet/train.json", "lspet/images", 0.12)
+
+
+@dataclass(frozen=True)
 class Options:
     """data: the folder of the sets. out: where the run goes. teacher: an .onnx file that finds people. hint: a file
-    that gives a detector's maps. epochs: instead of the recipe's. install: put the result into the package, with an
-    input of that size; sizes: sides of the square inputs that are measured.
+    that gives a detector's maps. init: weights to start from. epochs: instead of the recipe's. install: put the result
+    into the package, with an input of that size; sizes: sides of the square inputs that are measured.
     """
 
     data: Path = Path("data")
     out: Path = Path("runs/default")
     teacher: Path | None = None
     hint: Path | None = None
+    init: Path = Path("weights/lpn50.safetensors")
     epochs: int | None = None
     install: bool = False
     input_hw: tuple[int, int] = (320, 320)
@@ -90,38 +107,49 @@ def split_labels(options: Options) -> None:
             write_aside(target, json.dumps({**document, "images": images, "annotations": rows}).encode())
 
 
-def label_others(options: Options, teacher: Path) -> Path:
-    """Write runs/labels/lspet_people.json, once: LSP-Extended, where one person has a box, with the teacher's of all.
+def label_others(options: Options, teacher: Path, labelled: Labelled) -> Path:
+    """Write runs/labels/NAME_people.json, once: a set where few people have a box, with the teacher's boxes of all.
 
-    Its box of that person replaces the label's, which is only the joints' extent. What it half believes is ignored.
+    Its box of a labelled person may replace the label's. What it half believes is ignored.
     """
-    target = ROOT / "runs/labels/lspet_people.json"
+    target = ROOT / "runs/labels" / f"{labelled.name}_people.json"
     if target.exists():
         return target
-    source = read_people(options.data / "lspet/train.json", options.data / "lspet/images")
+    source = read_people(options.data / labelled.file, options.data / labelled.images)
     print(f"labelling {source.path} with {teacher}")
     with counting("pictures", len(source.document["images"])) as advance:
         found = find_people(source, OnnxDetector(teacher, UNSURE), advance)
-    rows: list[dict[str, Any]] = []
+    by_image: dict[int, list[Any]] = {image["id"]: [] for image in source.document["images"]}
     for row in source.rows():
-        boxes = found[row["image_id"]]
-        labelled, xywh = np.array(row["bbox"], float), boxes.xywh.astype(float)
-        for box, crowd in zip(*everybody(labelled, xywh, boxes.scores), strict=True):
-            about = {"image_id": row["image_id"], "category_id": source.category_id, "iscrowd": int(crowd)}
+        by_image[row["image_id"]].append(row["bbox"])
+    rows: list[dict[str, Any]] = []
+    for image_id, known in by_image.items():
+        boxes = found[image_id]
+        people = np.array(known, float).reshape(-1, 4)
+        for box, crowd in zip(*everybody(people, boxes.xywh.astype(float), boxes.scores, labelled.exact), strict=True):
+            about = {"image_id": image_id, "category_id": source.category_id, "iscrowd": int(crowd)}
             rows.append({"id": len(rows) + 1, **about, "bbox": box.tolist(), "area": float(box[2] * box[3])})
     write_aside(target, json.dumps({**source.document, "annotations": rows}).encode())
     return target
 
 
-def everybody(labelled: NDArray[Any], boxes: NDArray[Any], scores: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The labelled person (4,) and the others found (B, 4), xywh: boxes (P, 4), and whether each is to be ignored."""
+def everybody(
+    labelled: NDArray[Any], boxes: NDArray[Any], scores: NDArray[Any], exact: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The labelled people (L, 4), at least one, and the others found (B, 4): boxes (P, 4), and which to ignore; xywh.
+
+    exact: the labelled boxes are as good as any; else the teacher's of the same person replaces one.
+    """
     if not len(boxes):
-        return labelled[None], np.zeros(1, bool)
-    known = mask.iou(boxes, labelled[None], [0])[:, 0] * (scores >= SURE_OF_KNOWN)
-    person = boxes[known.argmax()] if known.max() > 0.5 else labelled
-    others = mask.iou(boxes, np.stack([labelled, person]), [0, 0]).max(1) <= 0.5
+        return labelled, np.zeros(len(labelled), bool)
+    overlap = mask.iou(boxes, labelled, [0] * len(labelled)).reshape(len(boxes), len(labelled))
+    known = overlap * (scores >= SURE_OF_KNOWN)[:, None]
+    better = known.max(0) > (1 if exact else 0.5)
+    people = np.where(better[:, None], boxes[known.argmax(0)], labelled)
+    others = overlap.max(1) <= 0.5
+    others &= mask.iou(boxes, people, [0] * len(people)).reshape(len(boxes), len(people)).max(1) <= 0.5
     sure = others & (scores >= SURE)
-    people = np.concatenate([person[None], boxes[sure]])
+    people = np.concatenate([people, boxes[sure]])
     part = mask.iou(boxes, people, [1] * len(people)).max(1) > 0.5  # mostly inside a person, not somebody else
     unsure = others & ~sure & ~part
     return np.concatenate([people, boxes[unsure]]), np.arange(len(people) + unsure.sum()) >= len(people)
@@ -134,11 +162,15 @@ def recipe(options: Options) -> DetectorConfig:
     config = read_config(ROOT / "examples/default/detector.toml")
     if not isinstance(config, DetectorConfig):
         raise TypeError("examples/default/detector.toml trains no detector")
-    config = replace(config, out=str(options.out / "detector"))
+    config = replace(config, out=str(options.out / "detector"), model=replace(config.model, init=str(options.init)))
     if options.teacher is not None:
-        *others, athletes = config.data.train
-        all_labelled = SceneSourceConfig(str(label_others(options, options.teacher)), athletes.images, repeat=0.25)
-        config = replace(config, data=replace(config.data, train=(*others, all_labelled)))
+        completed = [
+            SceneSourceConfig(
+                str(label_others(options, options.teacher, part)), str(options.data / part.images), part.repeat
+            )
+            for part in (COCO_MORE, ATHLETES)
+        ]
+        config = replace(config, data=replace(config.data, train=(*config.data.train[:-1], *completed)))
     if options.hint is not None:
         config = replace(config, feature_distillation=FeatureDistillationConfig(str(options.hint)))
     if not torch.cuda.is_available():
