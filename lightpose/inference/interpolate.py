@@ -103,16 +103,20 @@ class LookAheadSchedule:
         most = LONGEST_RUN - (self._count + first) % LONGEST_RUN
         if self._image_hw is None and not first:
             return 1
-        left = len(frames) - first
         if self.every != "auto":
-            most = min(most, self.every)
-            return most if left >= most else 0
+            return self._taken(min(most, self.every), frames, first)
         times = self._times(frames)
         gone_s = times[first:] - (times[first - 1] if first else self._time_s)
         steps = np.diff(gone_s, prepend=0.0)
         gap_s = min(2 * self._gap_s, LONGEST_S) if first and self._gap_s > USUAL_S else self._gap_s
         over = np.flatnonzero(gone_s + steps > gap_s + 1e-6)  # the next frame would come too late
         most = min([most, *(over[:1] + 1).tolist()])
+        return self._taken(most, frames, first)
+
+    @staticmethod
+    def _taken(most: int, frames: Sequence[Frame], first: int) -> int:
+        """As many of the frames after the first ones, all if they are too large to hold more, or 0: wait for more."""
+        left = len(frames) - first
         return most if left >= most else left if not first and _nbytes(frames) >= HELD_BYTES else 0
 
     def accepts(self, poses: Poses, frames: Sequence[Frame]) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lightpose.errors import ConfigError
 from lightpose.inference.stages import Timed
 from lightpose.limits import FACTORS, check_range
-from lightpose.ops.series import fading, fill_gaps, runs, zero_phase
+from lightpose.ops.series import fading, fill_gaps, filtered, runs
 from lightpose.results import Boxes, Poses
 from lightpose.skeletons import Skeleton
 
@@ -162,9 +162,7 @@ class FileSmoother:
         there = ~np.isnan(boxes[:, 0])
         if self.hz is not None:
             for start, end in runs(there):
-                points = keypoints[start:end, :, :2].reshape(end - start, -1)
-                points = zero_phase(points, times[start:end], self.hz)
-                keypoints[start:end, :, :2] = points.reshape(end - start, -1, 2)
+                keypoints[start:end, :, :2] = filtered(keypoints[start:end, :, :2], times[start:end], self.hz)
         return _Track(where, keypoints, boxes, scores, there & (where < 0))
 
     def _frame(self, number: int, tracks: dict[int, _Track]) -> Poses:

@@ -155,8 +155,9 @@ class _Run:
                     if last_s is not None:
                         self.progress(self.frames, last_s)
         finally:
-            for sink in (self._lines, *self._sinks):
-                sink.close()
+            with ExitStack() as all_of_them:  # though one of them fails
+                for sink in (*reversed(self._sinks), self._lines):
+                    all_of_them.callback(sink.close)
 
     def _found(self) -> Generator[_Item]:
         """The frames with their poses, and after each group what is to be remembered."""
@@ -269,7 +270,7 @@ def _source(video: Video) -> dict[str, Any]:
         status = None if video.path is None else video.path.stat()
     except OSError:
         status = None
-    stamp = "" if status is None else f"{status.st_size} {status.st_mtime_ns}"
+    stamp = video.stamp if status is None else f"{status.st_size} {status.st_mtime_ns}"
     return {"video": video.name, "stamp": stamp, **asdict(video.timing)}
 
 

@@ -44,11 +44,13 @@ class ImageFile:
     content: bytes | None = None
     fault: str = ""
 
-    def read(self) -> ImageArray:
-        """The image, upright. Raises ImageError if it cannot be read."""
+    def read(self, max_pixels: int | None = None) -> ImageArray:
+        """The image, upright. Raises ImageError if it cannot be read. max_pixels: as for `read_image`."""
         if self.fault:
             raise ImageError(self.fault)
-        return read_image(self.path) if self.content is None else decode_image(self.content, str(self.path))
+        if self.content is None:
+            return read_image(self.path, max_pixels=max_pixels)
+        return decode_image(self.content, str(self.path), max_pixels=max_pixels)
 
     def stamp(self) -> str:
         """What changes when the file does: size and time of change, or the hash of its bytes."""

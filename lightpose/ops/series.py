@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightpose.errors import ConfigError, ShapeError
 
-__all__ = ["butterworth", "derivative", "fading", "fill_gaps", "runs", "unwrapped", "zero_phase"]
+__all__ = ["butterworth", "derivative", "fading", "fill_gaps", "filtered", "runs", "unwrapped", "zero_phase"]
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +31,11 @@ def butterworth(points: ArrayLike, time_s: ArrayLike, hz: float = 6.0) -> Floats
     step_s = float(np.median(np.diff(times)))
     if not (math.isfinite(hz) and 0 < hz < 0.5 / step_s):
         raise ConfigError(f"{hz} Hz needs over {2 * hz:g} frames a second, here are {1 / step_s:.4g}; choose fewer Hz")
+    return filtered(values, times, hz)
+
+
+def filtered(values: Floats, times: Floats, hz: float) -> Floats:
+    """Series (T, …) as `butterworth` gives them, unchecked."""
     flat = values.reshape(len(values), -1)
     result = flat.copy()
     masks, kinds = np.unique(np.isfinite(flat), axis=1, return_inverse=True)

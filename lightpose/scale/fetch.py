@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightpose.errors import ImageError, ImageMissingError, ImageTooLargeError, LightposeError, UnreachableError
+from lightpose.errors import (
+    ConfigError,
+    ImageError,
+    ImageMissingError,
+    ImageTooLargeError,
+    LightposeError,
+    UnreachableError,
+)
 from lightpose.io.images import max_bytes
 from lightpose.scale.buckets import Buckets, CredentialsError, ObjectAddress, is_bucket, request_timeout_s
 from lightpose.scale.folder_source import read_file
@@ -128,7 +135,10 @@ class Fetcher:
 
     def _asked(self, place: str, act: Callable[[Any, str], Given]) -> Given:
         """Ask for an object; what goes wrong becomes one of the three errors."""
-        address = ObjectAddress.of(place)
+        try:
+            address = ObjectAddress.of(place)
+        except ConfigError as error:
+            raise ImageError(str(error)) from error
 
         def ask() -> Given:
             try:

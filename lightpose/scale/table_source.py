@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from lightpose.errors import DataError, ImageError, ImageMissingError, brief
+from lightpose.errors import DataError, ImageError, ImageMissingError, UnreachableError, brief
 from lightpose.scale.fetch import Fetcher, referred
 from lightpose.scale.parquet import load_arrow
 from lightpose.scale.places import named_files
@@ -129,6 +129,9 @@ class _Group:
         _, table, group, _ = self._given
         try:
             values = next(self._batches, None)
+        except UnreachableError:  # ends the generator, so the next try needs a fresh one
+            self._restart()
+            raise
         except (load_arrow().ArrowException, OSError, DataError) as error:
             values, told = None, f"{table}: row group {group} is damaged from row {self._end} on ({brief(error)})"
         else:

@@ -186,6 +186,7 @@ class ShardWorker:
                     )
                 if isinstance(got.image, LightposeError):
                     rows.fail(got.number, status_of(got.image), str(got.image))
+                    at(last)
                     continue
                 last = got.number
                 sizes[got.number] = got.image.shape[0], got.image.shape[1]

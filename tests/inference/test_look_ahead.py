@@ -117,6 +117,15 @@ def test_it_holds_a_second_or_two_of_frames_however_long_the_video_is():
     assert max(held) == max(held[:150]) < 90
 
 
+def test_a_joint_without_a_place_leaves_the_rest_of_its_stretch_and_the_other_joints():
+    times, joints = np.arange(60) / 30, walk(60, 0)
+    joints[30, 1] = np.nan
+    timed = [(people({1: points}), time_s) for points, time_s in zip(joints, times.tolist(), strict=True)]
+    found = joints_of([*FileSmoother(6.0, 0).over(timed)], 1)[0]
+    assert np.isnan(found[:, 1, 0]).nonzero()[0].tolist() == [30]
+    np.testing.assert_allclose(found, butterworth(joints, times, 6.0), atol=1e-3)
+
+
 def test_a_still_picture_of_nobody_goes_through():
     empty = people({})
     found = list(FileSmoother(6, 0.3).over([(empty, n / 30) for n in range(50)]))

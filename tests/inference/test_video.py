@@ -181,6 +181,29 @@ def test_an_interrupted_run_goes_on_from_its_lines_and_ends_as_an_unbroken_one(
         run(broken, resume=True)
 
 
+def test_an_interrupted_run_over_a_folder_does_not_go_on_with_another_folder_of_that_name(
+    estimator: PoseEstimator, tmp_path: Path
+):
+    for place, grey in (("a", 50), ("b", 90)):
+        (tmp_path / place / "frames").mkdir(parents=True)
+        for number in range(3 * GROUP):
+            image = encode_image(np.full((48, 64, 3), grey + number % 9, np.uint8), ".png")
+            (tmp_path / place / "frames" / f"f{number}.png").write_bytes(image)
+    out = tmp_path / "out"
+
+    def stop(frames: int, _: float) -> None:
+        if frames >= 2 * GROUP:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(read_video(tmp_path / "a/frames", fps=10), estimator, out, progress=stop)
+    for other, fps in (("b/frames", 10), ("a/frames", 25)):
+        with pytest.raises(ConfigError, match="part of a run with another video or settings"):
+            predict_video(read_video(tmp_path / other, fps=fps), estimator, out, resume=True)
+    found = predict_video(read_video(tmp_path / "a/frames", fps=10), estimator, out, resume=True)
+    assert found.resumed > 0
+
+
 def test_a_run_whose_lines_were_damaged_begins_anew(estimator: PoseEstimator, tmp_path: Path):
     path = write_clip(tmp_path / "clip.mp4", [n / 30 for n in range(GROUP + 20)])
     predict_video(read_video(path), estimator, tmp_path / "whole", draw=False)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from lightpose.errors import DataError, ImageError, ImageMissingError, ImageTooLargeError
+from lightpose.errors import DataError, ImageError, ImageMissingError, ImageTooLargeError, UnreachableError
 from lightpose.scale import table_source
+from lightpose.scale.fetch import Fetcher
 from lightpose.scale.source import Source, SourceOptions, open_source
 from tests.scale.flaky import Rates
 from tests.scale.s3 import Bucket
@@ -353,3 +354,26 @@ def test_a_field_that_is_no_text_is_kept_as_json(tmp_path: Path):
     (tmp_path / "a.tar").write_bytes(tarred([("1.jpg", b"1"), ("1.json", json.dumps(fields).encode())]))
     (item,) = opened(tmp_path / "a.tar", keep=("a", "b", "c", "d")).items()
     assert item.kept == {"a": '[1, "é"]', "b": None, "c": "true", "d": "1.5"}
+
+
+def test_a_table_that_cannot_be_reached_for_a_moment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [random.Random(number).randbytes(400_000) for number in range(12)]
+    parquet.write_table(pyarrow.table({"image": rows}), tmp_path / "t.parquet", use_dictionary=False)
+    source = opened(tmp_path / "t.parquet")
+    places = [item.place for item in source.items()]
+    read_range, asked = Fetcher.read_range, iter([False, False, True])
+
+    def sometimes(*given: Any) -> bytes:
+        if next(asked, False):
+            raise UnreachableError("503")
+        return read_range(*given)
+
+    monkeypatch.setattr(Fetcher, "read_range", sometimes)
+    failures = 0
+    found = []
+    while len(found) < len(places):
+        try:
+            found.append(source.read(places[len(found)]))
+        except UnreachableError:
+            failures += 1
+    assert (found, failures) == (rows, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from lightpose.errors import ImageError
 from lightpose.io.video.shots import About, Reader, Shot
@@ -32,8 +32,18 @@ class Reconnecting:
         self._stopped = threading.Event()
         self._last_s = 0.0
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The frames of all connections."""
+        try:
+            yield from self._shots()
+        finally:
+            self._drop()
+
+    def close(self) -> None:
+        """Stop trying. The connection is closed by whoever reads it."""
+        self._stopped.set()
+
+    def _shots(self) -> Generator[Shot]:
         arrived_s, wait_s, shift_s, begun = time.monotonic(), _FIRST_WAIT_S, 0.0, False
         why = "the stream ended"
         while not self._stopped.is_set():
@@ -65,10 +75,6 @@ class Reconnecting:
             self._stopped.wait(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def close(self) -> None:
-        """Stop trying. The connection is closed by whoever reads it."""
-        self._stopped.set()
-
     def _is_whole(self, reader: Reader) -> bool:
         """Whether a recording was read to its end."""
         end_s = self.about.duration_s
@@ -83,7 +89,7 @@ class Reconnecting:
 class Newest:
     """Reads shots in a thread and gives the newest, with its number; those that nobody took in time are dropped."""
 
-    def __init__(self, shots: Iterator[Shot], close: Callable[[], None]) -> None:
+    def __init__(self, shots: Generator[Shot], close: Callable[[], None]) -> None:
         self.dropped = 0
         self._shots, self._close = shots, close
         self._changed = threading.Condition()
@@ -93,7 +99,7 @@ class Newest:
         self._thread = threading.Thread(target=self._read, name="live source", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[tuple[int, Shot]]:
+    def __iter__(self) -> Generator[tuple[int, Shot]]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting is not None or self._over)
@@ -123,6 +129,7 @@ class Newest:
         except Exception as error:  # is raised where the frames are taken
             self._error = error
         finally:
+            self._shots.close()
             with self._changed:
                 self._over = True
                 self._changed.notify()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from lightpose.io.video.shots import About, Shot
 from lightpose.types import ImageArray
 
 __all__ = ["CvReader", "Webcam"]
+
+_FROZEN_S = 1.0
 
 
 class CvReader:
@@ -39,7 +42,7 @@ class CvReader:
         count = count if 0 < count < 2**40 else 0
         self.about = About(rate, count, count / rate or None)
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The frames up to the first damaged one."""
         number, last_s = 0, 0.0
         while self._capture.grab():
@@ -72,17 +75,19 @@ class Webcam:
     def __init__(self, number: int, source: str | None = None) -> None:
         self._name = f"webcam:{number}"
         self.lost: list[str] = []
+        self._reading = threading.Lock()
         self._capture = cv2.VideoCapture(number) if source is None else cv2.VideoCapture(source, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise ImageError(f"cannot open {self._name}; check that it is plugged in and that no other program uses it")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.about = About(rate if 1 <= rate < 1000 else 30.0)
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The frames, until the camera is unplugged."""
         begun_s = None
         while True:
-            grabbed, image = self._capture.read()
+            with self._reading:
+                grabbed, image = self._capture.read()
             if not grabbed:
                 raise ImageError(f"{self._name} gives no more frames")
             now_s = time.monotonic()
@@ -90,8 +95,10 @@ class Webcam:
             yield Shot(now_s - begun_s, lambda image=image: _rgb(image))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Let the camera go."""
-        self._capture.release()
+        """Let the camera go when the frame that another thread reads is there. A frozen camera stays open."""
+        if self._reading.acquire(timeout=_FROZEN_S):
+            self._capture.release()
+            self._reading.release()
 
 
 def _rgb(image: object) -> ImageArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -158,7 +158,7 @@ class AvReader:
         """Whether each packet is a frame, and says when it is shown."""
         return not self._is_avi and self._stream.codec_context.name not in _HIDDEN_FRAMES
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The frames that can be decoded; what cannot is noted in `lost`."""
         count, step_s = 0, 0.0
         last_s = self._damage.reached_s = self._range.seek_s or 0.0

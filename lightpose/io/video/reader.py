@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -40,23 +41,24 @@ def read_video(
         for frame, poses in estimator.stream(read_video("clip.mp4")):
             print(frame.time_s, len(poses))
 
-    source: a file, `webcam:0`, an address (rtsp, http, https), or with `fps` a folder of numbered images. timing: which
-    frames are taken; all if not given. give_up_s: seconds after which a stream that gives nothing has ended.
-    max_pixels: as for `read_image`.
+    source: a file, `webcam:0`, an address (rtsp, http, https), or with `fps` a folder of numbered images; those in
+    folders below it do not count. timing: which frames are taken; all if not given. give_up_s: seconds after which a
+    stream that gives nothing has ended. max_pixels: as for `read_image`.
     Raises ImageError if the source is no video or cannot be opened, MissingPackageError if an address needs PyAV.
     """
     timing, kind, name = timing or Timing(), source_kind(str(source)), str(source)
     if fps is not None:
         if not Path(source).is_dir():
             raise ConfigError(f"--fps is for a folder of numbered images, and {source} is none")
-        folder = partial(_Folder, Path(source), fps, max_pixels)
-        return Video(folder(), timing, Path(source).resolve().name, make=folder)
+        make = partial(_Folder, Path(source), fps, max_pixels)
+        folder = make()
+        return Video(folder, timing, Path(source).resolve().name, make=make, stamp=folder.stamp())
     if kind == "webcam":
         return Video(Webcam(int(name.partition(":")[2])), timing, name.replace(":", ""), live=True)
     if kind == "address":
         wait_s = min(_READ_TIMEOUT_S, give_up_s)
         stream = Reconnecting(lambda: AvReader(name, max_pixels, wait_s), give_up_s)
-        return Video(stream, timing, "stream", live=stream.live)
+        return Video(stream, timing, "stream", live=stream.live, stamp=hashlib.sha256(name.encode()).hexdigest())
     path = Path(source)
     if not path.is_file():
         raise ImageError(f"cannot read {path}: there is no such file")
@@ -83,7 +85,8 @@ class Video:
     name: what results call the frames. path: the file, None if it is none. about: what the source says of itself. live:
     whether it goes on while nobody looks; then the newest frame is given, and `dropped` counts those that were not.
     lost: what could not be decoded, and notes: what was odd, a sentence each, both complete at the end. first: number
-    of the first frame that is taken, where the reader does not begin at the start.
+    of the first frame that is taken, where the reader does not begin at the start. stamp: what tells a source without
+    a path from others.
     """
 
     def __init__(
@@ -95,8 +98,9 @@ class Video:
         live: bool = False,
         make: Callable[[], Reader] | None = None,
         first: int | None = None,
+        stamp: str = "",
     ) -> None:
-        self._reader, self._make, self._first = reader, make, first
+        self._reader, self._make, self._first, self.stamp = reader, make, first, stamp
         self.timing, self.name, self.path, self.live = timing, name, path, live
         self._clock = Clock(1 / reader.about.rate)
         self._newest: Newest | None = None
@@ -121,7 +125,7 @@ class Video:
         """The same video, from its start. Raises ImageError if it cannot be read again."""
         if self._make is None:
             raise ImageError(f"{self.name} can be read once only; save it as a file first")
-        return Video(self._make(), self.timing, self.name, self.path, make=self._make)
+        return Video(self._make(), self.timing, self.name, self.path, False, self._make, self._first, self.stamp)
 
     @property
     def dropped(self) -> int:
@@ -153,10 +157,14 @@ class Video:
                 yield from frames
                 return
             with closing(ahead(lambda _: next(frames, None), repeat(None), _AHEAD, HELD_BYTES, _bytes_of)) as read:
-                for frame in read:
-                    if frame is None:
-                        break
-                    yield frame
+                try:
+                    for frame in read:
+                        if frame is None:
+                            break
+                        yield frame
+                finally:
+                    if isinstance(self._reader, Reconnecting):  # else the thread that reads ahead would go on trying
+                        self._reader.close()
         finally:
             frames.close()
             self.close()
@@ -170,7 +178,8 @@ class Video:
 
     def _taken(self) -> Generator[Frame]:
         """The frames that are wanted."""
-        first = None
+        first: int | None = None
+        wanted = 0
         for number, shot in self._shots():
             player_s = self._clock.tell(shot.stamp_s)
             if self.timing.is_over(player_s):
@@ -178,7 +187,8 @@ class Video:
             if not self.timing.has_begun(player_s):
                 continue
             first = number if first is None else first
-            if self.live or (number - first) % self.timing.every == 0:
+            if (number >= wanted) if self.live else ((number - first) % self.timing.every == 0):
+                wanted = number + self.timing.every
                 image = shot.image()
                 self._sizes.setdefault(image.shape[:2], player_s)
                 index = number if self._first is None else self._first + number - first
@@ -186,7 +196,8 @@ class Video:
 
     def _shots(self) -> Iterator[tuple[int, Shot]]:
         if not self.live:
-            return enumerate(self._reader.shots())
+            shots = enumerate(self._reader.shots())
+            return ((count if shot.number is None else shot.number, shot) for count, shot in shots)
         self._newest = Newest(self._reader.shots(), self._reader.close)
         return iter(self._newest)
 
@@ -201,22 +212,28 @@ class _Folder:
     def __init__(self, folder: Path, fps: float, max_pixels: int | None) -> None:
         if not 0 < fps < 1e4:
             raise ConfigError(f"--fps must be above 0, not {fps}")
-        self._files: list[ImageFile] = sorted(
-            find_images([str(folder)]), key=lambda file: _natural(file.name.as_posix())
-        )
+        files = [file for file in find_images([str(folder)]) if file.path.parent == folder]
+        if not files:
+            raise ImageError(f"{folder} has images in folders below it alone; name the folder of the frames")
+        self._files: list[ImageFile] = sorted(files, key=lambda file: _natural(file.name.as_posix()))
         self._fps, self._max_pixels = fps, max_pixels
         self.lost: list[str] = []
         self.about = About(fps, len(self._files), len(self._files) / fps)
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The images; those that cannot be read are noted."""
         for number, file in enumerate(self._files):
             try:
-                image = file.read()
+                image = file.read(self._max_pixels)
             except ImageError as error:
                 self.lost.append(f"frame {number} at {number / self._fps:.2f} s: {error}")
             else:
-                yield Shot(number / self._fps, lambda image=image: image)  # type: ignore[misc]
+                yield Shot(number / self._fps, lambda image=image: image, number)  # type: ignore[misc]
+
+    def stamp(self) -> str:
+        """What changes when an image or the rate does."""
+        told = [self._fps, *((file.name.as_posix(), file.stamp()) for file in self._files)]
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def close(self) -> None:
         """Nothing is open."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,10 +16,12 @@ EARLY_S = 5e-4
 
 class Shot(NamedTuple):
     """A decoded frame. stamp_s: its container's stamp in seconds from the start, None if it has none. image: makes the
-    image (H, W, 3) uint8 RGB, upright; raises ImageError if it is too large."""
+    image (H, W, 3) uint8 RGB, upright; raises ImageError if it is too large. number: its place among all frames, where
+    some before it could not be read."""
 
     stamp_s: float | None
     image: Callable[[], ImageArray]
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Reader(Protocol):
     def lost(self) -> list[str]:
         """What could not be decoded, a sentence each; complete when the shots have ended."""
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot]:
         """The frames in the order in which they are shown."""
 
     def close(self) -> None:

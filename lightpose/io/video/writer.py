@@ -21,11 +21,14 @@ from lightpose.types import ImageArray
 
 __all__ = ["VideoWriter", "suffix_written", "video_writer"]
 
+_LONGEST_SIDE = 16_384
+"""Of an H.264 image, in pixels."""
 _TICKS = 90_000
 """Time stamps are whole numbers of this part of a second."""
 _LOOK_AHEAD = "rc-lookahead=10:mbtree=1"
 """What the preset `superfast` leaves out: with it, files are as small as those of `veryfast` to within a tenth, and two
 thirds of its work remain."""
+_USUAL_HZ = 48_000
 _IN_MP4 = frozenset({"aac", "mp3", "opus", "flac"})
 """Sound that browsers play in MP4: copied as it is. Other sound becomes AAC."""
 
@@ -72,6 +75,11 @@ class _H264:
         aspect: tuple[int, int],
     ) -> None:  # fmt: skip
         av = self._av = load_av()
+        if max(hw) > _LONGEST_SIDE:
+            raise ImageError(
+                f"a frame of {hw[1]:,} x {hw[0]:,} pixels cannot be drawn, as the sides of H.264 are at most "
+                f"{_LONGEST_SIDE:,}; use --no-draw"
+            )
         movflags = {"movflags": "hybrid_fragmented+frag_keyframe", "flush_packets": "1"}
         self._path, self._hw = path, hw
         self._out = av.open(f"file:{path.absolute()}", "w", format="mp4", container_options=movflags)
@@ -157,7 +165,9 @@ class _Sound:
         if self._copied:
             self._stream = out.add_stream_from_template(self._track)
         else:
-            self._stream = out.add_stream("aac", rate=self._track.codec_context.sample_rate)
+            rate = self._track.codec_context.sample_rate
+            rates = av.codec.Codec("aac", "w").audio_rates
+            self._stream = out.add_stream("aac", rate=rate if rate in rates else _USUAL_HZ)
             self._stream.layout = "stereo" if self._track.codec_context.channels > 1 else "mono"
         if from_s > 0:
             self._source.seek(max(0, int(self._zero_s * av.time_base)))
@@ -186,12 +196,16 @@ class _Sound:
             yield start_s, packet
 
     def _encoded(self) -> Iterator[tuple[float, Any]]:
-        resampler = self._av.AudioResampler("fltp", self._stream.layout, self._stream.rate)
+        resampler, before = None, None
         for packet in self._read():
-            try:
-                frames = [each for frame in packet.decode() for each in resampler.resample(frame)]
-            except self._av.FFmpegError:
-                continue
+            frames = []
+            with suppress(self._av.FFmpegError):
+                for frame in packet.decode():
+                    kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+                    if resampler is None or kind != before:  # it may change within a file
+                        resampler = self._av.AudioResampler("fltp", self._stream.layout, self._stream.rate)
+                    before = kind
+                    frames += resampler.resample(frame)
             for frame in frames:
                 if frame.pts is None:
                     continue

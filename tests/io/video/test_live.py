@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import pytest
 
 from lightpose.errors import ImageError, MissingPackageError
 from lightpose.io.images import encode_image
-from lightpose.io.video import read_video
+from lightpose.io.video import Timing, read_video
+from lightpose.io.video.live import Reconnecting
+from lightpose.io.video.reader import Video
+from lightpose.io.video.shots import About, Shot
 from tests.io.video.clips import content, number_of, write_clip
 
 
@@ -128,6 +131,32 @@ def test_a_live_source_gives_the_newest_frame(server: Server):
         server.open = False
     assert video.dropped > 10
     assert np.diff(indices).max() > 2
+
+
+def test_a_recording_that_nobody_wants_any_more_is_not_tried_again():
+    class Breaking:
+        about, lost = About(duration_s=60.0), ("it broke off",)
+        closed = 0
+
+        def shots(self) -> Generator[Shot]:
+            yield Shot(0.0, lambda: content(0))
+
+        def close(self) -> None:
+            Breaking.closed += 1
+
+    readers = [Breaking()]
+
+    def make() -> Breaking:
+        if not readers:
+            raise ImageError("it is gone")
+        return readers.pop()
+
+    frames = iter(Video(Reconnecting(make, 30.0), Timing(), "stream"))
+    next(frames)
+    begun_s = time.monotonic()
+    frames.close()
+    assert time.monotonic() - begun_s < 10
+    assert Breaking.closed >= 1
 
 
 def test_an_address_that_nobody_answers_is_told(server: Server):

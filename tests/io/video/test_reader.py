@@ -1,6 +1,9 @@
 """Videos read: times, turns, what is damaged, and what is no video."""
 
+import subprocess
+import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +218,56 @@ def test_a_folder_of_numbered_images_is_a_video_of_so_many_frames_a_second(tmp_p
     assert "frame 5 at 0.50 s" in video.lost[0]
     with pytest.raises(ConfigError, match="--fps is for a folder"):
         read_video(tmp_path / "f1.png", fps=10)
+
+
+def test_a_broken_image_of_a_folder_leaves_its_place_and_folders_below_do_not_count(tmp_path: Path):
+    for number in range(5):
+        (tmp_path / f"f{number}.png").write_bytes(encode_image(np.full((8, 8, 3), number, np.uint8), ".png"))
+    (tmp_path / "f1.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "f9.png").write_bytes((tmp_path / "f0.png").read_bytes())
+    assert [(each.index, each.time_s) for each in read_video(tmp_path, fps=10)] == [
+        (0, 0),
+        (2, 0.2),
+        (3, 0.3),
+        (4, 0.4),
+    ]
+    assert [each.index for each in read_video(tmp_path, Timing(every=2), fps=10)] == [0, 2, 4]
+    video = read_video(tmp_path, fps=10, max_pixels=10)
+    assert list(video) == []
+    assert len(video.lost) == 5
+    with pytest.raises(ImageError, match="in folders below it alone"):
+        read_video(tmp_path.parent, fps=10)
+
+
+def test_a_range_is_numbered_alike_when_it_is_read_again(tmp_path: Path):
+    path = write_clip(tmp_path / "a.mp4")
+    video = Video(CvReader(path), Timing(), "a", path, make=lambda: CvReader(path), first=6)
+    assert [each.index for each in video.again()][:2] == [each.index for each in video][:2] == [6, 7]
+
+
+def test_a_webcam_can_be_stopped_while_it_reads(tmp_path: Path):
+    """In a process of its own: OpenCV ends the process if a camera is released in the middle of a frame."""
+    path = write_clip(tmp_path / "a.mp4")
+    code = f"""
+from lightpose.io.video.opencv import Webcam
+from lightpose.io.video.reader import Video
+from lightpose.io.video.timing import Timing
+for _ in range(40):
+    frames = iter(Video(Webcam(0, {str(path)!r}), Timing(), "webcam0", live=True))
+    next(frames)
+    frames.close()
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_a_live_source_takes_every_nth_of_its_frames(tmp_path: Path):
+    path = write_clip(tmp_path / "a.mp4", [n / 30 for n in range(30)])
+    video = Video(Webcam(0, str(path)), Timing(every=5), "webcam0", live=True)
+    seen: list[int] = []
+    with pytest.raises(ImageError, match="gives no more frames"):
+        seen.extend(frame.index for frame in video)
+    assert all(late - early >= 5 for early, late in pairwise(seen))
 
 
 def test_a_video_is_let_go_when_nobody_wants_more_of_it(tmp_path: Path):

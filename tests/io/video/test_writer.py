@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lightpose.errors import ImageError
 from lightpose.io.video import video_writer
 from lightpose.io.video.writer import _Vp8
 from tests.io.video.clips import HW, av, click_of, content, images_of, number_of, times_of, write_clip
@@ -90,3 +91,26 @@ def test_without_pyav_it_is_vp8_in_webm(tmp_path: Path):
     with av.open(tmp_path / "a.webm") as source:
         assert source.streams.video[0].codec_context.name in ("vp8", "libvpx")
         assert len(list(source.decode(video=0))) == 5
+
+
+def test_sound_at_a_rate_that_aac_has_not_is_resampled(tmp_path: Path):
+    source = tmp_path / "a.mkv"
+    with av.open(source, "w") as out:
+        track = out.add_stream("pcm_s16le", rate=192_000, layout="mono")
+        for start in range(0, 192_000, 4096):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 192_000, start
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    writer = video_writer(tmp_path / "b.mp4", HW, 30, sound=source)
+    for number in range(30):
+        writer.write(content(number), number / 30)
+    writer.close()
+    with av.open(tmp_path / "b.mp4") as written:
+        assert written.streams.audio[0].codec_context.sample_rate == 48_000
+        assert sum(1 for _ in written.decode(video=0)) == 30
+
+
+def test_a_frame_too_large_for_h264_is_refused_in_a_sentence(tmp_path: Path):
+    with pytest.raises(ImageError, match="at most 16,384; use --no-draw"):
+        video_writer(tmp_path / "a.mp4", (48, 20_000), 30)
