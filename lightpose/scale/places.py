@@ -21,13 +21,22 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def named_files(inputs: Sequence[str], suffix: str, out: str = "") -> Iterator[str]:
-    """The files and addresses that inputs name, in order: those of a pattern, and those below a folder.
+    """The files and addresses that inputs name, in order, each once: those of a pattern, and those below a folder.
 
     suffix: of the files that count below a folder, or in a bucket below an address. out: where the results go; what
     lies there is no input. What is not there is among them.
     """
-    own = f"{out.rstrip('/')}/"
-    return (place for place in _named(inputs, suffix) if not out or not place.startswith(own))
+    own, given = f"{_whole(out).rstrip('/')}/", set()
+    for place in _named(inputs, suffix):
+        whole = _whole(place)
+        if whole not in given and not (out and whole.startswith(own)):
+            given.add(whole)
+            yield place
+
+
+def _whole(place: str) -> str:
+    """An address as it is; a path from the root, so that two spellings of it are the same."""
+    return place if "://" in place else os.path.abspath(place)  # noqa: PTH100 - links stay apart
 
 
 def _named(inputs: Sequence[str], suffix: str) -> Iterator[str]:
@@ -36,11 +45,17 @@ def _named(inputs: Sequence[str], suffix: str) -> Iterator[str]:
             if is_bucket(place):
                 yield from (address for address, _ in listed_objects(place, (suffix,), or_itself=True))
             elif os.path.isdir(place):  # noqa: PTH112 - a path may be no UTF-8
-                yield from _shown(f"{glob.escape(place)}/**/*{suffix}")
+                yield from _below(place, suffix)
             elif glob.has_magic(place) and not os.path.lexists(place) and "://" not in place:
-                yield from _shown(place)
+                for found in _shown(place):
+                    yield from _below(found, suffix) if os.path.isdir(found) else [found]  # noqa: PTH112
             else:
                 yield place
+
+
+def _below(folder: str, suffix: str) -> Iterator[str]:
+    """The files below a folder, such as one that Spark wrote as a table."""
+    return (name for name in _shown(f"{glob.escape(folder)}/**/*{suffix}") if not os.path.isdir(name))  # noqa: PTH112
 
 
 def _shown(pattern: str) -> list[str]:

@@ -377,3 +377,17 @@ def test_a_table_that_cannot_be_reached_for_a_moment_is_read_again(tmp_path: Pat
         except UnreachableError:
             failures += 1
     assert (found, failures) == (rows, 1)
+
+
+def test_a_table_that_is_named_twice_counts_once_and_results_are_no_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for place in ("a.parquet", "spark.parquet/part-0.parquet", "rows/part-00000.parquet"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        parquet.write_table(pyarrow.table({"image": [b"x", b"y"]}), place)
+    inputs = ["*.parquet", "a.parquet", "./a.parquet", str(tmp_path / "a.parquet"), "**/*.parquet"]
+    source = open_source(inputs, SourceOptions("image", out="./rows"))
+    assert [item.source for item in source.items()] == [
+        "a.parquet#0", "a.parquet#1", "spark.parquet/part-0.parquet#0", "spark.parquet/part-0.parquet#1",
+    ]  # fmt: skip
