@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -127,8 +128,9 @@ def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a list that are not empty. Raises ImageError if it cannot be read."""
     try:
         with path.open("rb") as file:
-            split = b"\0" if b"\0" in file.read(2**16) else b"\n"
-            file.seek(0)
+            start = file.read(2**16)
+            split = b"\0" if b"\0" in start else b"\n"
+            file.seek(len(BOM_UTF8) if start.startswith(BOM_UTF8) else 0)
             rest = b""
             while block := file.read(2**20):
                 *lines, rest = (rest + block).split(split)

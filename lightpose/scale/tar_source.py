@@ -121,11 +121,20 @@ class TarSource:
 
 
 def _files(tar: str, members: tarfile.TarFile, faults: list[str]) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar, of which tarfile keeps none. If it does not end as tars do, `faults` gets why."""
+    """The regular files of a tar, of which tarfile keeps none. If it does not end as tars do, `faults` gets why.
+
+    A second name of an image, which tar writes as a hard link, stands for the bytes of the first.
+    """
+    images: dict[str, tuple[int, int]] = {}
     try:
         while (member := members.next()) is not None:
             members.members.clear()  # type: ignore[attr-defined]
+            if member.islnk() and member.linkname in images:
+                member.type = tarfile.REGTYPE
+                member.offset_data, member.size = images[member.linkname]
             if member.isreg():
+                if _suffix(member.name) in IMAGE_SUFFIXES:
+                    images[member.name] = member.offset_data, member.size
                 yield member
         members.fileobj.seek(members.offset)
         if members.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a damaged header for the end

@@ -83,6 +83,13 @@ def test_a_list_between_zero_bytes_has_names_with_line_breaks(tmp_path: Path):
     assert source.read(item.place) == name.read_bytes()
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path):
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.jpg'}\n", encoding="utf-8-sig")
+    source = open_source([str(tmp_path / "list.txt")], SourceOptions())
+    assert [source.read(item.place) for item in source.items()] == [b"a"]
+
+
 def test_a_long_list_is_read_whole(tmp_path: Path):
     names = [f"{'x' * 200}/{number:06}.jpg" for number in range(12_000)]
     (tmp_path / "list.txt").write_text("\n".join(names))

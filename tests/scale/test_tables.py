@@ -391,3 +391,16 @@ def test_a_table_that_is_named_twice_counts_once_and_results_are_no_input(
     assert [item.source for item in source.items()] == [
         "a.parquet#0", "a.parquet#1", "spark.parquet/part-0.parquet#0", "spark.parquet/part-0.parquet#1",
     ]  # fmt: skip
+
+
+def test_the_second_name_of_an_image_in_a_tar_is_an_image_too(tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(b"one")
+    (folder / "2.jpg").hardlink_to(folder / "1.jpg")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("1.jpg", "2.jpg"):
+            tar.add(folder / name, name)
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        assert tar.getmember("2.jpg").islnk()
+    assert list(contents(opened(tmp_path / "a.tar")).values()) == [b"one", b"one"]
