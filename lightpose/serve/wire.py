@@ -15,6 +15,7 @@ from typing import Any
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from lightpose.serve.guard import HEADER_BYTES, App
 from lightpose.serve.problems import MEDIA_TYPE, ProblemError
@@ -90,6 +91,33 @@ class _Connection(H11Protocol):
             self._head = None
 
 
+class _Stream(WebSocketsSansIOProtocol):
+    """A WebSocket that is not read while what it is sent is not taken, such as pongs, and is cut if that lasts."""
+
+    write_s = 10.0
+    _write: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.pause_reading()
+        self._write = self._write or self.loop.call_later(self.write_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_waiting()
+        super().resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._write is not None:
+            self._write.cancel()
+            self._write = None
+
+
 class Server(uvicorn.Server):
     """Ends on SIGTERM in three steps: not ready; no new connections; requests in work are answered. On Ctrl-C, the
     first is left out.
@@ -132,7 +160,7 @@ def configured(app: App, service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=type("Connection", (_Connection,), limits),
-        ws="websockets-sansio",
+        ws=type("Stream", (_Stream,), {"write_s": settings.write_s}),
         ws_max_size=min(settings.max_upload, WEBSOCKET_BYTES),
         ws_per_message_deflate=False,
         loop="asyncio",

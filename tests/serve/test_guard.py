@@ -197,3 +197,25 @@ def test_hundreds_of_slow_clients_leave_room_for_others(strict, guarded, photo):
     finally:
         for connection in slow:
             connection.close()
+
+
+def test_a_stream_that_pings_and_never_reads_is_cut_before_it_fills_the_memory(strict):
+    key = b"MDAwMDAwMDAwMDAwMDAwMA=="
+    head = (
+        f"GET /v1/stream HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {TOKEN}\r\nupgrade: websocket\r\n"
+        "connection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
+    )
+    pings = (b"\x89\xfd" + bytes(4) + bytes(125)) * 2000
+    sent, begun_s = 0, time.monotonic()
+    with socket.create_connection((strict.host, strict.port), timeout=20) as connection:
+        connection.sendall(head.encode() + key + b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 101")
+        cut = False
+        try:
+            while time.monotonic() - begun_s < 15:
+                connection.sendall(pings)
+                sent += len(pings)
+        except (ConnectionResetError, BrokenPipeError):
+            cut = True
+    assert cut
+    assert sent < 60_000_000, "what lies in the buffers of two sockets and of one connection"

@@ -98,15 +98,22 @@ async function lookAtClip(file, mine) {
     throw new Error("This browser cannot play the clip. Convert it to MP4 with H.264, or look on the server.");
   }
   let toldMs = -tableEveryMs;
-  for await (const { canvas, answer } of framesOf(file, video)) {
-    if (mine !== asked) return;
-    answers.push({ ...answer, image: file.name });
-    if (canvas) show(canvas, answer);
-    if (video?.duration) progress(answer.time_s, video.duration);
-    if (performance.now() - toldMs < tableEveryMs) continue;
-    toldMs = performance.now();
-    say(`Looking for people… ${answers.length} ${answers.length === 1 ? "frame is" : "frames are"} done.`);
+  let failure = null; // what was found before it stays
+  try {
+    for await (const { canvas, answer } of framesOf(file, video)) {
+      if (mine !== asked) return;
+      answers.push({ ...answer, image: file.name });
+      if (canvas) show(canvas, answer);
+      if (video?.duration) progress(answer.time_s, video.duration);
+      if (performance.now() - toldMs < tableEveryMs) continue;
+      toldMs = performance.now();
+      say(`Looking for people… ${answers.length} ${answers.length === 1 ? "frame is" : "frames are"} done.`);
+    }
+  } catch (error) {
+    if (mine !== asked || !answers.length) throw error;
+    failure = error;
   }
+  if (!answers.length) throw new Error("No frame of the clip can be read. Choose another one.");
   progress(1, 1);
   $("clip").hidden = false;
   $("frame").max = answers.length - 1;
@@ -114,6 +121,7 @@ async function lookAtClip(file, mine) {
   await showFrameOfClip();
   const most = Math.max(...answers.map(({ people }) => people.length));
   const shown = video ? "" : " This browser cannot play the clip, so only the skeletons are shown.";
+  if (failure) return say(`${answers.length} frames are done, and then the clip ended: ${failure.message}`, true);
   say(`${answers.length} frames are done, with up to ${most} ${most === 1 ? "person" : "people"} in one.${shown}`);
 }
 

@@ -225,6 +225,28 @@ def test_a_clip_is_followed_on_the_server_and_in_the_browser(watch, here, site, 
         assert abs(x - np.interp(time_s, times, places)) < 12  # a frame apart, and calmed at another rate
 
 
+def answering(body: str):
+    return lambda route: route.fulfill(body=body)
+
+
+def test_what_was_found_before_a_clip_ended_badly_stays(watch, here, tmp_path: Path):
+    clip = tmp_path / "walk.webm"
+    write_clip(clip)
+    frame = {"index": 0, "time_s": 0.0, "width": 64, "height": 48, "people": []}
+    problem = {"problem": {"status": 422, "detail": "the clip is damaged; save it anew"}}
+    for lines, told in (
+        ([frame, {**frame, "index": 1, "time_s": 0.1}, problem], "2 frames are done, and then the clip ended"),
+        ([], "No frame of the clip can be read"),
+    ):
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        watched = watch(here.url + "/")
+        watched.context.route("**/v1/videos*", answering(body))
+        page = watched.open()
+        page.set_input_files("#file", clip)
+        watched.wait_until_told(told)
+        assert page.locator("#frame").is_visible() == bool(lines)
+
+
 def write_clip(path: Path) -> None:
     """Two seconds of a person who moves to the right, in VP8, which every Chromium plays."""
     av = pytest.importorskip("av")
